@@ -1,0 +1,1 @@
+"""One thin entry point per stage: parse options, call the library, exit."""

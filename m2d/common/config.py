@@ -1,0 +1,127 @@
+"""Options: one dataclass is the table; a YAML file overrides it; `key=value` on the command line overrides both.
+
+The dataclass is the only place where a default is written. An unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from m2d.common.errors import UserError
+
+T = TypeVar("T")
+
+
+def option(default: Any = dataclasses.MISSING, help: str = "", *, factory: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field with the line of help that `--help` shows. `factory` is for nested dataclasses and lists."""
+    return dataclasses.field(default=default, default_factory=factory, metadata={"help": help})
+
+
+def known_keys(table: type, prefix: str = "") -> dict[str, dataclasses.Field]:
+    """All dotted keys of an option table, nested tables included, in the order they are written."""
+    kinds = typing.get_type_hints(table)
+    keys: dict[str, dataclasses.Field] = {}
+    for field in dataclasses.fields(table):
+        kind = kinds[field.name]
+        if dataclasses.is_dataclass(kind):
+            keys.update(known_keys(kind, f"{prefix}{field.name}."))
+        else:
+            keys[prefix + field.name] = field
+    return keys
+
+
+def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[str] | tuple[str, ...] = ()) -> T:
+    """The table's defaults, then the YAML file, then `key=value` overrides, as an instance of the dataclass.
+
+    Raises `UserError` for a missing or unreadable file, an unknown key (naming the
+    nearest) and a value of the wrong type.
+    """
+    merged = OmegaConf.structured(table)
+    if yaml is not None:
+        merged = _merge(table, merged, _read_yaml(Path(yaml)), str(yaml))
+    for text in overrides:
+        key, sign, _ = text.partition("=")
+        if not sign:
+            raise UserError(f"option '{text}': write it as key=value (see --help)")
+        _check_keys(table, [key], "command line")
+        merged = _merge(table, merged, OmegaConf.from_dotlist([text]), f"option '{text}'")
+    missing = sorted(OmegaConf.missing_keys(merged))
+    if missing:
+        raise UserError(f"option '{missing[0]}' has no default: give it as {missing[0]}=VALUE")
+    return OmegaConf.to_object(merged)
+
+
+def to_yaml(config: Any) -> str:
+    """The resolved options as YAML text that `load_config` reads back to the same instance."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def describe(table: type) -> str:
+    """The option table as text: key, default, help, one line each."""
+    defaults = OmegaConf.structured(table)
+    rows = []
+    for key, field in known_keys(table).items():
+        value = "required" if OmegaConf.is_missing(_parent(defaults, key), key.rpartition(".")[2]) \
+            else OmegaConf.select(defaults, key)
+        rows.append((key, str(value), field.metadata.get("help", "")))
+    width = max(len(f"{key}={value}") for key, value, _ in rows)
+    return "\n".join(f"  {f'{key}={value}':<{width}}  {text}".rstrip() for key, value, text in rows)
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """', did you mean X?' for the closest of the known words, or the empty string when none is close."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f", did you mean '{close[0]}'?" if close else ""
+
+
+def _parent(config: DictConfig, key: str) -> DictConfig:
+    head = key.rpartition(".")[0]
+    return OmegaConf.select(config, head) if head else config
+
+
+def _read_yaml(path: Path) -> DictConfig:
+    if not path.is_file():
+        raise UserError(f"{path}: no such configuration file")
+    try:
+        loaded = OmegaConf.load(path)
+    except Exception as error:  # the YAML library raises several unrelated types
+        raise UserError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(loaded, DictConfig):
+        raise UserError(f"{path}: expected 'key: value' lines at the top level")
+    return loaded
+
+
+def _dotted(config: DictConfig, table: type, prefix: str = "") -> list[str]:
+    """Dotted keys of a YAML tree; recursion stops where the table has a plain value."""
+    keys = []
+    kinds = typing.get_type_hints(table)
+    for name in config:
+        kind = kinds.get(str(name))
+        child = config._get_node(name)
+        if kind is not None and dataclasses.is_dataclass(kind) and isinstance(child, DictConfig):
+            keys += _dotted(child, kind, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+def _check_keys(table: type, keys: list[str], origin: str) -> None:
+    known = list(known_keys(table))
+    for key in keys:
+        if key not in known:
+            raise UserError(f"{origin}: unknown option '{key}'{nearest(key, known)}")
+
+
+def _merge(table: type, base: DictConfig, extra: DictConfig, origin: str) -> DictConfig:
+    _check_keys(table, _dotted(extra, table), origin)
+    try:
+        return OmegaConf.merge(base, extra)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{origin}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,80 @@
+"""The option table: defaults, YAML, command line, and what a wrong word says."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from m2d.common import cli
+from m2d.common.config import describe, load_config, option, to_yaml
+from m2d.common.errors import UserError
+
+
+@dataclass
+class Inner:
+    lr: float = option(3e-4, "base learning rate")
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.95])
+
+
+@dataclass
+class Table:
+    name: str = option(help="a required name")
+    steps: int = 10
+    optim: Inner = field(default_factory=Inner)
+
+
+def test_yaml_overrides_table_and_command_line_overrides_yaml(tmp_path):
+    (tmp_path / "a.yaml").write_text("name: x\nsteps: 20\noptim: {lr: 1e-3}\n")
+    config = load_config(Table, tmp_path / "a.yaml", ["steps=30"])
+    assert (config.name, config.steps, config.optim.lr, config.optim.betas) == ("x", 30, 1e-3, [0.9, 0.95])
+    assert isinstance(config.optim, Inner)
+
+
+def test_resolved_yaml_reads_back_to_the_same(tmp_path):
+    config = load_config(Table, None, ["name=x", "optim.lr=0.5"])
+    (tmp_path / "b.yaml").write_text(to_yaml(config))
+    assert load_config(Table, tmp_path / "b.yaml") == config
+
+
+@pytest.mark.parametrize("override, words", [
+    ("step=3", ["unknown option 'step'", "did you mean 'steps'"]),
+    ("optim.rl=3", ["unknown option 'optim.rl'", "did you mean 'optim.lr'"]),
+    ("steps=many", ["steps=many", "many"]),
+    ("steps", ["key=value"]),
+])
+def test_wrong_words_are_named(override, words):
+    with pytest.raises(UserError) as error:
+        load_config(Table, None, ["name=x", override])
+    assert all(word in str(error.value) for word in words)
+
+
+def test_unknown_yaml_key_names_the_file(tmp_path):
+    (tmp_path / "a.yaml").write_text("name: x\noptim: {learning_rate: 1}\n")
+    with pytest.raises(UserError, match=r"a\.yaml: unknown option 'optim\.learning_rate'"):
+        load_config(Table, tmp_path / "a.yaml")
+
+
+def test_missing_required_option_and_file(tmp_path):
+    with pytest.raises(UserError, match="name=VALUE"):
+        load_config(Table)
+    with pytest.raises(UserError, match="no such configuration file"):
+        load_config(Table, tmp_path / "none.yaml")
+
+
+def test_help_lists_every_key(capsys):
+    with pytest.raises(SystemExit):
+        cli.parse(Table, "what it does", ["--help"])
+    text = capsys.readouterr().out
+    assert "name=required" in text and "optim.lr=0.0003" in text and "base learning rate" in text
+    assert describe(Table) in text
+
+
+def test_user_error_is_one_line_and_status_1(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["x", "name=y"])
+
+    def fail(options):
+        raise UserError("data/x: no such directory: run stage 0")
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(Table, fail, "what it does")
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "error: data/x: no such directory: run stage 0\n"

@@ -1,0 +1,35 @@
+"""Files are whole or absent."""
+
+import pytest
+
+from m2d.common.files import atomic_directory, atomic_open, sha256, write_json
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a" / "x.txt"
+    with atomic_open(path) as stream:
+        stream.write("old")
+    with pytest.raises(RuntimeError), atomic_open(path) as stream:
+        stream.write("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["x.txt"]
+
+
+def test_an_interrupted_directory_leaves_the_old_one(tmp_path):
+    with atomic_directory(tmp_path / "d") as d:
+        (d / "one").write_text("1")
+    with pytest.raises(RuntimeError), atomic_directory(tmp_path / "d") as d:
+        (d / "two").write_text("2")
+        raise RuntimeError
+    assert [p.name for p in (tmp_path / "d").iterdir()] == ["one"]
+    with atomic_directory(tmp_path / "d") as d:
+        (d / "three").write_text("3")
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["three"]
+
+
+def test_sha256_and_json(tmp_path):
+    write_json(tmp_path / "x.json", {"a": 1})
+    assert (tmp_path / "x.json").read_text() == '{\n "a": 1\n}\n'
+    (tmp_path / "e").write_bytes(b"abc")
+    assert sha256(tmp_path / "e") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
