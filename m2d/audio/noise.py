@@ -1,0 +1,30 @@
+"""Normalisation of log-mel spectra and background-noise mixing on them, on any device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from m2d.audio.logmel import LOG_EPS
+
+
+def normalise(x: Tensor, mean: float, std: float) -> Tensor:
+    """Raw log-mel `x` of any shape to `(x - mean) / std` in float32."""
+    return (x.float() - mean) / std
+
+
+def mix_noise(speech: Tensor, noise: Tensor | None, ratio: float, mean_speech: float, std_speech: float,
+              mean_noise: float) -> Tensor:
+    """Mixture of raw log-mels `speech` and `noise` (equal shapes), normalised, float32 (M2D-S, section 3.3).
+
+    `log(max(ratio * exp(noise - mean_noise) + (1 - ratio) * exp(speech - mean_speech), LOG_EPS)) / std_speech`: each
+    set loses its own scalar mean, so that `ratio` compares powers relative to their sets, and the result is divided by
+    the speech set's deviation and not centred again, as in the published models. `ratio` 1 is noise alone. At 0 the
+    noise is not looked at and may be None; the result is `normalise(speech)`.
+    """
+    if ratio == 0:
+        return normalise(speech, mean_speech, std_speech)
+    if noise is None:
+        raise ValueError(f"noise ratio {ratio} needs noise")
+    power = ratio * torch.exp(noise.float() - mean_noise) + (1 - ratio) * torch.exp(speech.float() - mean_speech)
+    return power.clamp(min=LOG_EPS).log() / std_speech

@@ -1,0 +1,58 @@
+"""The front end against the published models' features (golden vector a) and its edges."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from m2d.audio.logmel import LOG_EPS, SILENCE, LogMel, LogMelConfig
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "a_logmel.npz"
+
+
+@pytest.fixture(scope="module")
+def logmel():
+    torch.set_num_threads(1)
+    return LogMel()
+
+
+@pytest.mark.parametrize("name", ["chirp", "noise", "speech"])
+def test_golden_features_of_the_published_models(logmel, name):
+    golden = np.load(GOLDEN)
+    ours = logmel(torch.from_numpy(golden[f"wav_{name}"])).numpy()
+    difference = np.abs(ours - golden[f"lms_{name}"])
+    assert ours.shape == (80, 201)
+    assert difference.max() < 5e-4 and difference.mean() < 2e-5
+
+
+def test_silence_and_eps(logmel):
+    assert torch.allclose(logmel(torch.zeros(16000)), torch.tensor(SILENCE))
+    assert np.log(np.float32(LOG_EPS)) == pytest.approx(SILENCE)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 159, 160, 200, 201, 399, 400, 16000, 16001])
+def test_number_of_frames(logmel, samples):
+    features = logmel(torch.full((samples,), 0.1))
+    assert features.shape == (80, 1 + samples // 160) == (80, logmel.frames(samples))
+    assert torch.isfinite(features).all()
+
+
+def test_batch_equals_single_clips(logmel):
+    wavs = torch.randn(3, 2, 8000, generator=torch.Generator().manual_seed(0))
+    batch = logmel(wavs)
+    assert batch.shape == (3, 2, 80, 51)
+    assert torch.allclose(batch[1, 0], logmel(wavs[1, 0]), atol=1e-4)
+
+
+def test_float32_under_autocast(logmel):
+    wav = torch.randn(8000, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(logmel(wav), logmel(wav).float())
+    assert torch.equal(logmel(wav.double()), logmel(wav))
+
+
+def test_nothing_for_a_checkpoint_and_config_is_used():
+    module = LogMel(LogMelConfig(n_mels=40, hop_length=200))
+    assert not list(module.parameters())
+    assert module(torch.zeros(16000)).shape == (40, 81)
