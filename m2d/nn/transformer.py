@@ -1,0 +1,98 @@
+"""Pre-LN transformer blocks (ViT), shared by the encoder, the target and the predictor."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+LAYER_NORM_EPS = 1e-6
+MLP_RATIO = 4
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention, [B, N, D] -> [B, N, D]."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Attend over all N tokens."""
+        batch, n, width = x.shape
+        qkv = self.qkv(x).view(batch, n, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, N, D / H] each
+        out = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(out.transpose(1, 2).reshape(batch, n, width))
+
+
+class Mlp(nn.Module):
+    """Two layers with an exact GELU between, [B, N, D] -> [B, N, D]."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.fc1 = nn.Linear(width, MLP_RATIO * width)
+        self.fc2 = nn.Linear(MLP_RATIO * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply to each token."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """One pre-LN block, [B, N, D] -> [B, N, D]."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.mlp = Mlp(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Attention, then MLP, each on the normalised stream and added to it."""
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    """Blocks and the final LayerNorm. No dropout."""
+
+    def __init__(self, width: int, depth: int, heads: int, checkpointing: bool = False):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.checkpointing = checkpointing
+        self.apply(init_linear)
+
+    def run_blocks(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, N, D] -> [B, N, D], before the final LayerNorm."""
+        for block in self.blocks:
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return x
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, N, D] -> [B, N, D], after the final LayerNorm."""
+        return self.norm(self.run_blocks(x))
+
+    def layers(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Every block's output [B, N, D]; the last one after the final LayerNorm."""
+        outputs = []
+        for block in self.blocks:
+            x = block(x)
+            outputs.append(x)
+        outputs[-1] = self.norm(outputs[-1])
+        return outputs
+
+
+def init_linear(module: nn.Module) -> None:
+    """Xavier-uniform weight and zero bias for a Linear; anything else is left alone."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
