@@ -1,0 +1,105 @@
+# shellcheck shell=bash disable=SC2034  # the variables are read by the launchers
+# What both launchers (run.sh, slurm.sh) share: their options, the report of failed tasks, the signals.
+# Sourced with the command line in "$@":
+#
+#   [--gpu N] [--mem M] [--num-threads T] [--max-jobs-run K] [--time LIMIT] [--nodes N] [--warn SECONDS]
+#   [JOB=FIRST:LAST] LOG COMMAND...
+#
+# Sets gpu, mem, threads, max_jobs, time_limit, nodes, warn, first, last, is_array, log_file and the array task_command.
+# A launcher that has a site file sets `config` before; then --config FILE is an option too.
+
+INTERRUPTED=75  # exit code of work that was stopped in order and goes on when started again (see task.sh)
+
+usage_error() {
+  echo "${0##*/}: $*" >&2
+  exit 2
+}
+
+_whole_number() {  # OPTION VALUE LOWEST
+  [[ $2 =~ ^[0-9]+$ ]] && [ "$2" -ge "$3" ] || usage_error "$1 takes a whole number from $3 up, not '$2'"
+}
+
+log_of() {  # INDEX: the log of that task
+  if $is_array; then echo "${log_file//JOB/$1}"; else echo "$log_file"; fi
+}
+
+clear_logs() {  # old logs go, the folders of the new ones are made
+  local index
+  for ((index = first; index <= last; index++)); do
+    mkdir -p "$(dirname "$(log_of "$index")")"
+    rm -f "$(log_of "$index")"
+  done
+}
+
+report() {  # INDEX CODE [WHY]: one failed task, and the end of its log
+  local task='the task' log_path
+  log_path=$(log_of "$1")
+  if $is_array; then task="task $1 of $first:$last"; fi
+  if [ "$2" = $INTERRUPTED ]; then
+    echo "${0##*/}: $task was interrupted and goes on when run again (log: $log_path)" >&2
+    return
+  fi
+  echo "${0##*/}: $task failed with code $2${3:+ ($3)}; the end of $log_path:" >&2
+  if [ -s "$log_path" ]; then tail -n 12 "$log_path" | cut -c1-500 | sed 's/^/    /' >&2; else echo "    (no log)" >&2; fi
+}
+
+# finish: report the tasks in the array `failed` (INDEX -> "CODE [WHY]"), at most three with their logs, and exit.
+finish() {
+  local index shown=0 code=$INTERRUPTED
+  [ ${#failed[@]} -gt 0 ] || exit 0
+  for index in "${!failed[@]}"; do
+    [ "${failed[$index]%% *}" = $INTERRUPTED ] || code=1
+    if ((++shown <= 3)); then
+      report "$index" "${failed[$index]%% *}" "$([[ ${failed[$index]} != *' '* ]] || echo "${failed[$index]#* }")"
+    fi
+  done
+  if $is_array; then
+    echo "${0##*/}: ${#failed[@]} of $((last - first + 1)) tasks failed: ${!failed[*]}" >&2
+  fi
+  exit $code
+}
+
+# What a signal asks for, as an exit code in `stopped`: noted only, so that no moment is a bad one. A launcher whose parent
+# has died must not go on unseen: `check_parent` takes that for a TERM.
+stopped=''
+trap 'stopped=${stopped:+again}; stopped=${stopped:-130}' INT
+trap 'stopped=${stopped:-143}' TERM HUP
+trap 'stopped=${stopped:-$INTERRUPTED}' USR1
+check_parent() { kill -0 "$PPID" 2>/dev/null || stopped=${stopped:-143}; }
+
+gpu=0 mem='' threads=1 max_jobs='' time_limit='' nodes=1 warn='' first=1 last=1 is_array=false
+while [ $# -gt 0 ]; do
+  case $1 in
+    --gpu | --mem | --num-threads | --max-jobs-run | --time | --nodes | --warn | --config)
+      [ $# -ge 2 ] || usage_error "option $1 needs a value"
+      case $1 in
+        --gpu) _whole_number "$1" "$2" 0; gpu=$2 ;;
+        --mem) mem=$2 ;;
+        --num-threads) _whole_number "$1" "$2" 1; threads=$2 ;;
+        --max-jobs-run) _whole_number "$1" "$2" 1; max_jobs=$2 ;;
+        --time) time_limit=$2 ;;
+        --nodes) _whole_number "$1" "$2" 1; nodes=$2 ;;
+        --warn) _whole_number "$1" "$2" 1; warn=$2 ;;
+        --config) [ -n "${config+x}" ] || usage_error "unknown option --config"; config=$2 ;;
+      esac
+      shift 2
+      ;;
+    -*) usage_error "unknown option $1" ;;
+    JOB=*)
+      [[ ${1#JOB=} =~ ^([0-9]+)(:([0-9]+))?$ ]] || usage_error "'$1' is not of the form JOB=FIRST:LAST"
+      first=${BASH_REMATCH[1]}
+      last=${BASH_REMATCH[3]:-$first}
+      is_array=true
+      [ "$first" -ge 1 ] && [ "$last" -ge "$first" ] || usage_error "'$1' is an empty range or starts below 1"
+      shift
+      ;;
+    *) break ;;
+  esac
+done
+[ $# -ge 2 ] || usage_error "what to run? (usage: ${0##*/} [options] [JOB=1:N] LOG COMMAND...)"
+log_file=$1
+task_command=("${@:2}")
+if [ "$last" -gt "$first" ] && [[ $log_file != *JOB* ]]; then
+  usage_error "the tasks of JOB=$first:$last would overwrite one log: put JOB into its name, not '$log_file'"
+fi
+declare -A failed=()
