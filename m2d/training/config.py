@@ -1,0 +1,147 @@
+"""The options of pre-training. Defaults are those of M2D (section 4.1); M2D-S differs by its YAML files."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+from m2d.common.config import option
+from m2d.common.errors import UserError
+from m2d.nn.config import ModelConfig
+
+
+@dataclass
+class DataOptions:
+    """What is read. A store is a directory of packed frames as `extract_logmel` and `extract_teacher` write them."""
+
+    speech: str = option(MISSING, "store of the training log-mels (or of any audio, for plain M2D)")
+    teacher: str | None = option(None, "store of their teacher frames, for model.lambda_off > 0")
+    noise: str | None = option(None, "store of background-noise log-mels, for data.noise_ratio > 0")
+    noise_ratio: float = option(0.0, "share of noise in the mixture, alpha of M2D-S (0 speech alone, 1 noise alone)")
+    valid: str | None = option(None, "store of held-out log-mels for the validation loss")
+    valid_teacher: str | None = option(None, "store of their teacher frames, for model.lambda_off > 0")
+    mean: float | None = option(None, "mean of the log-mels (default: stats.json of data.speech)")
+    std: float | None = option(None, "standard deviation of the log-mels (default: stats.json of data.speech)")
+    noise_mean: float | None = option(None, "mean of the noise log-mels (default: stats.json of data.noise)")
+    workers: int = option(4, "loader processes per rank; 0 reads in the training process")
+
+
+@dataclass
+class OptimOptions:
+    """AdamW and its schedules (M2D section 4.1; betas, decay and the schedule's form are MAE's)."""
+
+    batch_size: int = option(2048, "effective batch: samples per optimiser step over all ranks and accumulation")
+    micro_batch: int = option(0, "samples per forward pass on one device; 0: the rank's whole share of batch_size")
+    base_lr: float = option(3e-4, "learning rate per 256 samples: lr = base_lr * batch_size / 256")
+    epochs: int = option(300, "epochs; one consumes every training utterance once")
+    warmup_epochs: float = option(20, "epochs of linear warm-up, before the half-cosine to 0")
+    betas: list[float] = option(factory=lambda: [0.9, 0.95], help="AdamW's betas")
+    eps: float = option(1e-8, "AdamW's epsilon")
+    weight_decay: float = option(0.05, "weight decay, except on biases and other 1-d parameters")
+    clip_norm: float = option(3.0, "the gradient's norm is clipped to this")
+    ema_start: float = option(0.99995, "EMA rate of the target at the first step")
+    ema_end: float = option(0.99999, "EMA rate of the target at the last step; linear between")
+
+
+@dataclass
+class RunOptions:
+    """How a run is carried out and watched."""
+
+    exp: str = option(MISSING, "experiment directory; holding checkpoints of this run, it is resumed")
+    seed: int = option(0, "seed of weights, order, crops, noise and masks")
+    device: str = option("auto", "auto (CUDA where there is one), cuda, cpu")
+    dtype: str = option("fp32", "fp32, or bf16 (autocast; weights and optimiser stay fp32)")
+    compile: bool = option(False, "torch.compile the objective")
+    log_steps: int = option(20, "steps between readings of the losses, and progress lines")
+    valid_epochs: int = option(1, "epochs between validation losses, for data.valid")
+    checkpoint_minutes: float = option(10.0, "minutes between checkpoints")
+    keep_last: int = option(2, "newest checkpoints that are kept")
+    keep_epochs: int = option(100, "a checkpoint at every so many epochs is kept for good; 0: none")
+    max_skipped: int = option(20, "stop after so many non-finite steps in a row")
+    init_from: str | None = option(None, "start a new run from these weights: a checkpoint (.pt) or a model directory")
+    allow_config_change: bool = option(False, "resume although options that shape the result have changed")
+
+
+@dataclass
+class PretrainConfig:
+    """All options of `python -m m2d.bin.pretrain`. Raises `UserError` for values that do not fit together."""
+
+    data: DataOptions = option(factory=DataOptions)
+    model: ModelConfig = option(factory=ModelConfig)
+    optim: OptimOptions = option(factory=OptimOptions)
+    run: RunOptions = option(factory=RunOptions)
+
+    def __post_init__(self) -> None:
+        self._check_data()
+        self._check_optim()
+        self._check_run()
+
+    def _check_data(self) -> None:
+        data, distils = self.data, self.model.lambda_off > 0
+        if not 0 <= data.noise_ratio <= 1:
+            raise UserError(f"data.noise_ratio={data.noise_ratio} is not between 0 and 1")
+        if data.noise_ratio > 0 and not data.noise:
+            raise UserError(f"data.noise_ratio={data.noise_ratio} needs data.noise, a store of noise log-mels")
+        if data.noise_mean is not None and not data.noise:
+            raise UserError("data.noise_mean does not apply without data.noise")
+        for name, path, wanted in (("data.teacher", data.teacher, distils),
+                                   ("data.valid_teacher", data.valid_teacher, distils and bool(data.valid))):
+            if wanted and not path:
+                raise UserError(f"model.lambda_off={self.model.lambda_off} needs {name}, a store of teacher frames")
+            if path and not wanted:
+                raise UserError(f"{name} does not apply: " + ("there is no data.valid" if distils
+                                                             else "model.lambda_off is 0"))
+        if data.std is not None and data.std <= 0:
+            raise UserError(f"data.std={data.std} must be positive")
+        if data.workers < 0:
+            raise UserError(f"data.workers={data.workers} is negative")
+
+    def _check_optim(self) -> None:
+        optim = self.optim
+        if min(optim.batch_size, optim.epochs) < 1 or optim.micro_batch < 0:
+            raise UserError("optim.batch_size and optim.epochs must be positive, optim.micro_batch not negative")
+        if not 0 <= optim.warmup_epochs < optim.epochs:
+            raise UserError(f"optim.warmup_epochs={optim.warmup_epochs} must be less than optim.epochs={optim.epochs}")
+        if not 0 <= optim.ema_start <= 1 or not 0 <= optim.ema_end <= 1:
+            raise UserError("optim.ema_start and optim.ema_end are rates between 0 and 1")
+        if len(optim.betas) != 2:
+            raise UserError("optim.betas are two numbers")
+        if optim.clip_norm <= 0:
+            raise UserError(f"optim.clip_norm={optim.clip_norm} must be positive")
+
+    def _check_run(self) -> None:
+        run = self.run
+        if run.device not in ("auto", "cuda", "cpu"):
+            raise UserError(f"run.device={run.device} is not one of auto, cuda, cpu")
+        if run.dtype not in ("fp32", "bf16"):
+            raise UserError(f"run.dtype={run.dtype} is not one of fp32, bf16")
+        if min(run.log_steps, run.valid_epochs, run.keep_last, run.max_skipped) < 1 or run.keep_epochs < 0:
+            raise UserError("run.log_steps, valid_epochs, keep_last and max_skipped must be positive, "
+                            "keep_epochs not negative")
+
+
+# Options that do not shape the result (beyond rounding): they may differ between the runs of one experiment.
+FREE = frozenset({
+    "data.workers", "optim.micro_batch", "run.exp", "run.device", "run.log_steps", "run.checkpoint_minutes",
+    "run.keep_last", "run.keep_epochs", "run.max_skipped", "run.allow_config_change", "model.activation_checkpointing",
+})
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """The resolved options as nested plain dictionaries, fit for a checkpoint."""
+    return dataclasses.asdict(config)
+
+
+def changes(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """`key: old -> new` for every option that shapes the result and differs between two `plain` dictionaries."""
+    found = []
+    for name in sorted({*before, *now}):
+        old, new, key = before.get(name), now.get(name), prefix + name
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += changes(old, new, f"{key}.")
+        elif old != new and key not in FREE:
+            found.append(f"{key}: {old} -> {new}")
+    return found

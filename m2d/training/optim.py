@@ -1,0 +1,60 @@
+"""AdamW and the two schedules: learning rate and EMA rate, both functions of the optimiser step alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from m2d.training.config import OptimOptions
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate and EMA rate at each optimiser step (M2D section 4.1; the form of the former is MAE's)."""
+
+    optim: OptimOptions
+    steps_per_epoch: int
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.optim.epochs * self.steps_per_epoch
+
+    @property
+    def peak_lr(self) -> float:
+        """base_lr * effective batch / 256."""
+        return self.optim.base_lr * self.optim.batch_size / 256
+
+    def lr(self, step: float) -> float:
+        """Learning rate of step 0, 1, ...: linear from 0 to the peak, then half a cosine to 0, in fractional epochs."""
+        epoch, warmup = step / self.steps_per_epoch, self.optim.warmup_epochs
+        if epoch < warmup:
+            return self.peak_lr * epoch / warmup
+        return self.peak_lr * 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (self.optim.epochs - warmup)))
+
+    def ema_rate(self, step: int) -> float:
+        """Rate applied after step 0, 1, ...: linear from `ema_start` at the first to `ema_end` at the last."""
+        start, end = self.optim.ema_start, self.optim.ema_end
+        return start + (end - start) * step / max(self.total_steps - 1, 1)
+
+
+def build_optimizer(objective: nn.Module, optim: OptimOptions) -> torch.optim.AdamW:
+    """Fused AdamW over the trainable parameters; 1-d ones (biases, LayerNorms) are not decayed.
+
+    Fused, because that form takes a `found_inf` tensor: a non-finite step is skipped on the device, unseen by the host.
+    """
+    trainable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": optim.weight_decay},
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, betas=tuple(optim.betas), eps=optim.eps, fused=True)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Use `lr` in all parameter groups from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
