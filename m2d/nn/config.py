@@ -19,11 +19,50 @@ class Size(NamedTuple):
     depth: int
     heads: int
 
+    def check(self, what: str) -> None:
+        """Raise `UserError` unless a transformer of this size with sin-cos positions can be built."""
+        if min(self) < 1 or self.width % self.heads or self.width % 4:
+            raise UserError(f"{what}: width {self.width}, depth {self.depth}, heads {self.heads}: all must be "
+                            "positive, the width a multiple of the heads and of 4")
+
 
 # ViT sizes of Dosovitskiy et al. 2021, table 1 (small: Touvron et al. 2021)
 ENCODERS = {"small": Size(384, 12, 6), "base": Size(768, 12, 12), "large": Size(1024, 24, 16)}
 # M2D takes MAE's decoder as its predictor unchanged; MSM-MAE makes it smaller (M2D, section 4.1)
 PREDICTORS = {"m2d": Size(512, 8, 16), "m2d_all_patches": Size(512, 8, 16), "mae": Size(384, 4, 6)}
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """All that the encoder alone depends on. Raises `UserError` for values that do not fit together."""
+
+    input_size: tuple[int, int]  # frequency bins, time frames
+    patch_size: tuple[int, int]  # frequency bins, time frames
+    in_channels: int
+    width: int
+    depth: int
+    heads: int
+
+    def __post_init__(self) -> None:
+        if len(self.input_size) != 2 or len(self.patch_size) != 2:
+            raise UserError("input_size and patch_size are two numbers each: frequency bins, time frames")
+        if min(*self.input_size, *self.patch_size, self.in_channels) < 1:
+            raise UserError("input_size, patch_size and in_channels must be positive")
+        if self.input_size[0] % self.patch_size[0]:
+            raise UserError(f"patch_size {self.patch_size[0]} does not divide the {self.input_size[0]} frequency bins")
+        if self.grid.n_time == 0:
+            raise UserError(f"input_size {self.input_size[1]} in time is shorter than a patch of {self.patch_size[1]}")
+        self.size.check("encoder")
+
+    @property
+    def size(self) -> Size:
+        """Size of the transformer."""
+        return Size(self.width, self.depth, self.heads)
+
+    @property
+    def grid(self) -> Grid:
+        """Patches along frequency and time; a rest shorter than a patch at the end of the time axis is not used."""
+        return Grid(self.input_size[0] // self.patch_size[0], self.input_size[1] // self.patch_size[1])
 
 
 @dataclass
@@ -51,35 +90,33 @@ class ModelConfig:
         if self.objective not in OBJECTIVES:
             raise UserError(f"objective '{self.objective}' is not one of {', '.join(OBJECTIVES)}"
                             f"{nearest(self.objective, list(OBJECTIVES))}")
-        self._check_sizes()
-        self._check_input()
+        self._check_size_name()
+        n_patches = self.encoder.grid.n_patches
+        if not 0 < self.n_visible < n_patches:
+            raise UserError(f"mask_ratio {self.mask_ratio} leaves {self.n_visible} of {n_patches} patches visible: "
+                            "at least one must be visible and one masked")
+        self.predictor.check("predictor")
         self._check_losses()
 
     @property
-    def grid(self) -> Grid:
-        """Patches along frequency and time; a rest shorter than a patch at the end of the time axis is not used."""
-        return Grid(self.input_size[0] // self.patch_size[0], self.input_size[1] // self.patch_size[1])
+    def encoder(self) -> EncoderConfig:
+        """The online encoder's part."""
+        size = Size(self.width, self.depth, self.heads) if self.size == "custom" else ENCODERS[self.size]
+        return EncoderConfig(tuple(self.input_size), tuple(self.patch_size), self.in_channels, *size)
 
     @property
     def n_visible(self) -> int:
         """Patches that the online encoder sees."""
-        return visible_count(self.grid.n_patches, self.mask_ratio)
-
-    @property
-    def encoder(self) -> Size:
-        """Size of the online encoder, and of the target."""
-        if self.size == "custom":
-            return Size(self.width, self.depth, self.heads)
-        return ENCODERS[self.size]
+        return visible_count(self.encoder.grid.n_patches, self.mask_ratio)
 
     @property
     def predictor(self) -> Size:
         """Size of the predictor (of the decoder, for MSM-MAE)."""
-        default = PREDICTORS[self.objective]
-        return Size(self.predictor_width or default.width, self.predictor_depth or default.depth,
-                    self.predictor_heads or default.heads)
+        chosen = (self.predictor_width, self.predictor_depth, self.predictor_heads)
+        return Size(*(default if value is None else value
+                      for value, default in zip(chosen, PREDICTORS[self.objective], strict=True)))
 
-    def _check_sizes(self) -> None:
+    def _check_size_name(self) -> None:
         explicit = {"width": self.width, "depth": self.depth, "heads": self.heads}
         if self.size == "custom":
             missing = [name for name, value in explicit.items() if value is None]
@@ -89,21 +126,6 @@ class ModelConfig:
             raise UserError(f"size '{self.size}' is not one of {', '.join(ENCODERS)}, custom")
         elif any(value is not None for value in explicit.values()):
             raise UserError(f"width, depth and heads are fixed by size={self.size}: use size=custom to choose them")
-        for what, size in (("encoder", self.encoder), ("predictor", self.predictor)):
-            if min(size) < 1 or size.width % size.heads or size.width % 4:
-                raise UserError(f"{what} width {size.width}, depth {size.depth}, heads {size.heads}: all must be "
-                                "positive, the width a multiple of 4 (sin-cos positions) and of the heads")
-
-    def _check_input(self) -> None:
-        if len(self.input_size) != 2 or len(self.patch_size) != 2:
-            raise UserError("input_size and patch_size are two numbers each: frequency bins, time frames")
-        if min(*self.input_size, *self.patch_size, self.in_channels) < 1:
-            raise UserError("input_size, patch_size and in_channels must be positive")
-        if self.input_size[0] % self.patch_size[0]:
-            raise UserError(f"patch_size {self.patch_size[0]} does not divide the {self.input_size[0]} frequency bins")
-        if not 0 < self.n_visible < self.grid.n_patches:
-            raise UserError(f"mask_ratio {self.mask_ratio} leaves {self.n_visible} of {self.grid.n_patches} patches "
-                            "visible: at least one must be visible and one masked")
 
     def _check_losses(self) -> None:
         if self.objective == "mae":
@@ -114,4 +136,4 @@ class ModelConfig:
             raise UserError(f"lambda_m2d {self.lambda_m2d}, lambda_off {self.lambda_off}: "
                             "neither may be negative, one must be positive")
         if self.lambda_off and self.patch_size[1] % 2:
-            raise UserError(f"patch_size {self.patch_size[1]} in time: the 50 Hz teacher needs an even number of frames")
+            raise UserError(f"patch_size {self.patch_size[1]} in time: the 50 Hz teacher needs an even number")

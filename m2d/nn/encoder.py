@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from m2d.nn.config import ModelConfig
-from m2d.nn.patches import Mask, gather, patchify, sincos_positions, split
+from m2d.nn.config import EncoderConfig
+from m2d.nn.patches import gather, patchify, sincos_positions
 from m2d.nn.transformer import Transformer
 
 
@@ -31,26 +31,18 @@ class PatchEmbed(nn.Module):
 class Encoder(nn.Module):
     """ViT over the patches it is given (M2D, section 3: f_theta)."""
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: EncoderConfig, checkpointing: bool = False):
         super().__init__()
-        size = config.encoder
-        self.grid = config.grid
-        self.n_visible = config.n_visible
-        self.patch_embed = PatchEmbed(config.patch_size, config.in_channels, size.width)
-        self.cls_token = nn.Parameter(torch.empty(1, 1, size.width))
-        self.transformer = Transformer(*size, checkpointing=config.activation_checkpointing)
-        self.register_buffer("positions", sincos_positions(self.grid, size.width), persistent=False)  # [L, D]
+        self.config = config
+        self.patch_embed = PatchEmbed(config.patch_size, config.in_channels, config.width)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, config.width))
+        self.transformer = Transformer(*config.size, checkpointing=checkpointing)
+        self.register_buffer("positions", sincos_positions(config.grid, config.width), persistent=False)  # [L, D]
         nn.init.normal_(self.cls_token, std=0.02)
 
     def patches(self, x: torch.Tensor) -> torch.Tensor:
         """Pixels of all patches, [B, C, F, T] -> [B, L, C * f * t]."""
         return patchify(x, self.patch_embed.patch_size)
-
-    def split(self, pixels: torch.Tensor, noise: torch.Tensor | None) -> Mask:
-        """Random split of `pixels` [B, L, P] by `noise` [B, L], drawn on the device if None."""
-        if noise is None:
-            noise = torch.rand(pixels.shape[:2], device=pixels.device)
-        return split(noise, self.n_visible)
 
     def embed(self, pixels: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Class token and the patches at `index` [B, n] of `pixels` [B, L, P], positions added -> [B, 1 + n, D].
@@ -68,17 +60,24 @@ class Encoder(nn.Module):
         """Latents of the patches at `index` [B, n] of `pixels` [B, L, P] -> [B, 1 + n, D], class token first."""
         return self.transformer(self.embed(pixels, index))
 
-    def layers(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def layers(self, x: torch.Tensor, n_time_valid: torch.Tensor | None = None) -> list[torch.Tensor]:
         """Every layer's view of a whole input, [B, C, F, T'] -> list of [B, N_F, N_T', D], without the class token.
 
         T' may be shorter than the model's input: its patches take the first columns of the position grid. The last
-        layer is after the final LayerNorm.
+        layer is after the final LayerNorm. `n_time_valid` [B] tells how many columns of patches are real: nothing
+        attends to the others, so that a real one is what it would be without them.
+
+        Raises ValueError for an input longer than the model's or shorter than a patch.
         """
+        n_freq, n_time_max = self.config.grid
         n_time = x.shape[3] // self.patch_embed.patch_size[1]
-        if not 0 < n_time <= self.grid.n_time:
-            raise ValueError(f"{n_time} patches in time, the model takes 1 to {self.grid.n_time}")
-        width = self.positions.shape[1]
-        positions = self.positions.view(*self.grid, width)[:, :n_time].reshape(-1, width)
+        if not 0 < n_time <= n_time_max:
+            raise ValueError(f"{n_time} patches in time, the model takes 1 to {n_time_max}")
+        width = self.config.width
+        positions = self.positions.view(n_freq, n_time_max, width)[:, :n_time].reshape(-1, width)
         tokens = self.with_class_token(self.patch_embed(self.patches(x)) + positions)
-        shape = (x.shape[0], self.grid.n_freq, n_time, width)
-        return [layer[:, 1:].reshape(shape) for layer in self.transformer.layers(tokens)]
+        mask = None
+        if n_time_valid is not None:
+            real = torch.arange(n_time, device=x.device) < n_time_valid.unsqueeze(1)  # [B, N_T']
+            mask = F.pad(real.repeat(1, n_freq), (1, 0), value=True)[:, None, None]  # [B, 1, 1, 1 + N_F * N_T']
+        return [layer[:, 1:].reshape(-1, n_freq, n_time, width) for layer in self.transformer.layers(tokens, mask)]

@@ -8,7 +8,7 @@ from torch import nn
 from m2d.nn.config import ModelConfig
 from m2d.nn.encoder import Encoder
 from m2d.nn.losses import ObjectiveOutput, cosine_error, deviation, standardise
-from m2d.nn.patches import Mask
+from m2d.nn.patches import Mask, random_split
 from m2d.nn.predictor import Predictor
 from m2d.nn.transformer import Transformer
 
@@ -23,11 +23,11 @@ class M2D(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
+        self.encoder = Encoder(config.encoder, config.activation_checkpointing)
         self.predictor = Predictor(config, out_width=config.encoder.width)
         self.target = None
         if config.lambda_m2d:
-            self.target = Transformer(*config.encoder).requires_grad_(False)
+            self.target = Transformer(*config.encoder.size).requires_grad_(False)
 
     @torch.no_grad()
     def targets(self, pixels: torch.Tensor, mask: Mask) -> torch.Tensor:
@@ -57,7 +57,7 @@ class M2D(nn.Module):
         if teacher is not None or teacher_frames is not None:
             raise ValueError("a teacher was given, but lambda_off is 0")
         pixels = self.encoder.patches(x)
-        mask = self.encoder.split(pixels, mask_noise)
+        mask = random_split(pixels, self.config.n_visible, mask_noise)
         latent = self.encoder(pixels, mask.visible)
         prediction = self.predictor(latent, mask)
         loss, terms, monitor = self.m2d_loss(pixels, mask, prediction)

@@ -8,7 +8,7 @@ from torch import nn
 from m2d.nn.config import ModelConfig
 from m2d.nn.losses import ObjectiveOutput, cosine_error, deviation, standardise
 from m2d.nn.m2d import M2D
-from m2d.nn.patches import Mask, gather
+from m2d.nn.patches import Mask, gather, random_split
 
 
 class M2DS(M2D):
@@ -20,7 +20,7 @@ class M2DS(M2D):
 
     def __init__(self, config: ModelConfig):
         super().__init__(config)
-        self.offline = nn.Linear(config.grid.n_freq * config.encoder.width, config.teacher_width)
+        self.offline = nn.Linear(config.encoder.grid.n_freq * config.encoder.width, config.teacher_width)
 
     def forward(
         self,
@@ -42,7 +42,7 @@ class M2DS(M2D):
         if teacher is None:
             raise ValueError("lambda_off needs the teacher's frames")
         pixels = self.encoder.patches(x)
-        mask = self.encoder.split(pixels, mask_noise)
+        mask = random_split(pixels, self.config.n_visible, mask_noise)
         latent = self.encoder(pixels, mask.visible)
         prediction = self.predictor(latent, mask)
         off = self.offline_loss(self.student_frames(latent, prediction, mask), teacher, teacher_frames)
@@ -56,9 +56,10 @@ class M2DS(M2D):
     def student_frames(self, latent: torch.Tensor, prediction: torch.Tensor, mask: Mask) -> torch.Tensor:
         """The student's answer to the teacher's frames, [B, N_T, W], from latents and predictions.
 
-        Latents are [B, 1 + N_visible, D], predictions [B, N_masked, D]. Patches of one time frame are concatenated, lowest frequency first, when the input is split in frequency.
+        Latents are [B, 1 + N_visible, D], predictions [B, N_masked, D]. Patches of one time frame are concatenated,
+        lowest frequency first, when the input is split in frequency.
         """
-        (n_freq, n_time), width = self.config.grid, latent.shape[2]
+        (n_freq, n_time), width = self.config.encoder.grid, latent.shape[2]
         z = gather(torch.cat([latent[:, 1:], prediction], dim=1), mask.restore)
         z = z.view(-1, n_freq, n_time, width).transpose(1, 2).reshape(-1, n_time, n_freq * width)
         return self.offline(z)
@@ -66,13 +67,14 @@ class M2DS(M2D):
     def offline_loss(
         self, student: torch.Tensor, teacher: torch.Tensor, teacher_frames: torch.Tensor | None
     ) -> torch.Tensor:
-        """L_off (M2D-S, equation 2) over all patch frames, the teacher standardised per frame."""
-        n_time, per_patch = self.config.grid.n_time, self.config.patch_size[1] // 2
+        """L_off (M2D-S, equation 2) over all patch frames, the teacher averaged to the patch rate and standardised."""
+        n_time, per_patch = self.config.encoder.grid.n_time, self.config.patch_size[1] // 2
         if teacher.shape[1] == n_time:
             per_patch = 1
-        elif teacher.shape[1] != n_time * per_patch:
+        elif not 0 <= teacher.shape[1] - n_time * per_patch < per_patch:
             raise ValueError(f"teacher has {teacher.shape[1]} frames, the input {n_time * per_patch} at 50 Hz")
-        frames = teacher.float().view(-1, n_time, per_patch, teacher.shape[2]).mean(dim=2)
+        covered = teacher[:, :n_time * per_patch].float()
+        frames = covered.reshape(-1, n_time, per_patch, teacher.shape[2]).mean(dim=2)
         error = cosine_error(student, standardise(frames))  # [B, N_T]
         if teacher_frames is None:
             return error.mean()

@@ -8,7 +8,7 @@ from torch import nn
 from m2d.nn.config import ModelConfig
 from m2d.nn.encoder import Encoder
 from m2d.nn.losses import ObjectiveOutput, deviation, standardise
-from m2d.nn.patches import gather
+from m2d.nn.patches import gather, random_split
 from m2d.nn.predictor import Predictor
 
 
@@ -21,7 +21,7 @@ class MAE(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
+        self.encoder = Encoder(config.encoder, config.activation_checkpointing)
         f, t = config.patch_size
         self.predictor = Predictor(config, out_width=config.in_channels * f * t)
 
@@ -39,7 +39,7 @@ class MAE(nn.Module):
         if teacher is not None or teacher_frames is not None:
             raise ValueError("a teacher was given, but MSM-MAE has no use for one")
         pixels = self.encoder.patches(x)
-        mask = self.encoder.split(pixels, mask_noise)
+        mask = random_split(pixels, self.config.n_visible, mask_noise)
         latent = self.encoder(pixels, mask.visible)
         prediction = self.predictor(latent, mask)
         loss = (prediction.float() - standardise(gather(pixels, mask.masked))).square().mean()

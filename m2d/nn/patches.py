@@ -42,11 +42,14 @@ def visible_count(n_patches: int, mask_ratio: float) -> int:
     return int(n_patches * (1 - mask_ratio))
 
 
-def split(noise: torch.Tensor, n_visible: int) -> Mask:
-    """The split that orders the patches by `noise` [B, L], uniform in [0, 1): the smallest are visible.
+def random_split(pixels: torch.Tensor, n_visible: int, noise: torch.Tensor | None = None) -> Mask:
+    """Split the patches of `pixels` [B, L, P]: in the order of `noise` [B, L], the first are visible.
 
-    The noise is an argument, so that a run can draw it from a generator of its own and be resumed exactly.
+    The noise, uniform in [0, 1), is drawn from torch's generator of the device if not given. A run that draws it from
+    a generator of its own can be resumed exactly.
     """
+    if noise is None:
+        noise = torch.rand(pixels.shape[:2], device=pixels.device)
     shuffle = noise.argsort(dim=1)
     order = torch.arange(noise.shape[1], device=noise.device).expand_as(shuffle)
     restore = torch.empty_like(shuffle).scatter_(1, shuffle, order)

@@ -15,12 +15,12 @@ class Predictor(nn.Module):
 
     def __init__(self, config: ModelConfig, out_width: int):
         super().__init__()
-        size = config.predictor
+        size, grid = config.predictor, config.encoder.grid
         self.embed = nn.Linear(config.encoder.width, size.width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, size.width))
         self.transformer = Transformer(*size, checkpointing=config.activation_checkpointing)
         self.head = nn.Linear(size.width, out_width)
-        self.register_buffer("positions", sincos_positions(config.grid, size.width), persistent=False)  # [L, W]
+        self.register_buffer("positions", sincos_positions(grid, size.width), persistent=False)  # [L, W]
         nn.init.normal_(self.mask_token, std=0.02)
         init_linear(self.embed)
         init_linear(self.head)

@@ -20,12 +20,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Attend over all N tokens."""
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Attend over all N tokens, or over those where the boolean `mask` [B, 1, 1, N] is true."""
         batch, n, width = x.shape
         qkv = self.qkv(x).view(batch, n, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # [B, H, N, D / H] each
-        out = F.scaled_dot_product_attention(q, k, v)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.proj(out.transpose(1, 2).reshape(batch, n, width))
 
 
@@ -52,9 +52,9 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.mlp = Mlp(width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Attention, then MLP, each on the normalised stream and added to it."""
-        x = x + self.attn(self.norm1(x))
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Attention, then MLP, each on the normalised stream and added to it. `mask` as in `Attention`."""
+        x = x + self.attn(self.norm1(x), mask)
         return x + self.mlp(self.norm2(x))
 
 
@@ -81,11 +81,11 @@ class Transformer(nn.Module):
         """[B, N, D] -> [B, N, D], after the final LayerNorm."""
         return self.norm(self.run_blocks(x))
 
-    def layers(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Every block's output [B, N, D]; the last one after the final LayerNorm."""
+    def layers(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> list[torch.Tensor]:
+        """Every block's output [B, N, D]; the last one after the final LayerNorm. `mask` as in `Attention`."""
         outputs = []
         for block in self.blocks:
-            x = block(x)
+            x = block(x, mask)
             outputs.append(x)
         outputs[-1] = self.norm(outputs[-1])
         return outputs
