@@ -1,0 +1,29 @@
+"""Speech by SVOX Pico from the wheel `py-nanotts`: a second engine, left out where the wheel can't be had."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+
+SAMPLE_RATE = 16000
+VOICES = ("en-US", "en-GB")
+
+
+def available() -> bool:
+    """Whether the wheel is installed (there is none for some machines)."""
+    return importlib.util.find_spec("py_nanotts") is not None
+
+
+class Pico:
+    """One engine; `say` speaks."""
+
+    def __init__(self) -> None:
+        from py_nanotts import NanoTTS
+
+        self._engine = NanoTTS()
+
+    def say(self, text: str, voice: str, speed: float, pitch: float) -> np.ndarray:
+        """Waveform `[N]` float at 16 kHz in -1..1; `speed` and `pitch` are factors around 1."""
+        pcm = self._engine.speak(text, voice=voice, speed=speed, pitch=pitch)
+        return np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
