@@ -1,0 +1,64 @@
+"""Batches read ahead by worker processes, and what is said when one of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from m2d.common.errors import UserError
+from m2d.data.dataset import Batch, PretrainDataset
+from m2d.data.sampler import GlobalSampler
+
+
+class PretrainLoader:
+    """Batches of a dataset in a sampler's order, read ahead by `workers` processes (0: by this one).
+
+    Iteration follows the sampler to the end of its last epoch. Raises `UserError` that names the file when data can't
+    be read, and the data when a worker dies.
+    """
+
+    def __init__(self, dataset: PretrainDataset, sampler: GlobalSampler, workers: int = 0, *, pin_memory: bool = False,
+                 prefetch: int = 4):
+        self.dataset, self.sampler = dataset, sampler
+        self._loader = DataLoader(
+            _ErrorsAsItems(dataset), batch_size=None, sampler=sampler, num_workers=workers, pin_memory=pin_memory,
+            collate_fn=_unchanged, prefetch_factor=prefetch if workers else None)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = iter(self._loader)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise UserError(f"{self.dataset.speech.directory}: a worker reading it died "
+                                f"({' '.join(str(error).split())}): often for want of memory or room in /dev/shm; "
+                                "use fewer workers or a smaller batch") from error
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+
+class _ErrorsAsItems(Dataset):
+    """Hands a `UserError` over as an item: raised in a worker it would arrive wrapped in a page of traceback."""
+
+    def __init__(self, dataset: PretrainDataset):
+        self._dataset = dataset
+
+    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch | UserError:
+        try:
+            return self._dataset[key]
+        except UserError as error:
+            return error
+
+
+def _unchanged(batch: Batch | UserError) -> Batch | UserError:
+    return batch
