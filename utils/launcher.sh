@@ -8,7 +8,7 @@
 # Sets gpu, mem, threads, max_jobs, time_limit, nodes, warn, first, last, is_array, log_file and the array task_command.
 # A launcher that has a site file sets `config` before; then --config FILE is an option too.
 
-INTERRUPTED=75  # exit code of work that was stopped in order and goes on when started again (see task.sh)
+INTERRUPTED=75  # exit code of work that was stopped in order and goes on when started again (see task.py)
 
 usage_error() {
   echo "${0##*/}: $*" >&2
@@ -47,14 +47,14 @@ report() {  # INDEX CODE [WHY]: one failed task, and the end of its log
 finish() {
   local index shown=0 code=$INTERRUPTED
   [ ${#failed[@]} -gt 0 ] || exit 0
-  for index in "${!failed[@]}"; do
+  for index in $(printf '%s\n' "${!failed[@]}" | sort -n); do
     [ "${failed[$index]%% *}" = $INTERRUPTED ] || code=1
     if ((++shown <= 3)); then
       report "$index" "${failed[$index]%% *}" "$([[ ${failed[$index]} != *' '* ]] || echo "${failed[$index]#* }")"
     fi
   done
   if $is_array; then
-    echo "${0##*/}: ${#failed[@]} of $((last - first + 1)) tasks failed: ${!failed[*]}" >&2
+    echo "${0##*/}: ${#failed[@]} of $((last - first + 1)) tasks failed: $(printf '%s\n' "${!failed[@]}" | sort -n | paste -sd' ')" >&2
   fi
   exit $code
 }

@@ -14,7 +14,7 @@
 # remove its mark.
 
 # A Slurm job that runs a recipe is warned of its end by USR1: the launcher stops the work, then we leave with the code
-# for "interrupted, run it again" (see utils/task.sh).
+# for "interrupted, run it again" (see utils/task.py).
 trap 'exit 75' USR1
 
 _log() {  # DEPTH WORDS...: as said by the caller DEPTH levels up

@@ -14,6 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/launcher.sh"
 [ "$nodes" = 1 ] || usage_error "--nodes $nodes needs a cluster: this launcher runs on one machine"
 
+cores=$(nproc)
 # ---- slots: how many tasks at a time, and the GPUs of each
 gpus=()
 if [ "$gpu" -gt 0 ]; then
@@ -25,7 +26,7 @@ if [ "$gpu" -gt 0 ]; then
   [ ${#gpus[@]} -ge "$gpu" ] || usage_error "a task asks for $gpu GPUs (--gpu), and ${#gpus[@]} can be seen here"
 fi
 if [ -z "$max_jobs" ]; then
-  max_jobs=$(($(nproc) / threads))
+  max_jobs=$((cores / threads))
   [ "$gpu" = 0 ] || max_jobs=$((${#gpus[@]} / gpu))
   [ "$max_jobs" -ge 1 ] || max_jobs=1
 fi
@@ -42,8 +43,8 @@ start_task() {  # SLOT INDEX
   if [ "$gpu" -gt 0 ]; then devices=$(slot_gpus "$1"); fi
   if $is_array; then number=$2; fi
   # a session of its own: one signal reaches all of the task, and the terminal's Ctrl-C comes to us alone
-  CUDA_VISIBLE_DEVICES=$devices OMP_NUM_THREADS=$threads LAUNCH_GPUS=$gpu LAUNCH_NODES=1 \
-    setsid "$here/task.sh" "$number" - "$log_file" "${task_command[@]}" </dev/null &
+  CUDA_VISIBLE_DEVICES=$devices OMP_NUM_THREADS=$((threads < cores ? threads : cores)) LAUNCH_GPUS=$gpu LAUNCH_NODES=1 \
+    setsid "$here/task.py" "$number" - "$log_file" "${task_command[@]}" </dev/null &
   pid_of[$1]=$!
   task_of[$1]=$2
 }
