@@ -6,7 +6,6 @@ The dataclass is the only place where a default is written. An unknown key is an
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,13 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from m2d.common.errors import UserError
+from m2d.common.options import nearest, option
+
+__all__ = ["describe", "known_keys", "load_config", "nearest", "option", "to_yaml"]
 
 T = TypeVar("T")
-
-
-def option(default: Any = dataclasses.MISSING, help: str = "", *, factory: Any = dataclasses.MISSING) -> Any:
-    """A dataclass field with the line of help that `--help` shows. `factory` is for nested dataclasses and lists."""
-    return dataclasses.field(default=default, default_factory=factory, metadata={"help": help})
 
 
 def known_keys(table: type, prefix: str = "") -> dict[str, dataclasses.Field]:
@@ -73,12 +70,6 @@ def describe(table: type) -> str:
         rows.append((key, str(value), field.metadata.get("help", "")))
     width = max(len(f"{key}={value}") for key, value, _ in rows)
     return "\n".join(f"  {f'{key}={value}':<{width}}  {text}".rstrip() for key, value, text in rows)
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """', did you mean X?' for the closest of the known words, or the empty string when none is close."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f", did you mean '{close[0]}'?" if close else ""
 
 
 def _parent(config: DictConfig, key: str) -> DictConfig:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
+from m2d.common.options import nearest, option
 from m2d.nn.patches import Grid, visible_count
 
 OBJECTIVES = ("m2d", "m2d_all_patches", "mae")
