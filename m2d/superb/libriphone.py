@@ -1,0 +1,101 @@
+"""The phone-recognition corpus that s3prl's wheel leaves out: LibriSpeech clips and their phones from a lexicon."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from m2d.common.errors import UserError
+
+VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+CONSONANTS = ("B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG", "P", "R", "S", "SH", "T", "TH",
+              "V", "W", "Y", "Z", "ZH")
+PHONES = ("SIL", "SPN", *sorted([vowel + stress for vowel in VOWELS for stress in "012"] + list(CONSONANTS)))
+"""SUPERB's 71 output phones: ARPAbet with stress, silence and spoken noise."""
+
+VARIANT = re.compile(r"\(\d+\)$")
+
+
+class LibriPhoneDataset(Dataset):
+    """Clips of LibriSpeech splits in order of phone count, longest first; an item is a clip or a bucket of neighbours.
+
+    s3prl builds it as `Dataset(splits, tokenizer, bucket_size, path=..., lexicon=...)`.
+    """
+
+    def __init__(self, split: list[str], tokenizer: Any, bucket_size: int, path: str, lexicon: list[str], **_: Any):
+        """Read transcripts `path/SPLIT/S/C/S-C.trans.txt` and turn their words into token ids.
+
+        Raises `UserError` for a missing split, a split without clips, and words that no lexicon has.
+        """
+        pronunciations = read_lexicon(lexicon)
+        transcripts = read_transcripts(Path(path), split)
+        unknown = {word for words in transcripts.values() for word in words} - pronunciations.keys()
+        if unknown:
+            shown = ", ".join(sorted(unknown)[:5])
+            raise UserError(f"{', '.join(lexicon)}: no pronunciation for {len(unknown)} words of {path} ({shown}): "
+                            "add them to a lexicon file")
+        clips = [(clip, tokenizer.encode(" ".join(pronunciations[word] for word in words)))
+                 for clip, words in sorted(transcripts.items())]
+        self.clips = sorted(clips, key=lambda clip: len(clip[1]), reverse=True)
+        self.bucket_size = min(bucket_size, len(self.clips))
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Any:
+        """`(path, token ids)`, or with buckets a list of `bucket_size` of them that starts at the clip."""
+        if self.bucket_size == 1:
+            return self.clips[index]
+        first = min(index, len(self.clips) - self.bucket_size)
+        return self.clips[first:first + self.bucket_size]
+
+
+def read_lexicon(paths: list[str]) -> dict[str, str]:
+    """Word in capitals -> its phones, separated by blanks; the first pronunciation counts.
+
+    Lines are `WORD PH PH ...` as in s3prl's lists or CMUdict (`;;;` comments and `WORD(2)` variants are passed over).
+
+    Raises `UserError` for a missing file, an empty one, or a phone outside `PHONES`.
+    """
+    known = set(PHONES)
+    pronunciations: dict[str, str] = {}
+    for path in paths:
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no such lexicon; give lines 'WORD PH PH ...' such as CMUdict's")
+        for number, line in enumerate(Path(path).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            word, *phones = line.split("#")[0].split() or [""]
+            if not phones or word.startswith(";;;") or VARIANT.search(word):
+                continue
+            strange = [phone for phone in phones if phone not in known]
+            if strange:
+                raise UserError(f"{path}:{number}: '{strange[0]}' is not one of the {len(PHONES)} ARPAbet phones "
+                                "(vowels carry a stress digit)")
+            pronunciations.setdefault(word.upper(), " ".join(phones))
+    if not pronunciations:
+        raise UserError(f"{', '.join(paths) or 'lexicon'}: no pronunciations found")
+    return pronunciations
+
+
+def read_transcripts(root: Path, splits: list[str]) -> dict[Path, list[str]]:
+    """Audio file -> its words in capitals, for every clip of the given splits of a LibriSpeech tree.
+
+    Raises `UserError` for a missing split, a split without transcripts, and a transcript without its audio file.
+    """
+    words: dict[Path, list[str]] = {}
+    for split in splits:
+        if not (root / split).is_dir():
+            raise UserError(f"{root / split}: no such LibriSpeech split")
+        tables = sorted((root / split).glob("*/*/*.trans.txt"))
+        if not tables:
+            raise UserError(f"{root / split}: no SPEAKER/CHAPTER/*.trans.txt in it")
+        for table in tables:
+            present = {audio.stem: audio for audio in table.parent.glob("*.flac")}
+            for line in table.read_text(encoding="utf-8").splitlines():
+                utterance, *text = line.split()
+                if utterance not in present:
+                    raise UserError(f"{table}: utterance {utterance} has no {utterance}.flac beside it")
+                words[present[utterance]] = [word.upper() for word in text]
+    return words

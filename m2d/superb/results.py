@@ -1,0 +1,192 @@
+"""From runs to tables: `results.json` beside a model's runs, Markdown tables of several models, and their figure."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, OmegaConf
+
+from m2d.common.config import nearest, option
+from m2d.common.errors import UserError
+from m2d.common.files import atomic_open, write_json, write_text
+from m2d.superb.config import SuperbConfig
+from m2d.superb.tasks import TASKS
+from m2d.superb.worker import Run
+
+PACKAGES = ("torch", "torchaudio", "s3prl", "transformers")
+OFFICIAL = "SUPERB"
+"""The name of the corpora that make a result comparable with the papers'."""
+
+
+@dataclasses.dataclass
+class TableConfig:
+    """Options of `m2d.bin.superb_results`."""
+
+    exps: list[str] = option(MISSING, "folders of m2d.bin.superb, in the order of the rows")
+    out: str = option("RESULTS.md", "the Markdown file to write")
+    figure: str = option("", "an image file to write, linked in the Markdown; none unless given")
+    paper: str = option("conf/superb/paper.yaml", "file of published rows, 'LABEL: {pr: ..., ks: ...}'")
+    rows: list[str] = option(factory=lambda: ["M2D-S T=6.08s 80x2 (Table 6)"], help="which published rows to show")
+
+
+def collect(config: SuperbConfig, runs: list[Run]) -> dict[str, Any]:
+    """The scores of one model's runs in per cent: per task a list over seeds, ER's being the mean of its folds."""
+    tasks: dict[str, Any] = {}
+    for name in dict.fromkeys(run.task for run in runs):
+        by_seed: dict[int, list[dict[str, Any]]] = {}
+        for run in runs:
+            if run.task == name:
+                by_seed.setdefault(run.seed, []).append(json.loads((Path(run.folder) / "result.json").read_text()))
+        everything = [result for results in by_seed.values() for result in results]
+        tasks[name] = {
+            "scores": [round(100 * statistics.fmean(result["test"] for result in results), 3)
+                       for results in by_seed.values()],
+            "seeds": list(by_seed),
+            "lr": everything[0]["lr"],
+            "steps": everything[0]["settings"]["config"]["runner"]["total_steps"],
+            "seconds": round(sum(result["seconds"] for result in everything), 1),
+            "layer_weights": everything[0]["layer_weights"],
+        }
+    return {"label": config.label or config.model, "model": config.model, "corpus": config.corpus, "tasks": tasks,
+            "command": shlex.join(["python", "-m", "m2d.bin.superb", *sys.argv[1:]]), **provenance()}
+
+
+def provenance() -> dict[str, Any]:
+    """Date, package versions and commit of the code."""
+    commit = subprocess.run(["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
+                            capture_output=True, text=True, check=False).stdout.strip()
+    return {"date": datetime.date.today().isoformat(), "commit": commit or "unknown",
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES}}
+
+
+def write_results(config: SuperbConfig, runs: list[Run]) -> None:
+    """Write the model's `results.json` and `RESULTS.md`, and print the table."""
+    exp = Path(config.exp)
+    found = collect(config, runs)
+    write_json(exp / "results.json", found)
+    write_text(exp / "RESULTS.md", document([found], {}, None))
+    print("\n".join(table([found], {})))
+
+
+def write_table(config: TableConfig) -> None:
+    """Write one Markdown file, and a figure if wanted, of all models and published rows.
+
+    Raises `UserError` for a folder without results, an unknown published row, and models of different corpora.
+    """
+    results = [_read(Path(exp)) for exp in config.exps]
+    corpora = {result["corpus"] for result in results}
+    if len(corpora) > 1:
+        raise UserError(f"the models were scored on different corpora ({', '.join(sorted(corpora))}): one table each")
+    published = _published(Path(config.paper), config.rows)
+    if config.figure:
+        draw(results, Path(config.figure))
+    write_text(config.out, document(results, published, config.figure or None))
+
+
+def document(results: list[dict[str, Any]], published: dict[str, dict[str, float]], figure: str | None) -> str:
+    """The Markdown text: what the numbers are, the table, the settings, and each row's command."""
+    corpus = results[0]["corpus"]
+    lines = [f"# SUPERB results on the {corpus} corpora", ""]
+    lines += ["Frozen features, learnt weighted sum of the layers, s3prl's downstream tasks; PR in phone error rate "
+              "(lower is better), the others in accuracy, per cent; ER is the mean of five folds. "
+              "± is the standard deviation over seeds.", ""]
+    if corpus != OFFICIAL:
+        lines += [f"**These numbers are on the {corpus} and compare with each other only.** "
+                  "Published rows, where shown, are on the real corpora.", ""]
+    lines += [*table(results, published), ""]
+    if figure:
+        lines += [f"![SUPERB scores]({figure})", ""]
+    lines += ["## How each row was made", ""]
+    for result in results:
+        versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+        lines += [f"**{result['label']}**, {result['date']}, commit {result['commit']}, {versions}", "",
+                  "```sh", result["command"], "```", "", *_settings(result), ""]
+    return "\n".join(lines)
+
+
+def _settings(result: dict[str, Any]) -> list[str]:
+    rows = ["| task | steps | lr | seeds | time | layer weights |", "| --- | --- | --- | --- | --- | --- |"]
+    for name, task in result["tasks"].items():
+        weights = " ".join(f"{weight:.2f}" for weight in task["layer_weights"]) or "one layer"
+        rows.append(f"| {TASKS[name].title} | {task['steps']} | {task['lr']:g} | {len(task['seeds'])} "
+                    f"| {task['seconds']:.0f} s | {weights} |")
+    return rows
+
+
+def table(results: list[dict[str, Any]], published: dict[str, dict[str, float]]) -> list[str]:
+    """Markdown table lines: a row per model, then the published ones."""
+    shown = [name for name in TASKS if any(name in result["tasks"] for result in results)]
+    arrows = {"PER": "↓", "Acc": "↑"}
+    head = [f"{TASKS[name].title} {TASKS[name].measure} {arrows[TASKS[name].measure]}" for name in shown]
+    lines = ["| model | " + " | ".join(head) + " |", "| --- |" + " --- |" * len(shown)]
+    for result in results:
+        cells = [_cell(result["tasks"].get(name)) for name in shown]
+        lines.append(f"| {result['label']} | " + " | ".join(cells) + " |")
+    for label, scores in published.items():
+        cells = [f"{scores[name]:.2f}" if name in scores else "-" for name in shown]
+        lines.append(f"| *published: {label}* | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _cell(task: dict[str, Any] | None) -> str:
+    if task is None:
+        return "-"
+    mean, spread = mean_and_spread(task["scores"])
+    return f"{mean:.2f}" if spread is None else f"{mean:.2f} ± {spread:.2f}"
+
+
+def mean_and_spread(scores: list[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation over seeds; no spread of a single seed."""
+    return statistics.fmean(scores), statistics.stdev(scores) if len(scores) > 1 else None
+
+
+def draw(results: list[dict[str, Any]], path: Path) -> None:
+    """A panel per task, a bar per model with its spread over seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = [name for name in TASKS if any(name in result["tasks"] for result in results)]
+    figure, panels = plt.subplots(1, len(shown), sharey=True, squeeze=False,
+                                  figsize=(2.2 + 2.1 * len(shown), 1.2 + 0.32 * len(results)))
+    for panel, name in zip(panels[0], shown, strict=True):
+        for row, result in enumerate(results):
+            if name in result["tasks"]:
+                mean, spread = mean_and_spread(result["tasks"][name]["scores"])
+                panel.barh(row, mean, xerr=spread or 0.0, color=f"C{row % 10}")
+        panel.set_title(f"{TASKS[name].title} {TASKS[name].measure} %")
+    panels[0][0].set_yticks(range(len(results)), [result["label"] for result in results])
+    panels[0][0].invert_yaxis()
+    figure.tight_layout()
+    with atomic_open(path, "wb") as stream:
+        figure.savefig(stream, format=path.suffix[1:] or "png", dpi=120)
+    plt.close(figure)
+
+
+def _read(exp: Path) -> dict[str, Any]:
+    path = exp / "results.json"
+    if not path.is_file():
+        raise UserError(f"{path}: no results; make them with m2d.bin.superb exp={exp}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _published(path: Path, rows: list[str]) -> dict[str, dict[str, float]]:
+    if not rows:
+        return {}
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of published rows")
+    known: dict[str, dict[str, float]] = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[assignment]
+    for row in rows:
+        if row not in known:
+            raise UserError(f"{path}: no row '{row}'{nearest(row, list(known))}")
+    return {row: known[row] for row in rows}

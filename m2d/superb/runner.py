@@ -1,0 +1,110 @@
+"""The SUPERB stage: every task, seed and fold of one model, in parallel processes, each run done once."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from m2d.common.errors import UserError
+from m2d.common.files import write_json
+from m2d.common.progress import progress
+from m2d.superb.config import Model, SuperbConfig, resolve_model
+from m2d.superb.tasks import Task, choose, data_key, read_settings
+from m2d.superb.worker import Run, finished
+
+LOG = logging.getLogger(__name__)
+POLL_SECONDS = 0.3
+
+
+def plan(config: SuperbConfig) -> list[Run]:
+    """All runs of the chosen tasks, with every path and setting resolved and every corpus checked.
+
+    Raises `UserError` for whatever a run would stumble over: model, corpora, settings.
+    """
+    model = resolve_model(config.model)
+    return [run for task in choose(config.tasks) for run in _plan_task(config, model, task)]
+
+
+def _plan_task(config: SuperbConfig, model: Model, task: Task) -> list[Run]:
+    exp = Path(config.exp).resolve()
+    settings = read_settings(Path(config.conf), config.overlays, task.name)
+    task.prepare(config.corpora, exp / "tables", settings)
+    given = settings.pop("statistics")
+    lr = getattr(config.lr, task.name)
+    if lr is not None:
+        settings["optimizer"]["lr"] = lr
+    shared = Path(config.statistics).resolve() if config.statistics else exp.parent / "statistics"
+    statistics = shared / f"{task.name}-{data_key(settings)}.json"
+    runs = []
+    for seed, fold in itertools.product(config.seeds, task.folds):
+        adapted = json.loads(json.dumps(settings))
+        folder = exp / task.name / f"seed{seed}"
+        if fold is not None:
+            adapted["downstream_expert"]["datarc"]["test_fold"] = f"fold{fold}"
+            folder = folder / f"fold{fold}"
+        upstream = model.settings(seed, config.cache_gib)
+        if model.takes_statistics and upstream is not None and given is not None:
+            upstream.update(given)
+        runs.append(Run(
+            task=task.name, module=task.module, folder=str(folder), seed=seed, fold=fold, upstream=model.upstream,
+            ckpt=model.ckpt, upstream_settings=upstream,
+            statistics=str(statistics) if model.takes_statistics and given is None else None,
+            config=adapted, device=config.device))
+    return runs
+
+
+def run_all(config: SuperbConfig) -> list[Run]:
+    """Do what is not done yet, `config.jobs` tasks at a time, and give back all runs, every one with its result.
+
+    Raises `UserError` when a run failed, after the others have ended.
+    """
+    runs = plan(config)
+    waiting = [run for run in runs if not finished(run)]
+    LOG.info("%d runs, %d of them done before", len(runs), len(runs) - len(waiting))
+    if waiting:
+        for _ in progress(_completions(config, waiting), "SUPERB runs", total=len(waiting)):
+            pass
+    failed = [run for run in waiting if not finished(run)]
+    if failed:
+        raise UserError(f"{len(failed)} of {len(runs)} SUPERB runs failed, the first in {failed[0].folder} "
+                        "(train.log, test.log); the same command goes on with them")
+    return runs
+
+
+def _completions(config: SuperbConfig, waiting: list[Run]) -> Iterator[Run]:
+    """Yield each run when it is done, or when its process has ended without it."""
+    queue = [list(group) for _, group in itertools.groupby(waiting, key=lambda run: run.task)]
+    queue.sort(key=len, reverse=True)  # ER with its folds first, so that it does not end last and alone
+    active: list[tuple[subprocess.Popen, list[Run]]] = []
+    try:
+        while queue or active:
+            while queue and len(active) < config.jobs:
+                group = queue.pop(0)
+                active.append((_start(config, group), group))
+            time.sleep(POLL_SECONDS)
+            for process, group in list(active):
+                ended = process.poll() is not None
+                for run in [run for run in group if ended or finished(run)]:
+                    group.remove(run)
+                    yield run
+                if ended:
+                    active.remove((process, group))
+    finally:
+        for process, _ in active:
+            process.terminate()
+            process.wait()
+
+
+def _start(config: SuperbConfig, group: list[Run]) -> subprocess.Popen:
+    job = Path(config.exp).resolve() / "jobs" / f"{group[0].task}.json"
+    write_json(job, {"threads": config.threads, "runs": [dataclasses.asdict(run) for run in group]})
+    environment = {**os.environ, "OMP_NUM_THREADS": str(config.threads), "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen([sys.executable, "-m", "m2d.superb.worker", str(job)], env=environment)

@@ -1,0 +1,77 @@
+"""Log-mel mean and standard deviation of a SUPERB task's training audio, as M2D-S sets them per task.
+
+The audio comes out of the task's own loader, so that resampling, gain and crops are those the model will meet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib
+import io
+import json
+import logging
+import math
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from m2d.audio.logmel import LogMel
+from m2d.common.files import write_json
+from m2d.superb import compat, registration
+
+LOG = logging.getLogger(__name__)
+MAX_CLIPS = 10_000
+"""Enough for three digits of both numbers; LibriSpeech alone has 28,539 training clips in PR."""
+
+
+def task_statistics(path: Path, module: str, config: dict[str, Any], device: str) -> dict[str, float]:
+    """`{"mean", "std"}` of the task's raw log-mel, read from the file `path`, or computed and written there."""
+    if not path.is_file():
+        found = measure(module, config, device)
+        write_json(path, found)
+        LOG.info("%s: log-mel statistics of %d training clips: mean %.4f, std %.4f",
+                 module, found["clips"], found["mean"], found["std"])
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    return {"mean": stored["mean"], "std": stored["std"]}
+
+
+def measure(module: str, config: dict[str, Any], device: str) -> dict[str, Any]:
+    """Mean and standard deviation over all bins and frames of up to `MAX_CLIPS` clips of the training loader.
+
+    Args:
+        module: name of the task under `s3prl.downstream`.
+        config: the task's settings as s3prl reads them.
+        device: where the log-mel is computed.
+    """
+    registration.watch()
+    logmel = LogMel().to(device)
+    total = torch.zeros(3, dtype=torch.float64, device=device)  # count, sum, sum of squares
+    clips = 0
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    silent = io.StringIO()  # s3prl's data sets print their counts
+    with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
+        compat.before_s3prl()
+        compat.before_downstream(module, Path(scratch))
+        expert = importlib.import_module(f"s3prl.downstream.{module}.expert").DownstreamExpert(
+            upstream_dim=1, upstream_rate=160, expdir=scratch, **copy.deepcopy(config))
+        loader = expert.get_dataloader("train")
+        wanted = min(MAX_CLIPS, len(loader.dataset))
+        while clips < wanted:
+            for wavs, *_ in loader:
+                for wav in wavs:
+                    frames = logmel(torch.as_tensor(wav, dtype=torch.float32, device=device)).double()
+                    total += torch.stack([torch.tensor(float(frames.numel()), device=device, dtype=torch.float64),
+                                          frames.sum(), frames.square().sum()])
+                clips += len(wavs)
+                if clips >= wanted:
+                    break
+    count, first, second = total.tolist()
+    mean = first / count
+    return {"mean": mean, "std": math.sqrt(second / count - mean**2), "clips": clips}

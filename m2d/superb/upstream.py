@@ -1,0 +1,226 @@
+"""The models that SUPERB's tasks read: one interface over M2D, its random twin, log-mel patches and HuBERT.
+
+s3prl's contract: `forward(list of [N_i])` gives `hidden_states`, a list with a `[B, T, D]` per layer, and
+`get_downsample_rates` the samples per frame. Beyond it, a clip's features never depend on its batch mates, and those
+of a frozen model are computed once and kept (`Settings.cache_gib`), because a task hears each clip many times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from m2d.audio.logmel import LogMel, LogMelConfig
+from m2d.common.errors import UserError
+from m2d.hub import load_pretrained
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a task sets on an upstream.
+
+    Attributes:
+        mean, std: log-mel statistics of the task; None keeps the model's own.
+        cache_gib: how much memory kept features may take; 0 keeps none.
+        seed: of random weights.
+    """
+
+    mean: float | None = None
+    std: float | None = None
+    cache_gib: float = 0.0
+    seed: int = 0
+
+    @classmethod
+    def read(cls, source: str | Path | Mapping[str, Any] | None) -> Settings:
+        """Settings from a JSON file, from a mapping, or the defaults.
+
+        Raises `UserError` for a missing file and an unknown key.
+        """
+        if source is None:
+            return cls()
+        if not isinstance(source, Mapping):
+            if not Path(source).is_file():
+                raise UserError(f"{source}: no such file of upstream settings (JSON)")
+            source = json.loads(Path(source).read_text(encoding="utf-8"))
+        unknown = set(source) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise UserError(f"upstream settings: unknown key '{sorted(unknown)[0]}'")
+        return cls(**source)
+
+
+class FeatureCache:
+    """Features by the content of the waveform, up to a number of bytes; what does not fit is not kept.
+
+    Nothing is evicted: epochs visit all clips in turn, so that dropping the oldest would drop what is needed next.
+    """
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self.bytes = 0
+        self.kept: dict[bytes, Tensor] = {}
+
+    def get(self, key: bytes) -> Tensor | None:
+        """The features kept under this key, or None."""
+        return self.kept.get(key)
+
+    def put(self, key: bytes, features: Tensor) -> None:
+        """Keep a copy on the host if there is room."""
+        size = features.numel() * features.element_size()
+        if self.bytes + size <= self.limit:
+            self.kept[key] = features.detach().cpu().clone()
+            self.bytes += size
+
+
+_CACHES: dict[str, FeatureCache] = {}
+"""One cache per model and statistics, for the life of the process: seeds, folds and evaluation share it."""
+
+
+class Upstream(nn.Module):
+    """Base of our upstreams: padding, caching, frame rate. A subclass gives `encode`."""
+
+    def __init__(self, samples_per_frame: int, settings: Settings, identity: str):
+        """`identity` names the source of the features (path, architecture, seed) within this process."""
+        super().__init__()
+        self.samples_per_frame = samples_per_frame
+        self.cache: FeatureCache | None = None
+        if settings.cache_gib > 0:
+            key = f"{type(self).__name__} {identity} {settings}"
+            self.cache = _CACHES.setdefault(key, FeatureCache(int(settings.cache_gib * 2**30)))
+
+    def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """Layers `[L, T_i, D]` of each of the clips `[N_i]` (16 kHz, -1..1, on the model's device)."""
+        raise NotImplementedError
+
+    def get_downsample_rates(self, key: str | None = None) -> int:
+        """Samples per feature frame, the same for every layer."""
+        return self.samples_per_frame
+
+    def forward(self, wavs: Sequence[Tensor]) -> dict[str, Any]:
+        """`hidden_states`: a list of L tensors `[B, T, D]`, zero beyond a clip's own frames; `last_hidden_state`.
+
+        Args:
+            wavs: B clips `[N_i]`, 16 kHz.
+        """
+        clips = self._encode_frozen(wavs) if not torch.is_grad_enabled() else self._encode(wavs)
+        clips = [self._cover(clip, len(wav)) for clip, wav in zip(clips, wavs, strict=True)]
+        longest = max(clip.shape[1] for clip in clips)
+        batch = torch.stack([F.pad(clip, (0, 0, 0, longest - clip.shape[1])) for clip in clips], 1)  # [L, B, T, D]
+        layers = list(batch.unbind(0))
+        return {"hidden_states": layers, "last_hidden_state": layers[-1]}
+
+    def _encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """On the CPU clip by clip: a batch would gain nothing, and so kept and fresh features are equal to the bit."""
+        if wavs[0].device.type == "cpu":
+            return [self.encode([wav])[0] for wav in wavs]
+        return self.encode(wavs)
+
+    def _encode_frozen(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        if self.cache is None:
+            return self._encode(wavs)
+        keys = [hashlib.blake2b(wav.cpu().numpy().tobytes(), digest_size=16).digest() for wav in wavs]
+        clips = [self.cache.get(key) for key in keys]
+        missing = [index for index, clip in enumerate(clips) if clip is None]
+        if missing:
+            for index, clip in zip(missing, self._encode([wavs[index] for index in missing]), strict=True):
+                clips[index] = clip
+                self.cache.put(keys[index], clip)
+        return [clip.to(wavs[0].device) for clip in clips if clip is not None]
+
+    def _cover(self, clip: Tensor, samples: int) -> Tensor:
+        """Repeat the last frame where s3prl, which rounds `samples / samples_per_frame`, counts one more than there is.
+
+        Without this a short clip would end in a zero frame in a batch with longer ones, and not when alone.
+        """
+        lacking = round(samples / self.samples_per_frame) - clip.shape[1]
+        return clip if lacking <= 0 else torch.cat([clip, clip[:, -1:].expand(-1, lacking, -1)], 1)
+
+
+class M2DUpstream(Upstream):
+    """A model directory: the output of every block of the online encoder, `[L, T, N_F * D]`."""
+
+    def __init__(self, ckpt: str, settings: Settings):
+        """Load the model and set the task's statistics.
+
+        Raises `UserError` as `m2d.load_pretrained` does.
+        """
+        model = load_pretrained(ckpt)
+        super().__init__(model.samples_per_frame, settings, str(Path(ckpt).resolve()))
+        self.model = model
+        if settings.mean is not None and settings.std is not None:
+            self.model.set_statistics(settings.mean, settings.std)
+
+    def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        output = self.model(list(wavs))
+        layers = torch.stack(output.layers)  # [L, B, T, D]
+        return [layers[:, index, :length] for index, length in enumerate(output.lengths.tolist())]
+
+
+class RandomUpstream(M2DUpstream):
+    """The network of a model directory with freshly drawn weights (`Settings.seed`)."""
+
+    def __init__(self, ckpt: str, settings: Settings):
+        super().__init__(ckpt, settings)
+        self.model.randomise(settings.seed)
+
+
+class LogMelUpstream(Upstream):
+    """Log-mel patches, the very input of an 80 x `patch_frames` model, as one layer `[1, T, patch_frames * 80]`.
+
+    No mean and variance normalisation per clip, which would make the mean over time about zero and with it every
+    task that pools over time a matter of chance.
+    """
+
+    def __init__(self, patch_frames: int, settings: Settings):
+        if settings.mean is None or settings.std is None:
+            raise UserError("m2d_logmel: give the log-mel statistics of the task as {'mean': ..., 'std': ...}")
+        super().__init__(patch_frames * LogMelConfig().hop_length, settings, str(patch_frames))
+        self.logmel = LogMel()
+        self.patch_frames, self.mean, self.std = patch_frames, settings.mean, settings.std
+
+    def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        return [self._patches(self.logmel(wav))[None] for wav in wavs]
+
+    def _patches(self, logmel: Tensor) -> Tensor:
+        """`[F, T]` to `[ceil(T / patch_frames), patch_frames * F]`; the last patch is filled with the mean."""
+        frames = ((logmel - self.mean) / self.std).T
+        return F.pad(frames, (0, 0, 0, -len(frames) % self.patch_frames)).reshape(-1, self.patch_frames * len(logmel))
+
+
+class HubertUpstream(Upstream):
+    """HuBERT from transformers, by folder or hub id: the input of the first transformer layer and the output of each.
+
+    Each clip's features equal those of a batch of one (see `m2d.teacher.speech_model`).
+    """
+
+    def __init__(self, ckpt: str, settings: Settings):
+        import transformers
+
+        from m2d.teacher.source import locate
+        from m2d.teacher.speech_model import load_teacher
+
+        folder = locate(ckpt)
+        depth = transformers.AutoConfig.from_pretrained(folder).num_hidden_layers
+        teacher = load_teacher(str(folder), depth)
+        super().__init__(teacher.hop, settings, str(folder))
+        self.teacher = teacher
+        self._inputs: list[Tensor] = []
+        for layer in teacher.transformer.layers:
+            layer.register_forward_pre_hook(self._listen, with_kwargs=True)
+
+    def _listen(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        self._inputs.append(args[0] if args else kwargs["hidden_states"])
+
+    def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        self._inputs.clear()
+        last = self.teacher([wav.cpu().numpy() for wav in wavs])
+        # copies made outside the teacher's inference mode, so that the layer weights can learn from them
+        return [torch.stack([*(layer[index, :len(clip)] for layer in self._inputs), clip])
+                for index, clip in enumerate(last)]

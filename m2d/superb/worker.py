@@ -1,0 +1,178 @@
+"""Trains and tests the runs of one task in one process: `python -m m2d.superb.worker JOB.json`.
+
+Seeds, folds and evaluation share the process, so that s3prl is imported once and features are computed once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import pickle
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from m2d.common.errors import UserError
+from m2d.common.files import write_json
+from m2d.common.progress import duration
+from m2d.superb.downstream import run_s3prl
+from m2d.superb.statistics import task_statistics
+
+LOG = logging.getLogger(__name__)
+TEST_LINE = re.compile(r"^test (?:acc|per): ([0-9.eE+-]+)$", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training and test of one task. `folder` is made by it and holds `result.json` when it is done."""
+
+    task: str
+    module: str
+    folder: str
+    seed: int
+    fold: int | None
+    upstream: str
+    ckpt: str | None
+    upstream_settings: dict[str, Any] | None
+    statistics: str | None
+    config: dict[str, Any]
+    device: str
+
+    @property
+    def name(self) -> str:
+        """What a log line calls it."""
+        return f"{self.task} seed {self.seed}" + (f" fold {self.fold}" if self.fold else "")
+
+    def settings(self) -> dict[str, Any]:
+        """All that the result depends on."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in ("folder", "device")}
+
+
+def finished(run: Run) -> bool:
+    """Whether the run's folder holds a result of exactly these settings."""
+    path = Path(run.folder) / "result.json"
+    return path.is_file() and json.loads(path.read_text())["settings"] == run.settings()
+
+
+def execute(run: Run) -> None:
+    """Train and test one run, going on where an earlier attempt with the same settings was interrupted."""
+    folder = Path(run.folder)
+    _clear_foreign(run)
+    started = time.monotonic()
+    write_json(folder / "settings.json", run.settings())
+    options = ["-u", run.upstream, "-d", run.module, "-p", str(folder), "--device", run.device,
+               "--seed", str(run.seed), "-c", str(folder / "task.yaml")]
+    (folder / "task.yaml").write_text(yaml.safe_dump(run.config, sort_keys=False), encoding="utf-8")
+    if run.ckpt is not None:
+        options += ["-k", run.ckpt]
+    if run.upstream_settings is not None:
+        write_json(folder / "upstream.json", _with_statistics(run))
+        options += ["-g", str(folder / "upstream.json")]
+    LOG.info("%s: training %s steps, log in %s", run.name, run.config["runner"]["total_steps"], folder / "train.log")
+    _logged(folder / "train.log", ["-m", "train", "-a", *options])
+    best = folder / "dev-best.ckpt"
+    if not best.is_file():  # s3prl keeps none when the dev accuracy stays 0
+        best = _newest_state(folder)
+    text = _logged(folder / "test.log", ["-m", "evaluate", "-e", str(best), *options])
+    found = TEST_LINE.findall(text)
+    if not found:
+        raise UserError(f"{folder / 'test.log'}: no 'test acc' or 'test per' line in it")
+    state = torch.load(best, map_location="cpu", weights_only=True)
+    write_json(folder / "result.json", {
+        "task": run.task, "seed": run.seed, "fold": run.fold, "test": float(found[-1]),
+        "dev": float(state["Downstream"]["best_score"]), "best_step": state["Step"],
+        "lr": run.config["optimizer"]["lr"], "layer_weights": _layer_weights(state),
+        "seconds": round(time.monotonic() - started, 1), "settings": run.settings()})
+    for leftover in folder.glob("states-*.ckpt"):
+        leftover.unlink()
+    LOG.info("%s: test %.4f, in %s", run.name, float(found[-1]), duration(time.monotonic() - started))
+
+
+def _with_statistics(run: Run) -> dict[str, Any]:
+    """The upstream's settings with the task's log-mel statistics, found now if nobody has found them before."""
+    settings = dict(run.upstream_settings or {})
+    if run.statistics is not None:
+        settings.update(task_statistics(Path(run.statistics), run.module, run.config, run.device))
+    return settings
+
+
+def _clear_foreign(run: Run) -> None:
+    """Empty the folder unless it was begun with the same settings and its checkpoints can be read."""
+    folder = Path(run.folder)
+    begun = folder / "settings.json"
+    if begun.is_file() and json.loads(begun.read_text()) == run.settings() and all(map(_readable, _states(folder))):
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        LOG.info("%s: begun with other settings or broken off while saving, starting it again", run.name)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _states(folder: Path) -> list[Path]:
+    return [*folder.glob("states-*.ckpt"), *folder.glob("dev-best.ckpt")]
+
+
+def _readable(path: Path) -> bool:
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+        return False
+    return True
+
+
+def _newest_state(folder: Path) -> Path:
+    states = sorted(folder.glob("states-*.ckpt"), key=lambda path: int(path.stem.split("-")[1]))
+    if not states:
+        raise UserError(f"{folder}: no checkpoint; runner.save_step must not exceed runner.total_steps")
+    return states[-1]
+
+
+def _layer_weights(state: dict[str, Any]) -> list[float]:
+    """The learnt share of each layer: softmax of the featurizer's weights. Empty for an upstream of one layer."""
+    weights = state["Featurizer"].get("weights")
+    return [] if weights is None else [round(share, 4) for share in weights.softmax(0).tolist()]
+
+
+def _logged(path: Path, argv: list[str]) -> str:
+    """Run s3prl with what it prints going to a file; gives back what this call printed."""
+    with open(path, "a", encoding="utf-8") as stream:
+        start = stream.tell()
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            run_s3prl(argv)
+    with open(path, encoding="utf-8") as stream:
+        stream.seek(start)
+        return stream.read()
+
+
+def main(job: str) -> int:
+    """Do all runs of the job file; a failing one does not stop the others. Gives the number of failed runs."""
+    described = json.loads(Path(job).read_text(encoding="utf-8"))
+    torch.set_num_threads(described["threads"])
+    failures = 0
+    for fields in described["runs"]:
+        run = Run(**fields)
+        if finished(run):
+            continue
+        try:
+            execute(run)
+        except UserError as error:
+            failures += 1
+            LOG.error("%s: %s", run.name, error)
+        except Exception:  # s3prl raises anything at all
+            failures += 1
+            LOG.exception("%s: failed, see the logs in %s", run.name, run.folder)
+    return failures
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
+                        datefmt="%Y-%m-%d %H:%M:%S", stream=sys.stderr)
+    raise SystemExit(min(main(sys.argv[1]), 100))
