@@ -7,14 +7,17 @@ The launchers say how many (LAUNCH_GPUS for each node, LAUNCH_NODES): `slurm.sh 
 utils/torchrun.py ...` makes 8 processes. Without a GPU there is one process on each node. A single process is run as it
 is; several are torchrun's (one agent per node, started by srun, c10d rendezvous on the job's first node).
 
-What torchrun lacks is added: USR1, the warning of the job's end, reaches the training processes, and when they stop
-with code 75 ("interrupted in order", see task.py) that is the code of the whole.
+What torchrun lacks is added: USR1, the warning of the job's end, reaches the training processes, and code 75
+("interrupted in order", see task.py) is no failure there, at which torchrun would end the other processes, but becomes
+the code of the whole.
 """
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 INTERRUPTED = 75
@@ -38,17 +41,37 @@ def run_agent(options: list[str], command: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
+    with tempfile.TemporaryDirectory() as folder:
+        mark = Path(folder, "interrupted")
+        try:
+            run(parse_args([*options, __file__, "--rank", str(mark), *command]))
+        except ChildFailedError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except SignalException as error:
+            return 128 + error.sigval
+        return INTERRUPTED if mark.exists() else 0
+
+
+def run_rank(mark: Path, command: list[str]) -> None:
+    """The training command in this process; an interruption leaves the mark and exits with 0."""
+
+    def leave(*_: object) -> None:  # a warning before the command has its own handler: nothing is lost yet
+        mark.touch()
+        os._exit(0)
+
+    signal.signal(signal.SIGUSR1, leave)
     try:
-        run(parse_args([*options, *command]))
-    except ChildFailedError as error:
-        codes = {failure.exitcode for failure in error.failures.values()}
-        if codes <= {INTERRUPTED, -signal.SIGUSR1, -signal.SIGTERM}:
-            return INTERRUPTED
-        print(error, file=sys.stderr)
-        return 1
-    except SignalException as error:
-        return 128 + error.sigval
-    return 0
+        if command[0] == "-m":
+            sys.argv = command[1:]
+            runpy.run_module(command[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = command
+            runpy.run_path(command[0], run_name="__main__")
+    except SystemExit as stop:
+        if stop.code != INTERRUPTED:
+            raise
+        mark.touch()
 
 
 def rendezvous() -> list[str]:
@@ -80,4 +103,7 @@ def main(command: list[str]) -> int:
 if __name__ == "__main__":
     if not sys.argv[1:]:
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1:]))
+    if sys.argv[1] == "--rank":
+        run_rank(Path(sys.argv[2]), sys.argv[3:])
+    else:
+        sys.exit(main(sys.argv[1:]))
