@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import pathlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +56,7 @@ class Published:
     @property
     def encoder_only(self) -> bool:
         """Whether nothing but the encoder is in the file."""
-        return all(name.startswith("encoder.") for name in self.state)
+        return _is_encoder_only(self.state)
 
     def encoder_state(self) -> dict[str, torch.Tensor]:
         """State dict of the `Encoder`."""
@@ -93,17 +94,14 @@ def load_objective(objective: torch.nn.Module, published: Published, origin: str
                       if name.startswith("encoder.transformer.")}
         LOG.warning("%s holds the encoder alone: the predictor starts from scratch", origin)
     own = objective.state_dict()
-    for name, value in own.items():
-        if name in state:
-            if state[name].shape != value.shape:
-                raise UserError(f"{origin}: {to_published(name)} is {list(state[name].shape)}, "
-                                f"this configuration needs {list(value.shape)}")
-        elif not published.encoder_only or name.startswith("encoder."):
-            raise UserError(f"{origin}: {to_published(name)} is missing, this configuration needs it")
-    unused = sorted({name.split(".")[0] for name in state.keys() - own.keys()})
+    parts = {name.split(".")[0] for name in own}
+    unused = {name.split(".")[0] for name in state} - parts
     if unused:
-        LOG.warning("%s: %s has no place in this configuration and is left out", origin, ", ".join(unused))
-    objective.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
+        LOG.warning("%s: the %s has no place in this configuration and is left out", origin, ", ".join(sorted(unused)))
+    state = {name: value for name, value in state.items() if name.split(".")[0] in parts}
+    taken = own if not published.encoder_only else {name: own[name] for name in own if name in state}
+    check_state(state, taken, origin, to_published)
+    objective.load_state_dict(state, strict=False)
 
 
 def write_published(
@@ -135,6 +133,31 @@ def from_published(name: str) -> str | None:
     return None
 
 
+def check_state(
+    state: dict[str, torch.Tensor],
+    expected: dict[str, torch.Tensor],
+    origin: str,
+    name_of: Callable[[str], str] = str,
+) -> None:
+    """Raise `UserError` for the first parameter that is missing, of another shape, or one too many.
+
+    `name_of` gives the name that the reader of the message knows a parameter by.
+    """
+    for name, value in expected.items():
+        if name not in state:
+            raise UserError(f"{origin}: parameter '{name_of(name)}' is missing")
+        if state[name].shape != value.shape:
+            raise UserError(f"{origin}: parameter '{name_of(name)}' is {list(state[name].shape)}, "
+                            f"expected {list(value.shape)}")
+    for name in state:
+        if name not in expected:
+            raise UserError(f"{origin}: parameter '{name_of(name)}' is one too many")
+
+
+def _is_encoder_only(state: dict[str, torch.Tensor]) -> bool:
+    return all(name.startswith("encoder.") for name in state)
+
+
 def _load(path: pathlib.Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint file")
@@ -159,10 +182,10 @@ def _interpret(tensors: dict[str, torch.Tensor], heads: int | None) -> Published
     for name, value in tensors.items():
         ours = from_published(name)
         if ours is None:
-            raise UserError(f"parameter '{name}' belongs to no M2D, M2D-S or MSM-MAE model")
+            raise UserError(f"parameter '{name}' belongs to no published M2D, M2D-S or MSM-MAE model")
         state[ours] = value.float()
     encoder = _encoder_config(state, positions, heads)
-    _check_shapes(state, encoder)
+    check_state(state, _expected(state, encoder), "not a whole model", to_published)
     if norm_stats is None:
         LOG.info("no norm_stats in the checkpoint: the public default %s is taken", DEFAULT_STATISTICS)
         statistics = DEFAULT_STATISTICS
@@ -212,22 +235,12 @@ def _with_class_row(table: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.pad(table, (0, 0, 1, 0)).unsqueeze(0)
 
 
-def _check_shapes(state: dict[str, torch.Tensor], config: EncoderConfig) -> None:
-    """All parameters of the model that the file begins to describe are there, of the right shape, and no others."""
+def _expected(state: dict[str, torch.Tensor], config: EncoderConfig) -> dict[str, torch.Tensor]:
+    """The parameters, on the meta device, of the whole model that the file begins to describe."""
     with torch.device("meta"):
-        if all(name.startswith("encoder.") for name in state):
-            expected = Encoder(config).state_dict(prefix="encoder.")
-        else:
-            expected = build_objective(_objective_config(state, config)).state_dict()
-    for name, value in expected.items():
-        if name not in state:
-            raise UserError(f"parameter '{to_published(name)}' is missing")
-        if state[name].shape != value.shape:
-            raise UserError(f"parameter '{to_published(name)}' is {list(state[name].shape)}, "
-                            f"expected {list(value.shape)}")
-    for name in state:
-        if name not in expected:
-            raise UserError(f"parameter '{to_published(name)}' is one too many")
+        if _is_encoder_only(state):
+            return Encoder(config).state_dict(prefix="encoder.")
+        return build_objective(_objective_config(state, config)).state_dict()
 
 
 def _objective_config(state: dict[str, torch.Tensor], encoder: EncoderConfig) -> ModelConfig:

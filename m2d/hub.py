@@ -1,0 +1,130 @@
+"""Models that leave the machine: a directory of `model.safetensors` and `config.json`, also on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from m2d.audio.logmel import LogMelConfig
+from m2d.common.errors import UserError
+from m2d.common.files import atomic_open, write_json
+from m2d.features import M2DFeatures
+from m2d.nn.config import EncoderConfig, ModelConfig
+from m2d.nn.encoder import Encoder
+from m2d.published import Published, check_state, read_published
+
+MODEL_TYPE = "m2d"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+def load_pretrained(path: str | Path, heads: int | None = None) -> M2DFeatures:
+    """A pre-trained model, on the CPU, in evaluation mode.
+
+    Args:
+        path: a model directory (see `save_pretrained`), a published checkpoint file (see `m2d.published`), or the
+            OWNER/NAME of a model directory on the Hugging Face hub.
+        heads: attention heads, for a published checkpoint that has not one per 64 channels.
+
+    Raises `UserError` naming the path and what is wrong with it. Nothing is unpickled, and nothing is told from names.
+    """
+    path = Path(path)
+    if path.is_file():
+        return from_published(read_published(path, heads))
+    if heads is not None:
+        raise UserError("heads apply to a published checkpoint file only: a model directory says its own")
+    return _load_directory(path if path.is_dir() else _download(str(path)))
+
+
+def save_pretrained(model: M2DFeatures, directory: str | Path, origin: dict[str, Any] | None = None) -> None:
+    """Write a model directory: weights, architecture, front end, statistics.
+
+    `origin` is a note for readers, for example the checkpoint and its epoch. The configuration is written last: a
+    directory without one is no model.
+    """
+    directory = Path(directory)
+    (directory / CONFIG).unlink(missing_ok=True)
+    tensors = {name: value.detach().float().cpu().contiguous() for name, value in model.encoder.state_dict().items()}
+    with atomic_open(directory / WEIGHTS, "wb") as stream:
+        stream.write(safetensors.torch.save(tensors, metadata={"format": "pt"}))
+    write_json(directory / CONFIG, {
+        "model_type": MODEL_TYPE,
+        "encoder": asdict(model.encoder.config),
+        "front_end": asdict(model.logmel.config),
+        "statistics": {"mean": model.mean, "std": model.std},
+        "origin": origin or {},
+    })
+
+
+def from_published(published: Published) -> M2DFeatures:
+    """Features from the encoder of a published checkpoint, with the published front end."""
+    return _features(published.encoder, published.encoder_state(), *published.statistics)
+
+
+def from_checkpoint(state: dict[str, Any]) -> M2DFeatures:
+    """Features from the online encoder of a pre-training checkpoint (`m2d.training.checkpoint.read_checkpoint`)."""
+    encoder = {name.removeprefix("encoder."): value for name, value in state["model"].items()
+               if name.startswith("encoder.")}
+    config = ModelConfig(**state["config"]["model"]).encoder
+    return _features(config, encoder, **state["statistics"])
+
+
+def _features(config: EncoderConfig, state: dict[str, torch.Tensor], mean: float, std: float) -> M2DFeatures:
+    encoder = Encoder(config)
+    encoder.load_state_dict(state)
+    return M2DFeatures(encoder, LogMelConfig(n_mels=config.input_size[0]), mean, std).eval()
+
+
+def _load_directory(directory: Path) -> M2DFeatures:
+    config, front_end, mean, std = _read_config(directory / CONFIG)
+    path = directory / WEIGHTS
+    if not path.is_file():
+        raise UserError(f"{path}: no such file: {directory} is no model directory, or an unfinished one")
+    try:
+        state = safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: not readable as safetensors, or cut off ({error})") from error
+    encoder = Encoder(config)
+    check_state(state, encoder.state_dict(), str(path))
+    encoder.load_state_dict(state)
+    return M2DFeatures(encoder, front_end, mean, std).eval()
+
+
+def _read_config(path: Path) -> tuple[EncoderConfig, LogMelConfig, float, float]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file: {path.parent} is no model directory, or an unfinished one")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.get("model_type") != MODEL_TYPE:
+            raise UserError(f"{path}: model_type is {config.get('model_type')!r}, expected '{MODEL_TYPE}'")
+        shape = {name: tuple(value) if isinstance(value, list) else value for name, value in config["encoder"].items()}
+        encoder, front_end = _build(EncoderConfig, shape), _build(LogMelConfig, config["front_end"])
+        mean, std = (float(config["statistics"][name]) for name in ("mean", "std"))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path}: not a model's configuration ({type(error).__name__}: {error})") from error
+    return encoder, front_end, mean, std
+
+
+def _build(table: type, values: dict[str, Any]) -> Any:
+    """A dataclass from values that must name each of its fields, and no others."""
+    names = {field.name for field in fields(table)}
+    if names != set(values):
+        raise KeyError(f"keys of {table.__name__} missing or unknown: {', '.join(sorted(names ^ set(values)))}")
+    return table(**values)
+
+
+def _download(name: str) -> Path:
+    """The local copy of a model on the Hugging Face hub."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS]))
+    except Exception as error:  # the hub's client raises its own, requests' and validation errors
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{name}: neither a model directory nor a checkpoint file here, and not to be had from the "
+                        f"Hugging Face hub ({reason})") from error
