@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 SILENCE = "SIL"
-VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
-CONSONANTS = frozenset("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split())
+VOWELS = frozenset(("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"))
 
 # ARPAbet sequence: espeak-ng's mnemonics (English voices) that stand for it
 _TABLE = {
-    "AA": "A: A 0 A@ A:r", "AE": "a aa", "AH": "V @ 3 @2 @5 a# I2# 0#", "AO": "O: O O2 0r",
-    "AW": "aU", "AY": "aI", "EH": "E e E2", "ER": "3: @r @-r 3", "EY": "eI e:", "IH": "I I2 i2 I#", "IY": "i: i",
+    "AA": "A: A 0 A@ A:r", "AE": "a aa", "AH": "V @ @2 @5 a# I2# 0#", "AO": "O: O O2 0r",
+    "AW": "aU", "AY": "aI aI2", "EH": "E e E2", "ER": "3: @r @-r 3 VR", "EY": "eI e:", "IH": "I I2 i2 I#", "IY": "i: i",
     "OW": "oU o", "OY": "OI", "UH": "U", "UW": "u: u",
     "B": "b", "CH": "tS", "D": "d d#", "DH": "D", "F": "f", "G": "g", "HH": "h", "JH": "dZ", "K": "k", "L": "l l#",
-    "M": "m m-", "N": "n n-", "NG": "N", "P": "p", "R": "r r-", "S": "s", "SH": "S", "T": "t t2 t# ? *", "TH": "T",
+    "M": "m m-", "N": "n n-", "NG": "N", "P": "p", "R": "r r-", "S": "s", "SH": "S", "T": "t t2 t# ? *", "TH": "T t[",
     "V": "v", "W": "w w#", "Y": "j", "Z": "z z#", "ZH": "Z",
     "AA R": "A@", "AO R": "O@ o@", "EH R": "e@", "IH R": "i@3", "UH R": "U@", "IY AH": "i@", "AY AH": "aI@",
     "AY ER": "aI3", "AH L": "@L", "AH N": "@n",

@@ -98,7 +98,7 @@ class SoundFont:
 
         semitones = (key - root) * zone[_SCALE] / 100 + zone[_COARSE_TUNE] + (zone[_FINE_TUNE] + correction) / 100
         position = np.arange(n) * (sample_rate / (SAMPLE_RATE * _OVERSAMPLING) * 2 ** (semitones / 12))
-        looped = zone[_MODE] in (1, 3) and 8 < loop_end - loop_start and loop_end <= len(x)
+        looped = zone[_MODE] in (1, 3) and loop_end - loop_start > 8 and loop_end <= len(x)
         if looped:
             x = np.append(x[:loop_end], x[loop_start])  # the point after the loop's end is its start
             again = loop_start + np.mod(position - loop_start, loop_end - loop_start)

@@ -23,17 +23,16 @@ BANDS = (
     "crema_d",
     "voxforge",
     "audioset_eval",
-    "children",
 )
 
 # espeak-ng's voice variants that differ from each other by more than a voice differs from itself
-VARIANTS = """
+_VARIANT_TABLE = """
 Alex Alicia Andrea Andy Annie Denis Gene Jacky Lee Mario Mike Nguyen Storm adam anika antonio boris david ed edward f1
 f2 f3 f4 f5 grandma gustave ian iven2 kaukovalta klatt2 klatt3 linda m1 m2 m4 m7 m8 marcelo max miguel norbert pablo
 paul quincy rob sandro shelby steph2 travis zac
-""".split()
+"""
+VARIANTS = tuple(_VARIANT_TABLE.split())
 ACCENTS = ("en-us",) * 6 + ("en-gb-x-rp", "en-us-nyc", "en-029", "en-gb-scotland")
-CHILD_VARIANTS = ("f1", "zac", "anika", "Andrea", "linda")
 PICO_EVERY = 5  # every fifth speaker is Pico's
 
 
@@ -68,9 +67,6 @@ def voice(index: int, espeak_only: bool = False, language: str | None = None) ->
     times), or a `language` other than English is named.
     """
     rng = generator("speaker", index)
-    if band_of(index) == "children":
-        return Voice("espeak", choose(rng, CHILD_VARIANTS), "en-us",
-                     pitch=rng.uniform(75, 99), rate=rng.uniform(170, 230), tract=rng.uniform(1.1, 1.3))
     if index % PICO_EVERY == PICO_EVERY - 1 and not espeak_only and language is None and nanotts.available():
         return Voice("pico", nanotts.VOICES[index // PICO_EVERY % len(nanotts.VOICES)], "",
                      pitch=rng.uniform(0.75, 1.3), rate=rng.uniform(0.85, 1.15), tract=rng.uniform(0.86, 1.16))

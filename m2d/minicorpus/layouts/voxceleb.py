@@ -1,0 +1,34 @@
+"""VoxCeleb1: `{dev,test}/wav/id10001/VIDEO/00001.wav` and the identification split `iden_split.txt`."""
+
+from __future__ import annotations
+
+from m2d.minicorpus.acoustics import Recording
+from m2d.minicorpus.dsp import generator
+from m2d.minicorpus.items import Utterance
+from m2d.minicorpus.layouts.names import youtube_id
+from m2d.minicorpus.plan import SetPlan, lines_text, scaled
+from m2d.minicorpus.speakers import speaker
+from m2d.minicorpus.text import sentence
+
+ROOT = "VoxCeleb1"
+_TRAIN, _VALID, _TEST = 1, 2, 3
+_VIDEOS = (_TRAIN,) * 4 + (_VALID,) + (_TEST,) * 3  # the part of each of a speaker's videos
+_UTTERANCES = {_TRAIN: 4, _VALID: 3, _TEST: 3}
+
+
+def plan(scale: float) -> SetPlan:
+    """Parts share speakers but no video, and each video has its own room, microphone and noise."""
+    result = SetPlan()
+    split = []
+    for k in range(scaled(32, scale, least=4)):
+        folder = "test" if k % 8 == 7 else "dev"  # the verification split by speaker, unused in identification
+        for v, part in enumerate(_VIDEOS):
+            video = youtube_id("voxceleb", k, v)
+            how = Recording(session=f"voxceleb/{k}/{v}", snr=(2, 20), tilt=(-6, 6))
+            for u in range(1, _UTTERANCES[part] + 1):
+                path = f"id{10001 + k}/{video}/{u:05d}.wav"
+                split.append(f"{part} {path}")
+                text = sentence(generator("voxceleb", path))
+                result.items.append(Utterance(f"{ROOT}/{folder}/wav/{path}", speaker("voxceleb", k), text, how))
+    result.tables[f"{ROOT}/iden_split.txt"] = lines_text(split)
+    return result
