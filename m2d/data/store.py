@@ -143,6 +143,19 @@ class PackedStore:
         return descriptor
 
 
+def is_merged(directory: str | Path) -> bool:
+    """Whether the folder is a whole store, merged after its last job."""
+    stats = Path(directory) / "stats.json"
+    if not stats.is_file() or any(job.stat().st_mtime_ns > stats.stat().st_mtime_ns
+                                  for job in stats.parent.glob("*.done")):
+        return False
+    try:
+        PackedStore(directory)
+    except UserError:
+        return False
+    return True
+
+
 def read_meta(directory: Path) -> dict:
     """`meta.json` of a store. Raises `UserError` when the folder is no finished store."""
     path = Path(directory) / "meta.json"

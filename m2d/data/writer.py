@@ -1,7 +1,8 @@
 """Packed frames, writing: each job fills shards of its own; what is finished survives an interruption.
 
 A shard is written under a temporary name and renamed when full; its `NAME.part.json` (utterances, sums for the
-statistics) comes after it and says that it is whole. `JOB.done` says that the job has seen all its utterances.
+statistics) comes after it and says that it is whole. `JOB.done` says that the job has seen all its utterances, and
+`JOB.failed` lists those that could not be made into frames, with the reason.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open, write_json
+from m2d.common.files import atomic_open, write_json, write_text
 from m2d.data.index import open_index
 
 LOG = logging.getLogger(__name__)
@@ -33,22 +35,24 @@ SHARD_BYTES = 1 << 30
 
 
 class PackedWriter:
-    """Appends utterances to the shards of one job; a context manager that closes unless an error leaves the block.
+    """Appends utterances to the shards of one job; a context manager: left by an error, it keeps what is finished.
 
     `name` is the job's name, unique in the folder (`logmel.3`); `jobs` is how many jobs fill the folder together, so
     that a merge can tell that one is missing. `info` describes the frames (settings, model) and must be the same in all
     jobs. A new writer of the same name goes on after the last whole shard: `done` holds the utterances that are there.
-    Shards that are no longer whole are dropped, to be made again.
+    Shards that are no longer whole are dropped, to be made again. More than `max_failures` calls of `fail` are an
+    error.
 
     Raises `UserError` when the folder was begun with other settings and when it can't be written.
     """
 
     def __init__(self, directory: str | Path, name: str, width: int, dtype: str = "float16", *, jobs: int = 1,
-                 info: dict[str, Any] | None = None, shard_bytes: int = SHARD_BYTES):
+                 info: dict[str, Any] | None = None, max_failures: int | None = None, shard_bytes: int = SHARD_BYTES):
         self.directory = Path(directory)
         self.name, self.width, self.dtype = name, width, DTYPES[dtype]
         self._about = {"width": width, "dtype": dtype, "jobs": jobs, "info": info or {}}
-        self._shard_bytes = shard_bytes
+        self._shard_bytes, self._max_failures = shard_bytes, max_failures
+        self._failed: dict[str, str] = {}
         self.directory.mkdir(parents=True, exist_ok=True)
         parts = _read_parts(self.directory, name)
         for shard, part in list(parts.items()):
@@ -61,6 +65,11 @@ class PackedWriter:
         self.done = {utterance for part in parts.values() for utterance, _, _ in part["utterances"]}
         self._next = 1 + max((int(shard.rpartition("-")[2]) for shard in parts), default=-1)
         self._shard: _Shard | None = None
+
+    @property
+    def failures(self) -> int:
+        """How many utterances this writer was told to have failed."""
+        return len(self._failed)
 
     @property
     def finished(self) -> bool:
@@ -88,12 +97,23 @@ class PackedWriter:
             if self._shard.rows * self.width * self.dtype.itemsize >= self._shard_bytes:
                 self._finish_shard()
 
+    def fail(self, utterance: str, reason: str) -> None:
+        """Note that an utterance can't be made into frames. Raises `UserError` when there are more than allowed."""
+        LOG.warning("%s left out: %s", utterance, reason)
+        self._failed[utterance] = reason
+        if self._max_failures is not None and len(self._failed) > self._max_failures:
+            self._write_failed()
+            raise UserError(f"{self.directory / self.name}.failed: lists {len(self._failed)} unusable utterances, more "
+                            f"than the {self._max_failures} allowed: mend the data, or raise max_bad_share")
+
     def close(self) -> None:
         """Finish the last shard and mark the job as done."""
         with self._disk():
             if self._shard is not None:
                 self._finish_shard()
-            write_json(_marker(self.directory, self.name), self._about)
+            self._write_failed()
+            write_json(_marker(self.directory, self.name), {
+                **self._about, "utterances": len(self.done), "failed": len(self._failed)})
 
     def __enter__(self) -> PackedWriter:
         return self
@@ -102,7 +122,14 @@ class PackedWriter:
         if kind is None:
             self.close()
         elif self._shard is not None:
-            self._shard.discard()
+            try:
+                self._finish_shard()
+            except OSError:
+                self._shard.discard()
+
+    def _write_failed(self) -> None:
+        write_text(self.directory / f"{self.name}.failed",
+                   "".join(f"{utterance} {reason}\n" for utterance, reason in sorted(self._failed.items())))
 
     def _finish_shard(self) -> None:
         self._shard.finish(self._about)
@@ -152,8 +179,10 @@ class _Shard:
         shapes = {f"{self.name}.npy": ((self.rows, self.width), self.dtype),
                   f"{self.name}.scale.npy": ((self.rows,), DTYPES["float16"])}
         for file, stream in self._streams.items():
+            shape, dtype = shapes[file]
+            stream.truncate(HEADER_BYTES + math.prod(shape) * dtype.itemsize)
             stream.seek(0)
-            stream.write(_header(*shapes[file]))
+            stream.write(_header(shape, dtype))
             stream.flush()
             os.fsync(stream.fileno())
             stream.close()
@@ -190,15 +219,16 @@ def damage(directory: Path, shard: str, rows: int, width: int, dtype: np.dtype) 
     return ""
 
 
-def merge_index(directory: str | Path) -> dict[str, Any]:
-    """Merge the jobs of a folder into `index` and `meta.json`; the content of `stats.json` is returned.
+def merge_index(directory: str | Path, max_bad_share: float = 0.01) -> dict[str, Any]:
+    """Merge the jobs of a folder into `index`, `meta.json` and `stats.json`; the content of the last is returned.
 
     The statistics are the scalar mean and standard deviation over all frames and bins: `{"mean", "std", "frames"}`.
-    Raises `UserError` for a job that is missing or unfinished, settings that differ, an utterance that two jobs have.
+    Raises `UserError` for a job that is missing or unfinished, settings that differ, an utterance that two jobs have,
+    and when more than `max_bad_share` of all utterances failed.
     """
     directory = Path(directory)
     parts = _read_parts(directory)
-    _check_jobs(directory, parts)
+    _check_jobs(directory, parts, max_bad_share)
     shards = {shard: part["rows"] for shard, part in sorted(parts.items())}
     lines = sorted((utterance.encode(), f"{shard}:{offset}:{frames}") for shard, part in parts.items()
                    for utterance, offset, frames in part["utterances"])
@@ -217,10 +247,12 @@ def merge_index(directory: str | Path) -> dict[str, Any]:
     count = rows * about["width"]
     mean = sum(part["sum"] for part in parts.values()) / count
     variance = max(0.0, sum(part["squares"] for part in parts.values()) / count - mean**2)
-    return {"mean": mean, "std": variance**0.5, "frames": rows}
+    stats = {"mean": mean, "std": variance**0.5, "frames": rows}
+    write_json(directory / "stats.json", stats)
+    return stats
 
 
-def _check_jobs(directory: Path, parts: dict[str, dict]) -> None:
+def _check_jobs(directory: Path, parts: dict[str, dict], max_bad_share: float) -> None:
     markers = {path.name.removesuffix(".done"): json.loads(path.read_text()) for path in directory.glob("*.done")}
     if not markers:
         raise UserError(f"{directory}: no finished job there: run the feature stage first")
@@ -229,6 +261,12 @@ def _check_jobs(directory: Path, parts: dict[str, dict]) -> None:
     if unfinished or len(markers) != jobs:
         raise UserError(f"{directory}: {len(markers)} of {jobs} jobs are done"
                         + (f", {unfinished[0]} is unfinished" if unfinished else "") + ": run the feature stage again")
+    failed = sum(marker["failed"] for marker in markers.values())
+    total = failed + sum(marker["utterances"] for marker in markers.values())
+    if failed > max_bad_share * total:
+        raise UserError(f"{directory}: {failed} of {total} utterances failed (listed in its .failed files), more than "
+                        f"max_bad_share={max_bad_share}: mend the data, or raise it")
+    LOG.info("%s: %d utterances from %d jobs, %d more failed", directory, total - failed, jobs, failed)
     first = next(iter(markers.values()))
     for name, about in [*markers.items(), *parts.items()]:
         _check_same(directory, name, about, first)

@@ -1,0 +1,1 @@
+"""Corpora as they are downloaded, read into Kaldi data directories."""
