@@ -1,0 +1,84 @@
+"""Waveforms of a task as every model hears them: cut at the start or zero-padded at the end to the task's length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from m2d.audio.logmel import LogMel, LogMelConfig
+from m2d.audio.wave import AudioError, read_audio
+from m2d.common.errors import UserError
+from m2d.common.files import write_json
+from m2d.common.progress import progress
+from m2d.evaluation.prepare import MAX_UNREADABLE
+from m2d.evaluation.tasks import Clip, Task
+
+STATISTICS_CLIPS = 10000
+"""Training clips that are enough for a scalar mean and deviation."""
+
+
+class ClipDataset(Dataset):
+    """Item i: `(wave [N] float32, fault)`, N the same for all; a file that can't be decoded is zeros and its fault."""
+
+    def __init__(self, task: Task, clips: list[Clip], sample_rate: int):
+        self.task, self.clips, self.sample_rate = task, clips, sample_rate
+        self.samples = round(task.seconds * sample_rate)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, str]:
+        wave, fault = np.zeros(self.samples, np.float32), ""
+        try:
+            read = read_audio(self.task.path(self.clips[index]), self.sample_rate, duration=self.task.seconds)
+            wave[:len(read)] = read[:self.samples]
+        except AudioError as error:
+            fault = str(error)
+        return wave, fault
+
+
+def wave_batches(task: Task, clips: list[Clip], sample_rate: int, batch_size: int,
+                 workers: int) -> Iterator[tuple[Tensor, list[str]]]:
+    """Batches `(waves [B, N], faults)` in the order of `clips`, read by `workers` processes.
+
+    Raises `UserError` when more than `MAX_UNREADABLE` of the clips can't be decoded.
+    """
+    loader = DataLoader(ClipDataset(task, clips, sample_rate), batch_size, num_workers=workers)
+    bad: list[str] = []
+    for waves, faults in progress(loader, f"{task.title}: batches of {batch_size} clips"):
+        bad += filter(None, faults)
+        if len(bad) > max(1, MAX_UNREADABLE * len(clips)):
+            raise UserError(f"{task.title}: {len(bad)} clips can't be decoded, for example: {bad[0]}")
+        yield waves, list(faults)
+
+
+def statistics(task: Task, directory: str | Path, batch_size: int, workers: int) -> tuple[float, float]:
+    """Mean and deviation of all log-mel values of the training clips (of all clips, with folds), padding included.
+
+    Of large sets `STATISTICS_CLIPS` clips, drawn by a fixed seed. Kept as `stats.json` in the task's folder.
+    """
+    path = Path(directory) / "stats.json"
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["task"] == task.digest():
+            return kept["mean"], kept["std"]
+    clips = task.clips if task.has_folds else [clip for clip in task.clips if clip.part == "train"]
+    if len(clips) > STATISTICS_CLIPS:
+        chosen = np.random.default_rng(0).choice(len(clips), STATISTICS_CLIPS, replace=False)
+        clips = [clips[index] for index in sorted(chosen)]
+    logmel = LogMel()
+    total = squares = count = 0.0
+    for waves, faults in wave_batches(task, clips, LogMelConfig().sample_rate, batch_size, workers):
+        values = logmel(waves[[not fault for fault in faults]]).double()
+        total += values.sum().item()
+        squares += values.square().sum().item()
+        count += values.numel()
+    mean = total / count
+    std = (squares / count - mean**2) ** 0.5
+    write_json(path, {"task": task.digest(), "mean": mean, "std": std, "clips": len(clips)})
+    return mean, std

@@ -1,0 +1,69 @@
+"""One array per (model, task), row i belonging to clip i: computed once, kept on disk, restartable."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from m2d.common.files import write_json
+from m2d.evaluation.clips import wave_batches
+from m2d.evaluation.models import Embedder
+from m2d.evaluation.tasks import Task
+
+SAVE_EVERY_S = 30.0
+
+
+def compute_features(directory: str | Path, task: Task, model: Embedder, batch_size: int, workers: int,
+                     dtype: str = "float32") -> np.ndarray:
+    """The model's output for every clip, `[clips, ...]`, memory-mapped; the row of a clip that can't be decoded is NaN.
+
+    `directory` gets `features.npy` and `features.json`, which names the content: another model, another table or
+    other statistics are computed anew. Interrupted work goes on after the last saved batch.
+    """
+    directory = Path(directory)
+    final, meta = directory / "features.npy", directory / "features.json"
+    part, state = directory / "features.part.npy", directory / "features.part.json"
+    key = {"task": task.digest(), "model": model.identity, "dtype": dtype}
+    if final.is_file() and _read(meta).get("key") == key:
+        return np.load(final, mmap_mode="r")
+    directory.mkdir(parents=True, exist_ok=True)
+    saved = _read(state)
+    if saved.get("key") != key or not part.is_file():
+        saved = {"key": key, "done": 0, "unreadable": []}
+    rows = np.lib.format.open_memmap(part, "r+") if saved["done"] else None
+    last = time.monotonic()
+    position = saved["done"]
+    for waves, faults in wave_batches(task, task.clips[position:], model.sample_rate, batch_size, workers):
+        with torch.inference_mode():
+            batch = model(waves.to(model.device)).float().cpu().numpy()
+        batch[[bool(fault) for fault in faults]] = np.nan
+        if rows is None:
+            rows = np.lib.format.open_memmap(part, "w+", dtype, (len(task.clips), *batch.shape[1:]))
+        rows[position:position + len(batch)] = batch
+        position += len(batch)
+        saved["unreadable"] += filter(None, faults)
+        if time.monotonic() - last > SAVE_EVERY_S:
+            rows.flush()
+            write_json(state, saved | {"done": position})
+            last = time.monotonic()
+    del rows  # written out and closed
+    meta.unlink(missing_ok=True)  # it described the old array, if there is one
+    os.replace(part, final)
+    write_json(meta, {"key": key, "unreadable": saved["unreadable"]})
+    state.unlink(missing_ok=True)
+    return np.load(final, mmap_mode="r")
+
+
+def unreadable(directory: str | Path) -> list[str]:
+    """Which clips could not be decoded when the features of a folder were computed, and why."""
+    return _read(Path(directory) / "features.json")["unreadable"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

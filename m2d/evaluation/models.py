@@ -1,0 +1,215 @@
+"""Any model as a map from clips to vectors: ours, random weights, log-mel, s3prl upstreams, transformers models.
+
+A model is named on the command line: a model directory, a published checkpoint file or OWNER/NAME on the Hugging Face
+hub; `random:` and one of these, with `:SEED` (the same architecture with fresh weights); `logmel`;
+`s3prl:NAME[:CHECKPOINT]`; `hf:ID_OR_FOLDER`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from m2d.audio.logmel import LogMel, LogMelConfig
+from m2d.audio.noise import normalise
+from m2d.common.errors import UserError
+from m2d.common.files import sha256
+from m2d.hub import load_pretrained
+
+
+class Embedder:
+    """A frozen model. `identity` changes with anything that changes its output; calls are made without gradient."""
+
+    sample_rate = LogMelConfig.sample_rate
+    uses_statistics = False
+
+    def __init__(self, identity: str, device: str):
+        self.identity = identity
+        self.device = torch.device(device)
+
+    def set_statistics(self, mean: float, std: float) -> None:
+        """Normalise log-mels by the task's mean and deviation from now on, where `uses_statistics`."""
+        raise NotImplementedError(f"{type(self).__name__} takes no log-mel statistics")
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """One vector per clip, `[B, N]` at `sample_rate` -> `[B, D]`."""
+        raise NotImplementedError
+
+
+class OwnModel(Embedder):
+    """One of our models: the mean over time of the last layer's bin-concatenated frames (M2D, section 4.1).
+
+    `source` is what `m2d.load_pretrained` takes: a model directory, a published checkpoint, a name on the hub.
+    With `random_seed` only its architecture is used, with fresh weights.
+    """
+
+    uses_statistics = True
+
+    def __init__(self, source: str, device: str, random_seed: int | None = None):
+        self.model = load_pretrained(source)
+        if random_seed is not None:
+            self.model.randomise(random_seed)
+        self.weights = f"m2d {self.model.encoder.config} {self.model.logmel.config} {_digest(self.model.encoder)}"
+        super().__init__(self.weights, device)
+        self.model.to(device).eval()
+
+    def set_statistics(self, mean: float, std: float) -> None:
+        """As the base class."""
+        self.model.set_statistics(mean, std)
+        self.identity = f"{self.weights} {mean} {std}"
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """`[B, N]` -> `[B, D]`."""
+        return self.model(waves, all_layers=False).clip
+
+
+class LogMelFrames(Embedder):
+    """Raw log-mels `[B, T, 80]`, what fine-tuning reads; not a vector per clip."""
+
+    def __init__(self, device: str):
+        super().__init__(f"log-mel {LogMelConfig()}", device)
+        self.logmel = LogMel().to(device)
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """`[B, N]` -> `[B, T, F]`."""
+        return self.logmel(waves).transpose(1, 2)
+
+
+class LogMelMean(LogMelFrames):
+    """The mean over time of the normalised log-mel, `[B, 80]`: the clip vector of a model that does nothing."""
+
+    uses_statistics = True
+
+    def set_statistics(self, mean: float, std: float) -> None:
+        """As the base class."""
+        self.mean, self.std = mean, std
+        self.identity = f"log-mel mean {LogMelConfig()} {mean} {std}"
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """`[B, N]` -> `[B, D]`."""
+        return normalise(super().__call__(waves), self.mean, self.std).mean(1)
+
+
+class S3prlModel(Embedder):
+    """An upstream of s3prl: the mean over time of its last hidden state."""
+
+    def __init__(self, name: str, checkpoint: str | None, device: str):
+        from m2d.superb.compat import before_s3prl
+
+        before_s3prl()
+        from s3prl.nn import S3PRLUpstream
+
+        if name not in S3PRLUpstream.available_names():
+            raise UserError(f"s3prl has no upstream '{name}' (see S3PRLUpstream.available_names())")
+        super().__init__(f"s3prl {name} {checkpoint and sha256(checkpoint)}", device)
+        self.model = S3PRLUpstream(name, path_or_url=checkpoint).to(device).eval()
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """`[B, N]` -> `[B, D]`."""
+        lengths = torch.full((len(waves),), waves.shape[1], device=waves.device)
+        layers, frames = self.model(waves, lengths)
+        return torch.stack([clip[:n].mean(0) for clip, n in zip(layers[-1], frames.tolist(), strict=True)])
+
+
+class TransformersModel(Embedder):
+    """An audio model of transformers with its own feature extractor: the mean of its last hidden state.
+
+    Clips longer than what the extractor takes at once are cut into such chunks, and the mean goes over all. Of an
+    extractor that pads to its full length (Whisper's) only the frames of the clip count.
+    """
+
+    def __init__(self, source: str, device: str):
+        import transformers
+
+        try:
+            self.extractor = transformers.AutoFeatureExtractor.from_pretrained(source)
+            model = transformers.AutoModel.from_pretrained(source)
+        except (OSError, ValueError) as error:
+            raise UserError(f"hf:{source}: not loadable as an audio model ({str(error).splitlines()[0]})") from error
+        super().__init__(f"transformers {source} {getattr(model.config, '_commit_hash', None)}", device)
+        self.sample_rate = self.extractor.sampling_rate
+        self.model = _audio_part(model).to(device).eval()
+        self.inputs = set(inspect.signature(self.model.forward).parameters)
+        self.window, self.pads = _window(self.extractor)
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """`[B, N]` -> `[B, D]`."""
+        total, count = 0.0, 0
+        for chunk in waves.split(self.window or waves.shape[1], dim=1):
+            frames = self._frames(chunk)
+            total, count = total + frames.sum(1), count + frames.shape[1]
+        return total / count
+
+    def _frames(self, waves: Tensor) -> Tensor:
+        """Frames or patches of one chunk, `[B, N]` -> `[B, T, D]`."""
+        inputs = self.extractor(list(waves.cpu().numpy()), sampling_rate=self.sample_rate, return_tensors="pt")
+        hidden = self.model(**{k: v.to(self.device) for k, v in inputs.items() if k in self.inputs}).last_hidden_state
+        if hidden.ndim == 4:  # [B, D, F, T] of convolutional and Swin models
+            return hidden.flatten(2).transpose(1, 2)
+        if self.pads:
+            return hidden[:, :math.ceil(hidden.shape[1] * waves.shape[1] / self.window)]
+        return hidden
+
+
+def _audio_part(model: nn.Module) -> nn.Module:
+    """The part of a model that hears: the encoder of an encoder-decoder, the audio tower of a text-audio model."""
+    if hasattr(model, "audio_model"):
+        return model.audio_model
+    return model.get_encoder() if model.config.is_encoder_decoder else model
+
+
+def _window(extractor: Any) -> tuple[int | None, bool]:
+    """Samples that the extractor takes at once (None: any number) and whether it pads shorter clips to them."""
+    if hasattr(extractor, "n_samples"):  # Whisper
+        return extractor.n_samples, True
+    if hasattr(extractor, "nb_max_samples"):  # CLAP
+        return extractor.nb_max_samples, False
+    if hasattr(extractor, "num_mel_bins") and hasattr(extractor, "max_length"):  # AST: frames of 10 ms
+        return extractor.max_length * extractor.sampling_rate // 100, False
+    return None, False
+
+
+def load_model(name: str, device: str) -> Embedder:
+    """The model of a name (see the module's docstring), on a device, ready to embed.
+
+    Raises `UserError` for a name of no known form and as the loader concerned does.
+    """
+    kind, colon, rest = name.partition(":")
+    if name == "logmel":
+        return LogMelMean(device)
+    if kind == "s3prl" and colon:
+        upstream, _, checkpoint = rest.partition(":")
+        return S3prlModel(upstream, checkpoint or None, device)
+    if kind == "hf" and colon:
+        return TransformersModel(rest, device)
+    return own_model(name, device)
+
+
+def own_model(name: str, device: str) -> OwnModel:
+    """One of our models by name, or `random:NAME[:SEED]` (seed 0 if not given).
+
+    Raises `UserError` for anything else, and as `m2d.load_pretrained` does.
+    """
+    kind, colon, rest = name.partition(":")
+    if kind == "random" and colon:
+        source, _, seed = rest.rpartition(":")
+        return OwnModel(source, device, int(seed)) if source and seed.isdigit() else OwnModel(rest, device, 0)
+    if not Path(name).exists() and "/" not in name:
+        raise UserError(f"model '{name}': not a model directory, a published checkpoint, OWNER/NAME on the hub, "
+                        "random:DIR, logmel, s3prl:NAME or hf:ID_OR_FOLDER")
+    return OwnModel(name, device)
+
+
+def _digest(module: nn.Module) -> str:
+    """A name for the weights of a module."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

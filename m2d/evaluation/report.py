@@ -1,0 +1,149 @@
+"""RESULTS.md: our scores as tables beside the papers', with everything needed to check or repeat them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from m2d.common.files import write_text
+from m2d.evaluation import paper
+from m2d.evaluation.figures import draw_masking_ratios
+from m2d.evaluation.paper import Printed, Row
+from m2d.evaluation.results import KINDS, read_results
+from m2d.evaluation.tasks import FINETUNE_TASKS, LINEAR_TASKS, SPECS
+
+GROUPS = {"env": "Env. sound", "speech": "Speech", "music": "Music"}
+PAPER_ROWS = {"linear": paper.LINEAR, "finetune": paper.FINETUNE}
+COLUMNS = {"linear": LINEAR_TASKS, "finetune": FINETUNE_TASKS}
+TITLES = {"linear": "Linear evaluation (accuracy %)",
+          "finetune": "Fine-tuning (AS20K: mAP x 100, the others: accuracy %)"}
+
+
+def write_report(exp: str | Path, out: str | Path, note: str, kinds: Iterable[str] = KINDS) -> None:
+    """Gather all results below `exp` into the Markdown file `out`; `note` is printed under the title.
+
+    Where three or more linearly evaluated models differ in their masking ratio, figure 3 of M2D is drawn beside it.
+    Raises `UserError` if a kind has no result.
+    """
+    parts = [f"# Results\n\n{note}\n\nWritten by `python -m m2d.bin.report_general` on {time.strftime('%Y-%m-%d')}. "
+             "± is the 95% confidence interval over seeds (Student's t); that of an average is the mean of its tasks', "
+             "as in the paper. Rows in italics are the papers' (full data sets)."]
+    for kind in kinds:
+        results = read_results(exp, kind)
+        rows = by_label(results)
+        columns = [name for name in COLUMNS[kind] if any(name in row for row in rows.values())]
+        parts.append(f"## {TITLES[kind]}\n\n{score_table(rows, PAPER_ROWS[kind], columns, average=kind == 'linear')}")
+        if kind == "linear":
+            parts.append(f"### Means over groups of tasks\n\n{group_table(rows)}")
+            ratios = masking_ratios(results)
+            if len({ratio for ratio, _ in ratios}) > 2:
+                picture = Path(out).with_name("masking_ratio.png")
+                draw_masking_ratios(picture, [(ratio, group_means(rows[label])) for ratio, label in ratios])
+                parts.append(f"![Masking ratio and task groups, as figure 3 of M2D]({picture.name})")
+        parts.append(f"### Data\n\n{data_table(results)}")
+        parts.append(f"### Commands\n\n{commands(results)}")
+    write_text(out, "\n\n".join(parts) + "\n")
+
+
+def by_label(results: list[dict[str, Any]]) -> dict[str, Row]:
+    """Rows of a score table: label -> task -> score."""
+    rows: dict[str, Row] = {}
+    for result in results:
+        rows.setdefault(result["label"], {})[result["task"]["name"]] = Printed(result["mean"], result["ci"])
+    return rows
+
+
+def cell(score: Printed | None) -> str:
+    """A score as `89.7 ± 0.2`, `89.7` without an interval, `-` for none."""
+    if score is None:
+        return "-"
+    return f"{score.mean:.1f}" + ("" if score.ci is None else f" ± {score.ci:.1f}")
+
+
+def mean_of(row: Row, tasks: Iterable[str]) -> Printed | None:
+    """Average over tasks and mean of their intervals, as the paper's Avg. column; None unless all of them are there."""
+    scores = [row.get(name) for name in tasks]
+    if not scores or None in scores:
+        return None
+    intervals = [score.ci for score in scores if score is not None]
+    return Printed(float(np.mean([score.mean for score in scores if score is not None])),
+                   None if None in intervals else float(np.mean(intervals)))
+
+
+def group_means(row: Row) -> dict[str, Printed | None]:
+    """Means over the linear tasks of each group, `env` and `music` being ENV and MUS of M2D-S, and over all (`avg`)."""
+    means = {group: mean_of(row, [name for name in LINEAR_TASKS if SPECS[name].group == group]) for group in GROUPS}
+    return means | {"avg": mean_of(row, LINEAR_TASKS)}
+
+
+def score_table(rows: dict[str, Row], printed: dict[str, Row], columns: list[str], average: bool) -> str:
+    """Our rows, then the paper's, in Markdown; with `average` a last column over the columns shown."""
+    lines = [["Model", *(SPECS[name].title for name in columns), *(["Avg."] if average else [])]]
+    for label, row in [*rows.items(), *((f"*{label}*", row) for label, row in printed.items())]:
+        lines.append([label, *(cell(row.get(name)) for name in columns)]
+                     + ([cell(mean_of(row, columns))] if average else []))
+    return markdown(lines)
+
+
+def group_table(rows: dict[str, Row]) -> str:
+    """Group means of our rows, and of the papers' where they print them or all tasks of a group."""
+    lines = [["Model", *GROUPS.values(), "Avg."]]
+    printed = {label: group_means(row) for label, row in paper.LINEAR.items()}
+    for label, groups in paper.GROUPS.items():
+        printed.setdefault(label, {**dict.fromkeys(GROUPS), "avg": None, **groups})
+    for label, average in paper.LINEAR_AVERAGE.items():
+        printed.setdefault(label, dict.fromkeys(GROUPS))["avg"] = average
+    means = {label: group_means(row) for label, row in rows.items()} | {f"*{k}*": row for k, row in printed.items()}
+    for label, row in means.items():
+        if any(row.values()):
+            lines.append([label, *(cell(row[group]) for group in (*GROUPS, "avg"))])
+    return markdown(lines)
+
+
+def masking_ratios(results: list[dict[str, Any]]) -> list[tuple[float, str]]:
+    """(masking ratio, label) of every M2D model that was pre-trained in the folder its results lie in, by ratio."""
+    found = set()
+    for result in results:
+        config = Path(result["path"]).parents[1] / "config.yaml"
+        if config.is_file() and not result["model"].startswith("random:"):
+            model = OmegaConf.load(config).model
+            if model.objective == "m2d":
+                found.add((float(model.mask_ratio), result["label"]))
+    return sorted(found)
+
+
+def data_table(results: list[dict[str, Any]]) -> str:
+    """What each task was measured on: one row per task and set of counts."""
+    lines = {}
+    for result in results:
+        task = result["task"]
+        used = " / ".join(map(str, result["clips"].values()))
+        faults = len(task["unreadable"]) + len(result["unreadable"])
+        missing = ", ".join(f"{part} {count}" for part, count in task["missing"].items()) or "0"
+        row = (task["title"], str(task["classes"]), f"{task['seconds']:g}", used, missing, str(faults),
+               str(task["official"] or "-"), task["split"])
+        lines.setdefault(row)
+    return markdown([["Task", "Classes", "Seconds", "Clips used (train / valid / test, or folds)", "Missing",
+                      "Unreadable", "Full set", "Split"], *map(list, lines)])
+
+
+def commands(results: list[dict[str, Any]]) -> str:
+    """The commands behind the scores, each once, with versions, settings and seeds."""
+    blocks: dict[str, dict[str, None]] = {}
+    for result in results:
+        environment = result["environment"]
+        versions = " ".join(f"{name} {version}" for name, version in environment["versions"].items() if version)
+        where = f"{versions}; {', '.join(environment['gpus']) or 'CPU'}; git {environment['source']['git']}"
+        blocks.setdefault(where, {}).setdefault(f"{environment['command']}  # {result['date']}")
+    return "\n\n".join(f"{where}\n\n```\n" + "\n".join(lines) + "\n```" for where, lines in blocks.items())
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """A Markdown table; the first line is its header."""
+    rows = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([rows[0], "|" + " --- |" * len(lines[0]), *rows[1:]])

@@ -1,0 +1,47 @@
+"""One result per model, task and kind of evaluation: a folder with `result.json` and a confusion matrix."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from m2d.common.errors import UserError
+from m2d.common.files import write_json, write_text
+from m2d.evaluation.figures import draw_confusion
+from m2d.evaluation.tasks import Task
+from m2d.training.experiment import environment
+
+KINDS = ("linear", "finetune")
+
+
+def write_result(directory: str | Path, kind: str, label: str, model: str, task: Task, options: Any,
+                 result: dict[str, Any]) -> None:
+    """Write `result.json`, and for single-label tasks `confusion.csv` and `confusion.png`.
+
+    `result` holds `scores` (per seed), `mean`, `ci`, `clips` (used, per part), `confusion` (`[true, predicted]` counts
+    or None) and `unreadable` (lines).
+    """
+    directory = Path(directory)
+    confusion = result.pop("confusion")
+    if confusion is not None:
+        rows = [["true \\ predicted", *task.classes], *([name, *map(str, line)] for name, line in
+                                                         zip(task.classes, confusion.tolist(), strict=True))]
+        write_text(directory / "confusion.csv", "".join(",".join(row) + "\n" for row in rows))
+        draw_confusion(directory / "confusion.png", confusion, task.classes, f"{label}: {task.title} ({kind})")
+    long = ("clips", "missing_files", "classes")
+    description = {name: value for name, value in asdict(task).items() if name not in long}
+    write_json(directory / "result.json", {
+        "kind": kind, "label": label, "model": model, "task": description | {"classes": len(task.classes)},
+        "options": asdict(options), "date": time.strftime("%Y-%m-%d"), "environment": environment()} | result)
+
+
+def read_results(exp: str | Path, kind: str) -> list[dict[str, Any]]:
+    """All results of a kind below a folder of experiments, by path. Raises `UserError` if there is none."""
+    paths = sorted(Path(exp).glob(f"*/{kind}/*/result.json"))
+    if not paths:
+        raise UserError(f"{exp}: no */{kind}/*/result.json here: evaluate a model first")
+    return [json.loads(path.read_text(encoding="utf-8")) | {"path": str(path.parent)} for path in paths]
+

@@ -1,0 +1,42 @@
+"""AudioSet20K (Gemmeke et al., 2017): 527 classes, several per clip; balanced segments to train, eval to test.
+
+Clips vanish from YouTube, so nobody has all of them: what is there is used, and the counts go into every result.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from m2d.data.corpora.audioset import read_classes, read_segments, video_of
+from m2d.evaluation.tasks.files import audio_files, need
+from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
+
+_LISTS = {"train": "balanced_train_segments.csv", "test": "eval_segments.csv"}
+
+
+def _read(root: Path, lists: Path, seed: int) -> Listing:
+    segments = {part: read_segments(need(lists / name, "the official segment list")) for part, name in _LISTS.items()}
+    wanted = {clip.video for clips in segments.values() for clip in clips}
+    files: dict[str, str] = {}
+    for name in audio_files(root):
+        video = video_of(Path(name).stem, wanted)
+        if video is not None:
+            files.setdefault(video, name)
+    listing = Listing([], [])
+    for part, clips in segments.items():
+        for clip in clips:
+            row = Clip(files.get(clip.video, clip.video), ",".join(clip.labels), part)
+            (listing.clips if clip.video in files else listing.missing).append(row)
+    return listing
+
+
+def _classes(lists: Path) -> list[str]:
+    """All classes in the official order, as MIDs: a class without a clip keeps its place."""
+    return list(read_classes(need(lists / "class_labels_indices.csv", "the official list of classes")))
+
+
+SPEC = TaskSpec(
+    name="as20k", title="AS20K", group="env", seconds=10.0, official=22160 + 20371, read=_read, classes=_classes,
+    multilabel=True, incomplete=True, split="official balanced train and eval segments",
+    tree="AudioSet/\n  balanced_train_segments.csv eval_segments.csv class_labels_indices.csv\n"
+         "  any folders with the clips, named YTID.wav, YYTID.wav or YTID_START.wav (flac, opus, mp3 ... too)")

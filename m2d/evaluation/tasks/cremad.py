@@ -1,0 +1,32 @@
+"""CREMA-D (Cao et al., 2014): 7,442 acted utterances in 6 emotions by 91 actors, split by actor and seed.
+
+`AudioWAV/1076_MTI_SAD_XX.wav` of the official copy holds no speech; it is used as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from m2d.common.errors import UserError
+from m2d.evaluation.tasks.files import audio_files, disjoint_split, need
+from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
+
+_NAME = re.compile(r"(?P<speaker>\d{4})_[A-Z]{3}_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_[A-Z]{1,2}$")
+
+
+def _read(root: Path, lists: Path, seed: int) -> Listing:
+    found = {}
+    for name in audio_files(need(root / "AudioWAV", "the folder of the utterances")):
+        match = _NAME.match(Path(name).stem)
+        if match is None:
+            raise UserError(f"{root / 'AudioWAV' / name}: not named SPEAKER_SENTENCE_EMOTION_LEVEL.wav")
+        found[f"AudioWAV/{name}"] = match
+    split = disjoint_split({match["speaker"]: "actors" for match in found.values()}, (7, 1, 2), seed)
+    return Listing([Clip(name, match["emotion"], split[match["speaker"]]) for name, match in found.items()], [])
+
+
+SPEC = TaskSpec(
+    name="cremad", title="CRM-D", group="speech", seconds=2.5, official=7442, read=_read,
+    audio_dirs=("AudioWAV", ""), split="no actor in two parts, 7:1:2, seeded",
+    tree="CREMA-D/\n  AudioWAV/1001_DFA_ANG_XX.wav ...")

@@ -1,0 +1,34 @@
+"""VoxCeleb1 speaker identification (Nagrani et al., 2020): 153,516 utterances of 1,251 speakers, split by video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from m2d.common.errors import UserError
+from m2d.evaluation.tasks.files import first_of, listed, read_lines
+from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
+
+_PARTS = {"1": "train", "2": "valid", "3": "test"}
+
+
+def _read(root: Path, lists: Path, seed: int) -> Listing:
+    """The list's paths begin at the speaker, who is below `wav/`, `dev/wav/` or `test/wav/`."""
+    path = lists if lists.is_file() else first_of(
+        [lists / "iden_split.txt", lists / "veri_test_class.txt"], "the official identification split")
+    homes = {folder.name: folder.relative_to(root).as_posix()
+             for base in ("wav", "dev/wav", "test/wav", "") for folder in sorted((root / base).glob("id*"))}
+    clips = []
+    for number, line in enumerate(read_lines(path, "the official identification split"), 1):
+        code, _, name = line.partition(" ")
+        if code not in _PARTS or name.count("/") != 2:
+            raise UserError(f"{path}:{number}: expected '1|2|3 id10001/VIDEO/00001.wav', found '{line}'")
+        speaker, rest = name.split("/", 1)
+        clips.append(Clip(f"{homes.get(speaker, f'wav/{speaker}')}/{rest}", speaker, _PARTS[code]))
+    return listed(root, clips)
+
+
+SPEC = TaskSpec(
+    name="vc1", title="VC1", group="speech", seconds=8.2, official=153516, read=_read,
+    audio_dirs=("wav", "dev/wav", "test/wav", ""), split="official identification split",
+    tree="VoxCeleb1/\n  iden_split.txt (or veri_test_class.txt)\n"
+         "  wav/id10001/VIDEO/00001.wav ... (or dev/wav/ and test/wav/)")
