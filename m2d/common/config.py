@@ -10,7 +10,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from m2d.common.errors import UserError
@@ -62,19 +62,15 @@ def to_yaml(config: Any) -> str:
 
 def describe(table: type) -> str:
     """The option table as text: key, default, help, one line each."""
-    defaults = OmegaConf.structured(table)
+    defaults = OmegaConf.to_container(OmegaConf.structured(table), resolve=False)
     rows = []
     for key, field in known_keys(table).items():
-        value = "required" if OmegaConf.is_missing(_parent(defaults, key), key.rpartition(".")[2]) \
-            else OmegaConf.select(defaults, key)
-        rows.append((key, str(value), field.metadata.get("help", "")))
+        value = defaults
+        for name in key.split("."):
+            value = value[name]
+        rows.append((key, "required" if value == MISSING else str(value), field.metadata.get("help", "")))
     width = max(len(f"{key}={value}") for key, value, _ in rows)
     return "\n".join(f"  {f'{key}={value}':<{width}}  {text}".rstrip() for key, value, text in rows)
-
-
-def _parent(config: DictConfig, key: str) -> DictConfig:
-    head = key.rpartition(".")[0]
-    return OmegaConf.select(config, head) if head else config
 
 
 def _read_yaml(path: Path) -> DictConfig:
