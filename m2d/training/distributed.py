@@ -1,0 +1,127 @@
+"""Ranks: one process per device, started by torchrun or alone.
+
+`torchrun --nproc_per_node N -m m2d.bin.pretrain ...` and `python -m m2d.bin.pretrain ...` run the same code; a lone
+process is rank 0 of 1 and makes no process group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from m2d.common.errors import UserError
+
+T = TypeVar("T")
+TIMEOUT = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among all of the run."""
+
+    rank: int
+    local_rank: int
+    size: int
+    device: torch.device
+    control: dist.ProcessGroup | None  # gloo: small words between the hosts, without touching the device
+
+    @property
+    def is_main(self) -> bool:
+        """Rank 0 writes the files."""
+        return self.rank == 0
+
+    def wrap(self, objective: nn.Module) -> nn.Module:
+        """DDP around the objective; every parameter gets a gradient in every step, so none are searched for."""
+        if self.size == 1:
+            return objective
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(objective, device_ids=devices, gradient_as_bucket_view=True, static_graph=True,
+                                       broadcast_buffers=False)
+
+    def agree(self, word: int) -> int:
+        """The largest word that any rank says, known to all. Waits for the other hosts, not for the device."""
+        if self.size == 1:
+            return word
+        said = torch.tensor(word)
+        dist.all_reduce(said, dist.ReduceOp.MAX, group=self.control)
+        return int(said)
+
+    def mean_(self, values: torch.Tensor) -> torch.Tensor:
+        """Mean over the ranks, in place, on the device."""
+        if self.size > 1:
+            dist.all_reduce(values)
+            values /= self.size
+        return values
+
+    def max_(self, values: torch.Tensor) -> torch.Tensor:
+        """Maximum over the ranks, in place, on the device."""
+        if self.size > 1:
+            dist.all_reduce(values, dist.ReduceOp.MAX)
+        return values
+
+    def sum_(self, values: torch.Tensor) -> torch.Tensor:
+        """Sum over the ranks, in place, on the device."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def gather(self, value: object) -> list:
+        """The plain value of every rank, in their order, on every rank."""
+        if self.size == 1:
+            return [value]
+        values: list = [None] * self.size
+        dist.all_gather_object(values, value, group=self.control)
+        return values
+
+    def on_main(self, call: Callable[[], T]) -> T:
+        """What `call` returns on rank 0, on all ranks. Its `UserError` is raised there, and ends the others quietly."""
+        result, error = None, None
+        if self.is_main:
+            try:
+                result = call()
+            except UserError as raised:
+                error = raised
+        result, failed = self.gather((result, error is not None))[0]
+        if error is not None:
+            raise error
+        if failed:
+            raise SystemExit(1)
+        return result
+
+
+@contextlib.contextmanager
+def open_ranks(device: str) -> Iterator[Ranks]:
+    """Join the process group that torchrun's environment describes, if any, for the time of the block.
+
+    `device` is auto, cuda or cpu. Raises `UserError` if there is no such device for this process.
+    """
+    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = _device(device, local_rank)
+    if size == 1:
+        yield Ranks(0, 0, 1, chosen, None)
+        return
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
+    try:
+        yield Ranks(rank, local_rank, size, chosen, dist.new_group(backend="gloo", timeout=TIMEOUT))
+    finally:
+        dist.destroy_process_group()
+
+
+def _device(name: str, local_rank: int) -> torch.device:
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        raise UserError(f"run.device={name}: rank {local_rank} of this node finds only {torch.cuda.device_count()} "
+                        "CUDA devices: start fewer processes per node, or run.device=cpu")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)

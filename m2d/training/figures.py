@@ -1,0 +1,85 @@
+"""The figures at the end of a run: how the losses went, and what the model makes of one clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from m2d.nn import M2D
+from m2d.nn.patches import Mask, random_split
+from m2d.training.feed import Feed
+from m2d.training.monitor import read_metrics
+
+LOSSES = ("loss", "m2d", "off", "mae")
+FRAMES_PER_S = 100
+
+
+def draw_figures(directory: Path, objective: nn.Module, feed: Feed) -> None:
+    """Write `images/` of an experiment directory: losses.png, deviation.png, masked_clip.png."""
+    images = directory / "images"
+    images.mkdir(exist_ok=True)
+    lines = read_metrics(directory / "metrics.jsonl")
+    curves(lines, [*LOSSES, *(f"valid_{name}" for name in LOSSES)], "loss").savefig(images / "losses.png", dpi=120)
+    curves(lines, ["target_std", "latent_std"], "deviation over tokens").savefig(images / "deviation.png", dpi=120)
+    masked_clip(objective, feed).savefig(images / "masked_clip.png", dpi=120)
+
+
+def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:
+    """Values of metrics.jsonl against epochs; names that no line has are left out, validation is dashed."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name in names:
+        points = [(line["epoch"], line[name]) for line in lines if line.get(name) is not None]
+        if points:
+            style = "--" if name.startswith("valid_") else "-"
+            axes.plot(*zip(*points, strict=True), style, label=name, linewidth=1)
+    axes.set(xlabel="epoch", ylabel=label)
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend()
+    return figure
+
+
+@torch.no_grad()
+def masked_clip(objective: nn.Module, feed: Feed) -> Figure:
+    """The first clip of the validation set (else of training): its input, what is masked, and how well it is predicted.
+
+    The last is, for objectives with a target network, the cosine of prediction and target at each masked patch.
+    """
+    config = objective.config
+    grid, (f, t) = config.encoder.grid, config.patch_size
+    inputs = feed.inputs(feed.copied((feed.valid or feed.train)[0, np.arange(1)]))
+    pixels = objective.encoder.patches(inputs.x)
+    mask = random_split(pixels, config.n_visible, inputs.mask_noise)
+    x = inputs.x[0, 0, :, :grid.n_time * t].cpu().numpy()  # [F, T]
+
+    def image(patches: np.ndarray) -> np.ndarray:  # [L] -> [F, T]
+        return np.kron(patches.reshape(grid), np.ones((f, t)))
+
+    masked = mask.masked[0].cpu().numpy()
+    hidden = np.zeros(grid.n_patches)
+    hidden[masked] = np.nan
+    panels = {"input": x, "what the online encoder sees": x + image(hidden)}
+    if isinstance(objective, M2D) and objective.target is not None:
+        cosine = np.full(grid.n_patches, np.nan)
+        cosine[masked] = _cosine(objective, pixels, mask)
+        panels[f"cosine of prediction and target (mean {np.nanmean(cosine):.3f})"] = image(cosine)
+    figure = Figure(figsize=(9, 2.2 * len(panels)), layout="constrained")
+    for axes, (title, panel) in zip(figure.subplots(len(panels), sharex=True), panels.items(), strict=True):
+        shown = axes.imshow(panel, origin="lower", aspect="auto", interpolation="nearest",
+                            extent=(0, x.shape[1] / FRAMES_PER_S, 0, x.shape[0]))
+        axes.set(title=title, ylabel="mel bin")
+        figure.colorbar(shown, ax=axes)
+    axes.set_xlabel("seconds")
+    return figure
+
+
+def _cosine(objective: M2D, pixels: torch.Tensor, mask: Mask) -> np.ndarray:
+    """Cosine of prediction and target at the masked patches of one clip, [N_masked]."""
+    prediction = objective.predictor(objective.encoder(pixels, mask.visible), mask)
+    return nn.functional.cosine_similarity(prediction, objective.targets(pixels, mask), dim=-1)[0].cpu().numpy()

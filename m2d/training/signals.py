@@ -1,0 +1,30 @@
+"""Asking a run to stop: SIGTERM, SIGUSR1 (Slurm's warning before the time limit) and Ctrl-C only raise a flag."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+EXIT_INTERRUPTED = 75
+"""Exit status of a run that was asked to stop and left a checkpoint: the same command goes on (EX_TEMPFAIL)."""
+
+
+class StopFlag:
+    """`requested` tells whether one of the signals has come, while the block lasts. The second one ends the process."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> StopFlag:
+        self._before = {number: signal.signal(number, self._note) for number in STOPPING}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        signal.signal(number, signal.SIG_DFL)

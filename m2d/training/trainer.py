@@ -1,0 +1,229 @@
+"""The pre-training loop: data -> device -> mix and normalise -> objective -> backward -> clip -> step -> target."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from m2d.common.errors import UserError
+from m2d.data.dataset import Batch
+from m2d.data.loader import PretrainLoader
+from m2d.data.sampler import GlobalSampler
+from m2d.nn import ObjectiveOutput, build_objective
+from m2d.training.checkpoint import CheckpointWriter
+from m2d.training.config import PretrainConfig, plain
+from m2d.training.distributed import Ranks, open_ranks
+from m2d.training.experiment import Experiment
+from m2d.training.feed import Feed
+from m2d.training.figures import draw_figures
+from m2d.training.monitor import Monitor
+from m2d.training.optim import Schedule, build_optimizer, set_lr
+from m2d.training.signals import EXIT_INTERRUPTED, StopFlag
+from m2d.training.trouble import explained
+from m2d.training.weights import start_from
+
+LOG = logging.getLogger(__name__)
+
+GO_ON, CHECKPOINT, STOP = 0, 1, 2
+
+
+class Step(NamedTuple):
+    """What one optimiser step of this rank leaves to be noted."""
+
+    values: dict[str, Tensor]  # scalars on the device: losses, monitors, grad_norm, skipped (0 or 1)
+    utterances: list[str]
+    waited: float  # seconds for data
+
+
+def pretrain(config: PretrainConfig) -> int:
+    """Run, or go on with, the pre-training that the options describe. Returns the exit status of `m2d.bin.pretrain`.
+
+    0: finished, now or before. 75: asked to stop by a signal; a checkpoint is written, the same command goes on.
+    Raises `UserError` for everything that the user can mend.
+    """
+    with open_ranks(config.run.device) as ranks, Experiment(config, ranks) as experiment:
+        if experiment.finished:
+            LOG.info("%s: this run is finished; nothing to do", experiment.directory)
+            return 0
+        with explained(config), StopFlag() as stop:
+            trainer = Trainer(config, ranks)
+            if experiment.resumed is not None:
+                trainer.restore(experiment.resumed)
+            elif config.run.init_from:
+                start_from(trainer.objective, config.run.init_from)
+            return trainer.run(experiment, stop)
+
+
+class Trainer:
+    """Everything that a run consists of on one rank: feed, objective, optimiser, schedules.
+
+    Raises `UserError` for data that do not fit the model, and a batch that can't be divided among the ranks.
+    """
+
+    def __init__(self, config: PretrainConfig, ranks: Ranks):
+        self.config, self.ranks = config, ranks
+        self.feed = Feed(config, ranks.device)
+        self.sampler = self._sampler()
+        self.schedule = Schedule(config.optim, self.sampler.steps_per_epoch)
+        torch.manual_seed(config.run.seed)  # the same weights on all ranks
+        self.objective = build_objective(config.model).to(ranks.device)
+        self.optimizer = build_optimizer(self.objective, config.optim)
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.counters: dict[str, int] | None = None
+        if config.run.compile:
+            self.objective.compile()
+        self.model = ranks.wrap(self.objective)
+        if self.feed.valid is not None and len(self.feed.valid) < ranks.size:
+            raise UserError(f"{config.data.valid}: fewer utterances than the {ranks.size} ranks")
+
+    def _sampler(self) -> GlobalSampler:
+        optim, ranks = self.config.optim, self.ranks.size
+        share = optim.batch_size // ranks
+        accumulate = -(-share // (optim.micro_batch or share or 1))
+        return GlobalSampler(len(self.feed.train), optim.batch_size, optim.epochs, rank=self.ranks.rank, ranks=ranks,
+                             accumulate=max(accumulate, 1), seed=self.config.run.seed)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up the state of a checkpoint. Raises `UserError` if it does not fit the data."""
+        self.sampler.load_state_dict(state["data"])
+        self.objective.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.counters = state["monitor"]
+        if len(state["rng"]) == self.ranks.size:  # else on another number of ranks: the fresh states do as well
+            _set_rng_state(state["rng"][self.ranks.rank], self.ranks.device)
+        LOG.info("resumed after step %d (epoch %.2f)", state["step"], state["epoch"])
+
+    def state(self, step: int, counters: dict[str, int]) -> dict[str, Any]:
+        """A checkpoint after `step` steps (layout: `m2d.training.checkpoint`). All ranks call it."""
+        statistics = self.feed.statistics
+        return {
+            "model": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "config": plain(self.config),
+            "statistics": {"mean": statistics.mean, "std": statistics.std},
+            "step": step,
+            "epoch": step / self.schedule.steps_per_epoch,
+            "data": self.sampler.state_dict(step),
+            "rng": self.ranks.gather(_rng_state(self.ranks.device)),
+            "monitor": counters,
+        }
+
+    def train_step(self, step: int, batches: Iterator[tuple[Batch, float]]) -> Step:
+        """Step number `step`, from 0, on the next batches.
+
+        A step whose loss or gradient is not finite leaves weights and moments as they are, and says `skipped` 1.
+        """
+        set_lr(self.optimizer, self.schedule.lr(step))
+        self.optimizer.zero_grad()
+        sums: dict[str, Tensor] = {}
+        utterances, waited, parts = [], 0.0, self.sampler.accumulate
+        for part in range(parts):
+            batch, seconds = next(batches)
+            is_last = part == parts - 1
+            with contextlib.nullcontext() if is_last or self.ranks.size == 1 else self.model.no_sync():
+                output = self._forward(self.model, batch)
+                (output.loss / parts).backward()
+            for name, value in {"loss": output.loss.detach(), **output.terms, **output.monitor}.items():
+                sums[name] = sums.get(name, 0) + value / parts
+            utterances += batch["utt"]
+            waited += seconds
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optim.clip_norm)
+        skipped = self.ranks.max_((~(norm.isfinite() & sums["loss"].isfinite())).float())
+        self.optimizer.grad_scale, self.optimizer.found_inf = None, skipped  # as GradScaler tells fused AdamW to skip
+        self.optimizer.step()
+        self.objective.update_target(self.schedule.ema_rate(step))
+        return Step({**sums, "grad_norm": norm, "skipped": skipped}, utterances, waited)
+
+    def _forward(self, model: nn.Module, batch: Batch) -> ObjectiveOutput:
+        inputs = self.feed.inputs(batch)
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.run.dtype == "bf16"):
+            return model(*inputs)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Mean losses over the held-out set: the same crops, noise and masks every time."""
+        names, sums = [], 0
+        for batch in self.feed.validation(self.sampler.local_batch, self.ranks.rank, self.ranks.size):
+            output = self._forward(self.objective, batch)
+            values = {"loss": output.loss, **output.terms}
+            names, count = list(values), len(batch["utt"])
+            sums = sums + count * torch.stack([*values.values(), torch.ones_like(output.loss)])
+        *means, count = self.ranks.sum_(sums).tolist()
+        return {name: value / count for name, value in zip(names, means, strict=True)}
+
+    def run(self, experiment: Experiment, stop: StopFlag) -> int:
+        """From where the sampler stands to the last step, or until asked to stop. Returns the exit status."""
+        run, first, total = self.config.run, self.sampler.step, self.schedule.total_steps
+        per_epoch = self.schedule.steps_per_epoch
+        monitor = Monitor(experiment.directory, self.schedule, self.ranks, run.max_skipped, first, self.counters)
+        writer = CheckpointWriter(experiment.checkpoints, run.keep_last, run.keep_epochs * per_epoch) \
+            if self.ranks.is_main else None
+        self._introduce()
+        loader = PretrainLoader(self.feed.train, self.sampler, self.config.data.workers,
+                                pin_memory=self.ranks.device.type == "cuda")
+        batches, saved = self.feed.on_device(loader), time.monotonic()
+        for step in range(first, total):
+            monitor.step(*self.train_step(step, batches))
+            done = step + 1
+            due = self.ranks.is_main and time.monotonic() - saved >= 60 * run.checkpoint_minutes
+            word = self.ranks.agree(STOP if stop.requested else CHECKPOINT if due else GO_ON)
+            is_valid = self.feed.valid is not None and done % (run.valid_epochs * per_epoch) == 0
+            is_kept = run.keep_epochs > 0 and done % (run.keep_epochs * per_epoch) == 0
+            is_saved = word != GO_ON or is_kept or done == total
+            if is_saved or is_valid or done % run.log_steps == 0:
+                monitor.flush()
+            if is_valid:
+                monitor.valid(self.validate())
+            if is_saved:
+                state = self.state(done, monitor.state())
+                if writer is not None:
+                    LOG.info("checkpoint after step %d: training stood still for %.3f s", done, writer.save(state))
+                saved = time.monotonic()
+            elif writer is not None:
+                writer.check()
+            if word == STOP and done < total:
+                if writer is not None:
+                    writer.wait()
+                monitor.close()
+                LOG.warning("asked to stop: checkpoint written after step %d; the same command goes on", done)
+                return EXIT_INTERRUPTED
+        monitor.close()
+        if writer is not None:
+            writer.wait()
+            draw_figures(experiment.directory, self.objective, self.feed)
+            experiment.mark_done(total)
+            LOG.info("finished after step %d", total)
+        return 0
+
+    def _introduce(self) -> None:
+        if not self.ranks.is_main:
+            return
+        optim, sampler = self.config.optim, self.sampler
+        everything, trained = (sum(p.numel() for p in group) / 1e6
+                               for group in (self.objective.parameters(), self.parameters))
+        LOG.info("%.1f M parameters, %.1f M trained, on %s, %s", everything, trained, self.ranks.device,
+                 self.config.run.dtype)
+        LOG.info("%d utterances, %d steps in an epoch, %d epochs", len(self.feed.train), sampler.steps_per_epoch,
+                 optim.epochs)
+        LOG.info("effective batch %d = %d ranks x %d accumulated x %d; peak learning rate %g = %g x %d / 256",
+                 optim.batch_size, sampler.ranks, sampler.accumulate, sampler.local_batch, self.schedule.peak_lr,
+                 optim.base_lr, optim.batch_size)
+
+
+def _rng_state(device: torch.device) -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _set_rng_state(state: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

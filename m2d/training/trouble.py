@@ -1,0 +1,46 @@
+"""What the machine refuses, said so that one knows what to do: memory, disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+import torch
+
+from m2d.common.errors import UserError
+from m2d.training.config import PretrainConfig
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def explained(config: PretrainConfig) -> Iterator[None]:
+    """Turn out-of-memory and full-disk errors of the block into a `UserError` that names what to change."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_memory(error):
+            raise
+        said = str(error).splitlines()
+        raise UserError(f"out of memory with optim.batch_size={config.optim.batch_size} and "
+                        f"optim.micro_batch={config.optim.micro_batch} (0: a rank's whole share): {_advice(config)} "
+                        f"({said[0] if said else 'no memory'})") from error
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise UserError(f"{config.run.exp}: {error.strerror}: nothing more can be written; make room and run the same "
+                        "command again, it goes on from the last good checkpoint") from error
+
+
+def _is_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _advice(config: PretrainConfig) -> str:
+    changes = ["lower optim.micro_batch (the gradient stays that of the whole batch)"]
+    if not config.model.activation_checkpointing:
+        changes.append("set model.activation_checkpointing=true")
+    if config.run.dtype == "fp32":
+        changes.append("set run.dtype=bf16")
+    return ", or ".join(changes)

@@ -1,0 +1,53 @@
+"""Small stores and the options of a run on them, short enough to be killed many times."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from m2d.data.store import PackedWriter, merge_index
+
+torch.set_num_threads(1)
+
+UTTERANCES = 20
+
+
+def write_store(directory, name, width, frames_of, seed):
+    """A store of one job; `frames_of` maps utterances to their number of frames."""
+    rng = np.random.default_rng(seed)
+    with PackedWriter(directory, name, width) as writer:
+        for utterance, frames in frames_of.items():
+            slow = rng.normal(size=(frames // 8 + 2, width)).repeat(8, axis=0)[:frames]
+            writer.append(utterance, (-7 + 4 * slow + rng.normal(size=(frames, width))).astype(np.float16))
+    with open(directory / "stats.json", "w") as stream:
+        json.dump(merge_index(directory), stream)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory):
+    """A folder with the stores speech, teacher, noise, valid, valid_teacher; some speech is shorter than the crop."""
+    top = tmp_path_factory.mktemp("stores")
+    lengths = {f"utt{i:02d}": 20 + 7 * i for i in range(UTTERANCES)}
+    write_store(top / "speech", "logmel", 80, lengths, 1)
+    write_store(top / "teacher", "teacher", 6, {name: frames // 2 for name, frames in lengths.items()}, 2)
+    write_store(top / "noise", "logmel", 80, {f"noise{i}": 15 + 30 * i for i in range(4)}, 3)
+    held_out = {f"held{i}": 60 for i in range(5)}
+    write_store(top / "valid", "logmel", 80, held_out, 4)
+    write_store(top / "valid_teacher", "teacher", 6, {name: 30 for name in held_out}, 5)
+    return top
+
+
+@pytest.fixture
+def options(stores, tmp_path):
+    """`key=value` options of an M2D-S run of 3 epochs of 5 steps in `tmp_path/exp`."""
+    return [
+        f"data.speech={stores}/speech", f"data.teacher={stores}/teacher", f"data.noise={stores}/noise",
+        "data.noise_ratio=0.2", f"data.valid={stores}/valid", f"data.valid_teacher={stores}/valid_teacher",
+        "data.workers=0", "model.input_size=[80,48]", "model.patch_size=[80,4]", "model.size=custom", "model.width=32",
+        "model.depth=1", "model.heads=2", "model.predictor_width=16", "model.predictor_depth=1",
+        "model.predictor_heads=2", "model.mask_ratio=0.6", "model.lambda_off=0.5", "model.teacher_width=6",
+        "optim.batch_size=4", "optim.epochs=3", "optim.warmup_epochs=1", "optim.base_lr=0.1", "optim.ema_start=0.9",
+        "optim.ema_end=0.99", f"run.exp={tmp_path}/exp", "run.device=cpu", "run.keep_epochs=0",
+    ]
