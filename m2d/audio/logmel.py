@@ -15,6 +15,9 @@ LOG_EPS = 1.1920929e-7
 SILENCE = -15.942385
 """log(LOG_EPS): the log-mel value of digital silence."""
 
+BLOCK = 256
+"""Frames worked on at a time: what lies between waveform and log-mel then stays in a processor's cache."""
+
 
 @dataclass(frozen=True)
 class LogMelConfig:
@@ -39,10 +42,12 @@ class LogMel(nn.Module):
     def __init__(self, config: LogMelConfig | None = None):
         super().__init__()
         self.config = config = config or LogMelConfig()
-        self.mel = torchaudio.transforms.MelSpectrogram(
-            sample_rate=config.sample_rate, n_fft=config.n_fft, win_length=config.win_length,
-            hop_length=config.hop_length, f_min=config.f_min, f_max=config.f_max, n_mels=config.n_mels,
-            power=2.0, center=True, pad_mode="reflect", mel_scale="slaney", norm="slaney")
+        window = torch.hann_window(config.win_length)
+        outside = config.n_fft - config.win_length  # a window shorter than the transform stands in its middle
+        self.register_buffer("window", F.pad(window, (outside // 2, outside - outside // 2)), persistent=False)
+        self.register_buffer("mel", torchaudio.functional.melscale_fbanks(
+            config.n_fft // 2 + 1, config.f_min, config.f_max, config.n_mels, config.sample_rate,
+            norm="slaney", mel_scale="slaney"), persistent=False)
 
     def frames(self, samples: int) -> int:
         """Number of frames T of a clip of so many samples: 1 + samples // hop."""
@@ -53,10 +58,17 @@ class LogMel(nn.Module):
 
         A clip of half a window or less, which has too few samples to be reflected, is first extended with zeros.
         """
-        samples = wav.shape[-1]
-        too_short = self.config.n_fft // 2 + 1 - samples
-        if too_short > 0:
-            wav = F.pad(wav, (0, too_short))
+        half, samples = self.config.n_fft // 2, wav.shape[-1]
+        clips = wav.reshape(wav.shape[:-1].numel(), samples).float()
+        clips = F.pad(clips, (0, max(0, half + 1 - samples)))
+        clips = F.pad(clips, (half, half), mode="reflect")
+        frames = clips.unfold(-1, self.config.n_fft, self.config.hop_length)[:, :self.frames(samples)]
         with torch.autocast(wav.device.type, enabled=False):  # powers span more than half precision holds
-            logmel = (self.mel(wav.float()) + LOG_EPS).log()
-        return logmel[..., :self.frames(samples)]
+            logmel = torch.cat([self._block(block) for block in frames.split(BLOCK, dim=1)], dim=1)
+        return logmel.mT.reshape(*wav.shape[:-1], self.config.n_mels, -1)
+
+    def _block(self, frames: Tensor) -> Tensor:
+        """Frames `[B, T, n_fft]` of samples to log-mel `[B, T, F]`."""
+        spectrum = torch.view_as_real(torch.fft.rfft(frames * self.window))
+        power = spectrum * spectrum
+        return ((power[..., 0] + power[..., 1]) @ self.mel + LOG_EPS).log()

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchaudio
 
 from m2d.audio.logmel import LOG_EPS, SILENCE, LogMel, LogMelConfig
 
@@ -45,6 +46,24 @@ def test_batch_equals_single_clips(logmel):
     assert torch.allclose(batch[1, 0], logmel(wavs[1, 0]), atol=1e-4)
 
 
+@pytest.mark.parametrize("seconds", [0.3, 5.12, 11.0])
+def test_equals_torchaudio_over_block_borders(logmel, seconds):
+    reference = torchaudio.transforms.MelSpectrogram(
+        sample_rate=16000, n_fft=400, win_length=400, hop_length=160, f_min=50.0, f_max=8000.0, n_mels=80, power=2.0,
+        center=True, pad_mode="reflect", mel_scale="slaney", norm="slaney")
+    wav = torch.randn(round(16000 * seconds), generator=torch.Generator().manual_seed(0)) * 0.1
+    assert torch.allclose(logmel(wav), (reference(wav) + LOG_EPS).log(), atol=1e-5)
+
+
+def test_window_shorter_than_the_transform_as_in_torchaudio():
+    config = LogMelConfig(n_fft=512, win_length=400, n_mels=64)
+    reference = torchaudio.transforms.MelSpectrogram(
+        sample_rate=16000, n_fft=512, win_length=400, hop_length=160, f_min=50.0, f_max=8000.0, n_mels=64,
+        mel_scale="slaney", norm="slaney")
+    wav = torch.randn(8000, generator=torch.Generator().manual_seed(0)) * 0.1
+    assert torch.allclose(LogMel(config)(wav), (reference(wav) + LOG_EPS).log(), atol=1e-5)
+
+
 def test_float32_under_autocast(logmel):
     wav = torch.randn(8000, generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -54,5 +73,5 @@ def test_float32_under_autocast(logmel):
 
 def test_nothing_for_a_checkpoint_and_config_is_used():
     module = LogMel(LogMelConfig(n_mels=40, hop_length=200))
-    assert not list(module.parameters())
+    assert not module.state_dict() and not list(module.parameters())
     assert module(torch.zeros(16000)).shape == (40, 81)
