@@ -11,7 +11,7 @@ die() {
   exit 1
 }
 
-write_activate() {  # BIN: the environment's folder of programs, or empty for that of the modules; what path.sh sources
+write_activate() {  # BIN (the environment's folder of programs; empty: that of the modules): what path.sh will source
   {
     cat <<END
 # shellcheck shell=bash
@@ -29,8 +29,7 @@ module load $MODULES
 END
     [ -z "$1" ] || echo "export PATH=$(printf %q "$1"):\$PATH"
     [ -z "$ENV$MODULES" ] || echo "export PYTHONPATH=$(printf %q "$root")\${PYTHONPATH:+:\$PYTHONPATH}"
-  } >"$tools/activate.sh.tmp"
-  mv "$tools/activate.sh.tmp" "$tools/activate.sh"
+  } >"$tools/.activate.sh.tmp"
 }
 
 # ---- an environment that exists
@@ -43,10 +42,11 @@ if [ -n "$ENV$MODULES" ]; then
   [ -z "$ENV" ] || ENV=$(cd "$ENV" && pwd)
   write_activate "${ENV:+$ENV/bin}"
   # shellcheck source=/dev/null
-  if ! (. "$tools/activate.sh" && say "looking at $(command -v python3)" && python3 "$tools/check_env.py" "$root/setup.cfg"); then
-    rm -f "$tools/activate.sh"
+  if ! (. "$tools/.activate.sh.tmp" && say "looking at $(command -v python3)" && python3 "$tools/check_env.py" "$root/setup.cfg"); then
+    rm -f "$tools/.activate.sh.tmp"
     die "this environment cannot be used as it is (nothing in it was changed)"
   fi
+  mv "$tools/.activate.sh.tmp" "$tools/activate.sh"
   say "the recipes use this environment from now on ('make clean' in tools/ undoes that)"
   exit 0
 fi
@@ -101,4 +101,5 @@ export VIRTUAL_ENV=$env
 "${uv[@]}" pip install --quiet --no-deps --editable "$root"
 "$env/bin/python" -c 'import m2d, torch, torchaudio'
 write_activate "$env/bin"
+mv "$tools/.activate.sh.tmp" "$tools/activate.sh"
 say "done; the recipes find it through tools/activate.sh"

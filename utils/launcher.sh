@@ -8,6 +8,7 @@
 # Sets gpu, mem, threads, max_jobs, time_limit, nodes, warn, first, last, is_array, log_file and the array task_command.
 # A launcher that has a site file sets `config` before; then --config FILE is an option too.
 
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 INTERRUPTED=75  # exit code of work that was stopped in order and goes on when started again (see task.py)
 
 usage_error() {
@@ -90,7 +91,7 @@ while [ $# -gt 0 ]; do
       first=${BASH_REMATCH[1]}
       last=${BASH_REMATCH[3]:-$first}
       is_array=true
-      [ "$first" -ge 1 ] && [ "$last" -ge "$first" ] || usage_error "'$1' is an empty range or starts below 1"
+      [ "$last" -ge "$first" ] || usage_error "'$1' is an empty range"
       shift
       ;;
     *) break ;;

@@ -9,9 +9,8 @@
 # end of their logs, and the exit code is 1 (75 when they were only interrupted). Ctrl-C ends all tasks, giving them a
 # minute to stop in order; a second Ctrl-C ends them at once.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=launcher.sh
-. "$here/launcher.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/launcher.sh"
 [ "$nodes" = 1 ] || usage_error "--nodes $nodes needs a cluster: this launcher runs on one machine"
 
 cores=$(nproc)

@@ -5,79 +5,32 @@
 #                 [--warn SECONDS] [JOB=FIRST:LAST] LOG COMMAND...
 #
 # The same contract as run.sh, for a cluster. GPUs, memory, threads are those of one task (on each of its N nodes). Site
-# options come from FILE (conf/slurm.conf where it exists; its keys are listed in the recipe's copy). --warn has the
-# command warned by USR1 that long before the time limit; when it then stops with code 75 the job requeues itself.
+# options come from FILE (conf/slurm.conf where it exists; the recipe's copy explains them). --warn has the command
+# warned by USR1 that long before the time limit; when it then stops with code 75 the job requeues itself.
 # What Slurm requeues by itself (preemption, a lost node) is waited for in the same way.
 #
 # The result comes from files that the tasks write and from scontrol: neither accounting nor the job's stay in the queue
 # matters. Ctrl-C, a TERM, or the death of the calling script cancels the job.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-config=
-# shellcheck source-path=SCRIPTDIR source=launcher.sh
-. "$here/launcher.sh"
-
-# ---- site options
-declare -A site=([partition]='' [gpu_partition]='' [account]='' [qos]='' [constraint]='' [time]='' [extra]=''
-  [gpu_option]=--gres=gpu:%d)
-read_site() {  # FILE: lines "key = value"
-  local line key value
-  while IFS= read -r line || [ -n "$line" ]; do
-    line=${line%%#*}
-    [[ $line =~ [^[:space:]] ]] || continue
-    [[ $line =~ ^[[:space:]]*([a-z_]+)[[:space:]]*=[[:space:]]*(.*[^[:space:]])?[[:space:]]*$ ]] ||
-      usage_error "$1: '$line' is not of the form key = value"
-    key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
-    [ -n "${site[$key]+x}" ] || usage_error "$1: unknown key '$key' (known: ${!site[*]})"
-    site[$key]=$value
-  done <"$1"
-}
-if [ -z "$config" ] && [ -f conf/slurm.conf ]; then config=conf/slurm.conf; fi
-if [ -n "$config" ]; then
-  [ -r "$config" ] || usage_error "--config $config: no such file"
-  read_site "$config"
-fi
-[ "$gpu" = 0 ] || [ -z "${site[gpu_partition]}" ] || site[partition]=${site[gpu_partition]}
-site[time]=${time_limit:-${site[time]}}
-command -v sbatch >/dev/null || usage_error "sbatch is not on PATH: is this a machine of the cluster? (cmd_backend=local runs here)"
+# shellcheck source-path=SCRIPTDIR source=slurm_submit.sh
+. "$(dirname "${BASH_SOURCE[0]}")/slurm_submit.sh"
 
 # ---- submission
 clear_logs
 run_dir=$(mktemp -d "$(dirname "$(log_of "$first")")/.slurm.XXXXXX")
 run_dir=$(cd "$run_dir" && pwd)
-
-options=(--parsable --job-name="$(basename "${log_file//.JOB/}" .log | tr -c 'A-Za-z0-9_.\n-' _)"
-  --output="${run_dir//%/%%}/out.%a" --open-mode=append --requeue --kill-on-invalid-dep=yes
-  --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --cpus-per-task="$threads")
-for key in partition account qos constraint time; do
-  [ -z "${site[$key]}" ] || options+=("--$key=${site[$key]}")
-done
-[ -z "$mem" ] || options+=("--mem=$mem")
-# shellcheck disable=SC2059  # the site gives the form of the option
-[ "$gpu" = 0 ] || options+=("$(printf -- "${site[gpu_option]}" "$gpu")")
-[ -z "$warn" ] || options+=("--signal=B:USR1@$warn")
-if $is_array; then options+=("--array=$first-$last${max_jobs:+%$max_jobs}"); fi
-read -r -a extra <<<"${site[extra]}"
-
-job_script() {
-  echo '#!/usr/bin/env bash'
-  printf 'cd %q || exit 1\n' "$PWD"
-  printf 'export OMP_NUM_THREADS=%d LAUNCH_GPUS=%d LAUNCH_NODES=%d\n' "$threads" "$gpu" "$nodes"
-  [ "$gpu" != 0 ] || echo 'export CUDA_VISIBLE_DEVICES='
+status_file=$(printf %q "$run_dir/status")
+slurm_log=${log_file//%/%%}
+if $is_array; then
   # shellcheck disable=SC2016  # Slurm sets the number of the task
-  printf 'exec %q "${SLURM_ARRAY_TASK_ID:--}" %q."${SLURM_ARRAY_TASK_ID:-%d}"' "$here/task.py" "$run_dir/status" "$first"
-  printf ' %q' "$log_file" "${task_command[@]}"
-  echo
-}
-# inside another job its variables would bind the new one
-for name in "${!SLURM_@}"; do [ "$name" = SLURM_CONF ] || unset "$name"; done
-# in a session of its own, so that a Ctrl-C cannot part the submission from its job number
-job=$(job_script | setsid -w sbatch "${options[@]}" "${extra[@]}") || {
+  job=$(submit "${slurm_log//JOB/%a}" "\$SLURM_ARRAY_TASK_ID $status_file.\$SLURM_ARRAY_TASK_ID" \
+    "--array=$first-$last${max_jobs:+%$max_jobs}")
+else
+  job=$(submit "$slurm_log" "- $status_file.$first")
+fi || {
   rm -rf "$run_dir"
-  echo "slurm.sh: Slurm refused the job for $log_file (sbatch ${options[*]} ${extra[*]})" >&2
   exit 1
 }
-job=${job%%;*}
 
 # ---- waiting
 declare -A waiting=() state_of=() sighted=()
@@ -190,9 +143,6 @@ while [ ${#waiting[@]} -gt 0 ]; do
     if ask; then collect asked; fi
     next_question=$((SECONDS + (SECONDS < 60 ? 2 : 10)))
   fi
-done
-for index in "${!failed[@]}"; do  # what the job said before its log was open
-  if [ ! -s "$(log_of "$index")" ]; then cat "$run_dir"/out.* >"$(log_of "$index")" 2>/dev/null || true; fi
 done
 rm -rf "$run_dir"
 finish

@@ -1,0 +1,20 @@
+# How the stages run their jobs: on this machine (local) or through Slurm (slurm, with conf/slurm.conf).
+# shellcheck shell=bash disable=SC2034  # run.sh reads these
+cmd_backend=${cmd_backend:-local}
+
+case $cmd_backend in
+  local) cmd=$M2D_ROOT/utils/run.sh ;;
+  slurm) cmd=$M2D_ROOT/utils/slurm.sh ;;
+  *)
+    echo "cmd.sh: cmd_backend=$cmd_backend: it is local or slurm" >&2
+    exit 1
+    ;;
+esac
+
+# What one job of each kind takes: "$cmd" "${cpu_job[@]}" JOB=1:N LOG COMMAND...
+# The GPUs (--gpu N) and nodes are run.sh's own options. Threads and memory are those of one node; on this machine they only
+# set how many jobs run at a time.
+cpu_job=(--num-threads 1 --mem 4G)
+gpu_job=(--num-threads 4 --mem 24G)
+# Pre-training is warned three minutes before the job's time limit, writes a checkpoint, and the job starts again.
+train_job=(--num-threads 8 --mem 64G --warn 180)
