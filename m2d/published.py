@@ -168,6 +168,8 @@ def _load(path: pathlib.Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # torch raises many unrelated types for a file it can't read
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a readable checkpoint, or cut off ({reason})") from error
+    if isinstance(content, dict) and {"model", "config", "statistics"} <= content.keys():
+        raise UserError(f"{path}: a checkpoint of pre-training here, not a published one: run m2d.bin.export on it")
     model = content.get("model", content) if isinstance(content, dict) else None
     if not isinstance(model, dict) or not model or not all(isinstance(v, torch.Tensor) for v in model.values()):
         raise UserError(f"{path}: holds no state dict, neither at the top nor under 'model'")
