@@ -1,0 +1,15 @@
+# Sourced by run.sh: where the repository and its environment are.
+# shellcheck shell=bash
+M2D_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export M2D_ROOT
+
+# The environment that `make -C tools` made or was given. Without it, the python3 on PATH must have m2d installed.
+if [ -f "$M2D_ROOT/tools/activate.sh" ]; then
+  # shellcheck source=/dev/null
+  . "$M2D_ROOT/tools/activate.sh"
+elif ! python3 -c 'import m2d' 2>/dev/null; then
+  echo "path.sh: no environment yet: run 'make -C $M2D_ROOT/tools' first" >&2
+  exit 1
+fi
+
+export LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1

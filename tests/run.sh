@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The second of the README's two commands: make the environment, then check style and run all tests.
+# Arguments go to pytest:
+#
+#   tests/run.sh                  everything
+#   tests/run.sh tests/nn -x      one room
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+make -s -C "$root/tools"
+# shellcheck source=/dev/null
+. "$root/tools/activate.sh"
+cd "$root"
+ruff check .
+git ls-files -co --exclude-standard -- '*.sh' '.ci/run' | xargs shellcheck -x
+exec python3 -m pytest "$@"
