@@ -45,8 +45,9 @@ class _Progress:
 def make_corpus(out: str | Path, parts: list[str], scale: float = 1.0, jobs: int = 2) -> Path:
     """Make the sets that `out` does not hold yet, and return the path of its `meta.json`.
 
-    Each set is built in a hidden folder and renamed, then entered into `meta.json` with its folders, files, minutes and CPU
-    seconds: an interrupted call goes on with the first set that is not entered. A second process waits for the first.
+    Each set is built in a hidden folder and renamed, then entered into `meta.json` with its folders, files, minutes
+    and CPU seconds: an interrupted call goes on with the first set that is not entered. A second process waits
+    for the first.
     Raises `UserError` for an unknown part, a scale <= 0, a missing engine, and an `out` of another scale or format.
     """
     out = Path(out)

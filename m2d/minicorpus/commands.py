@@ -76,7 +76,8 @@ def _switch(intent: Intent, rng: np.random.Generator) -> str:
         f"put the {device} {particle}",
     ]
     if (intent.action, name) in _ADJECTIVE:
-        forms += [f"make it {_ADJECTIVE[intent.action, name]}{room}", f"it should be {_ADJECTIVE[intent.action, name]}{room}"]
+        adjective = _ADJECTIVE[intent.action, name]
+        forms += [f"make it {adjective}{room}", f"it should be {adjective}{room}"]
     else:
         forms += [f"switch {particle} the {device}", f"switch the {name} {particle}{room}"]
     command = choose(rng, forms)
@@ -105,7 +106,7 @@ def _contrast(intent: Intent, rng: np.random.Generator) -> str:
 
 
 def _bring(thing: str, rng: np.random.Generator) -> str:
-    other = choose(rng, [i.object for i in INTENTS if i.action == "bring" and i.object != thing])
+    other = choose(rng, _others(Intent("bring", thing, NONE), "object"))
     forms = [
         f"bring me the {thing}", f"bring me my {thing}", f"get the {thing}", f"get me the {thing}", f"fetch my {thing}",
         f"i need the {thing}", f"go and get the {thing}",
@@ -115,8 +116,8 @@ def _bring(thing: str, rng: np.random.Generator) -> str:
 
 
 def _language(name: str, rng: np.random.Generator) -> str:
+    other = choose(rng, _others(Intent("change language", name, NONE), "object")).lower()
     name = name.lower()
-    other = choose(rng, [i.object.lower() for i in INTENTS if i.action == "change language" and i.object.lower() != name])
     forms = [
         f"change the language to {name}", f"set the language to {name}", f"switch to {name}", f"i want to speak {name}",
         f"use {name}", f"{name} as the language",

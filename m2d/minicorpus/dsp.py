@@ -1,4 +1,4 @@
-"""Signal blocks the generators share. Waveforms are float arrays `[N]` at 16 kHz; every random draw comes from `rng`."""
+"""Signal blocks the generators share. Waveforms are float arrays `[N]` at 16 kHz; all chance comes from `rng`."""
 
 from __future__ import annotations
 

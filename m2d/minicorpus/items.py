@@ -57,8 +57,8 @@ class AudioItem:
 class Utterance(AudioItem):
     """A speaker's utterance.
 
-    `emotion` is a key of `EMOTIONS` or empty; `seconds` fixes the length (0: as long as it is); `language` is an espeak-ng
-    language; `alignment` names the table that takes the phone times, where the engine tells them.
+    `emotion` is a key of `EMOTIONS` or empty; `seconds` fixes the length (0: as long as it is); `language` is one of
+    espeak-ng's; `alignment` names the table that takes the phone times, where the engine tells them.
     """
 
     speaker: int

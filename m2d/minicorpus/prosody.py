@@ -1,4 +1,4 @@
-"""Emotions as prosody alone: pitch contour and range, rate and pauses. Level and spectral tilt say nothing about them."""
+"""Emotions as prosody alone: pitch contour and range, rate and pauses; never level or spectral tilt."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import struct
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +61,11 @@ class SoundFont:
         presets = list(struct.iter_unpack("<20sHHHIII", chunks[b"phdr"]))
         self._instruments = [
             _zones(chunks, b"ibag", b"igen", here[1], after[1], _SAMPLE)
-            for here, after in zip(instruments, instruments[1:], strict=False)
+            for here, after in pairwise(instruments)
         ]
         self._presets = {
             (here[2], here[1]): _zones(chunks, b"pbag", b"pgen", here[3], after[3], _INSTRUMENT)
-            for here, after in zip(presets, presets[1:], strict=False)
+            for here, after in pairwise(presets)
         }
 
     def note(self, program: int, key: int, velocity: int, held: float, total: float, bank: int = 0) -> np.ndarray:
@@ -148,7 +149,9 @@ def _chunks(data: bytes) -> dict[bytes, bytes]:
     return chunks
 
 
-def _zones(chunks, bag_name: bytes, generator_name: bytes, first: int, last: int, terminal: int) -> list[dict[int, int]]:
+def _zones(
+    chunks: dict[bytes, bytes], bag_name: bytes, generator_name: bytes, first: int, last: int, terminal: int
+) -> list[dict[int, int]]:
     """The zones `first` to `last`, a leading global zone merged into the others."""
     bags = list(struct.iter_unpack("<HH", chunks[bag_name]))
     generators = list(struct.iter_unpack("<Hh", chunks[generator_name]))

@@ -172,11 +172,12 @@ def children_playing(rng, n):
         for at in onsets(rng, n, rng.uniform(1.5, 3.5), 0.7):
             length = samples(rng.uniform(0.12, 0.4))
             t = np.arange(length) / length
-            source = pulses(f0 * rng.uniform(0.85, 1.3) * (1 + rng.uniform(-0.15, 0.3) * t)) + 0.03 * white_noise(rng, length)
+            source = pulses(f0 * rng.uniform(0.85, 1.3) * (1 + rng.uniform(-0.15, 0.3) * t))
+            source += 0.03 * white_noise(rng, length)
             vowel = [rng.uniform(350, 850) * size, rng.uniform(900, 2300) * size, 2900 * size]
             add_at(y, formants(source, vowel, 100) * np.sin(np.pi * t) ** 0.5, at, rng.uniform(2, 8))
     return y
 
 
-ALL = [rain, wind, sea_waves, crackling_fire, thunder, water_drops, crickets, chirping_birds, dog_bark, cat, frog, sheep,
-       children_playing]
+ALL = [rain, wind, sea_waves, crackling_fire, thunder, water_drops, crickets, chirping_birds, dog_bark, cat, frog,
+       sheep, children_playing]

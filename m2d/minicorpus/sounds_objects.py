@@ -21,7 +21,8 @@ from m2d.minicorpus.dsp import (
 )
 
 # partials of a bell: ratio to the strike note, amplitude, decay per second
-BELL = ((0.5, 0.6, 0.6), (1.0, 1.0, 0.9), (1.19, 0.7, 1.3), (1.5, 0.5, 1.6), (2.0, 0.6, 2.0), (2.7, 0.3, 4.0), (4.1, 0.2, 6.0))
+BELL = ((0.5, 0.6, 0.6), (1.0, 1.0, 0.9), (1.19, 0.7, 1.3), (1.5, 0.5, 1.6), (2.0, 0.6, 2.0), (2.7, 0.3, 4.0),
+        (4.1, 0.2, 6.0))
 
 
 def clock_tick(rng, n):

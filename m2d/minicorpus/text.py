@@ -19,8 +19,8 @@ golden wooden simple future busy royal purple dusty narrow modern foolish pleasa
 NOUNS = _words("""
 teacher doctor farmer sailor child visitor captain painter singer judge engine garden river mountain window kitchen
 machine letter picture basket bottle jacket village market bridge forest island journey thunder pocket feather hammer
-ladder mirror orange pepper pigeon rabbit shadow station ticket tower treasure valley whistle winter zebra church measure
-garage noise voyage leather beach youth
+ladder mirror orange pepper pigeon rabbit shadow station ticket tower treasure valley whistle winter zebra church
+measure garage noise voyage leather beach youth
 """)
 TRANSITIVE_VERBS = _words("""
 watched followed carried painted opened measured finished borrowed discovered ignored repaired collected described

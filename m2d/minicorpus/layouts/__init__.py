@@ -44,7 +44,7 @@ GROUPS = {
 
 
 def choose_sets(parts: list[str]) -> list[str]:
-    """Names of sets, in the order they are made, from names of sets and groups. Raises `UserError` for an unknown one."""
+    """Names of sets, in the order they are made, from names of sets and groups. Raises `UserError` for others."""
     wanted = set()
     for part in parts:
         if part not in SETS and part not in GROUPS:

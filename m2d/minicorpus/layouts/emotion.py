@@ -15,7 +15,7 @@ from m2d.minicorpus.text import statement
 
 IEMOCAP = "IEMOCAP_full_release"
 CREMA_D = "CREMA-D"
-# what stands in EmoEvaluation, and how it is spoken; `exc` counts as `hap` in the four-class task, `fru` and `xxx` not at all
+# what stands in EmoEvaluation, and how it is spoken; the four-class task takes `exc` for `hap`, and drops `fru`, `xxx`
 _LABELS = {"neu": "neutral", "hap": "happy", "exc": "happy", "ang": "angry", "sad": "sad", "fru": "frustrated",
            "xxx": "neutral"}
 _VALENCE = {"neu": (3, 3, 3), "hap": (4, 3, 3), "exc": (4, 4, 3), "ang": (2, 4, 4), "sad": (2, 2, 2), "fru": (2, 3, 3),

@@ -1,4 +1,4 @@
-"""VoxForge-like spoken languages: `VoxForge/LANGUAGE/SPEAKER/wav/00.wav` and a split table, as VoxForge has no official one."""
+"""Spoken languages after VoxForge: `VoxForge/LANGUAGE/SPEAKER/wav/00.wav`, and a split table, as it has none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LibriSpeech: `LibriSpeech/PART/READER/CHAPTER/READER-CHAPTER-0000.flac`, transcripts, SPEAKERS.TXT; lexicon, phone times."""
+"""LibriSpeech: `PART/READER/CHAPTER/READER-CHAPTER-0000.flac`, transcripts, SPEAKERS.TXT; lexicon and phone times."""
 
 from __future__ import annotations
 

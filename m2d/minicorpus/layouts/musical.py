@@ -46,7 +46,8 @@ def plan_nsynth(scale: float) -> SetPlan:
                 examples[part][name] = {
                     "note_str": name, "instrument": program, "instrument_str": f"{family}_sampled_{program:03d}",
                     "pitch": int(key), "velocity": velocity, "sample_rate": 16000, "instrument_source": 1,
-                    "instrument_source_str": "sampled", "instrument_family": family_index, "instrument_family_str": family,
+                    "instrument_source_str": "sampled",
+                    "instrument_family": family_index, "instrument_family_str": family,
                 }
                 path = f"{NSYNTH}/nsynth-{part}/audio/{name}.wav"
                 result.items.append(Note(path, program, int(key), velocity, 2.0))

@@ -1,7 +1,7 @@
 """Speech Commands: version 1 with its separate test set (12 classes), and version 2 (35 words).
 
-`WORD/HASH_nohash_TAKE.wav`, `validation_list.txt`, `testing_list.txt`, `_background_noise_/`. The part of a speaker follows
-from the SHA-1 of its hash by the rule of the data set's README; hashes are chosen so that rule and lists agree.
+`WORD/HASH_nohash_TAKE.wav`, `validation_list.txt`, `testing_list.txt`, `_background_noise_/`. The part of a speaker
+follows from the SHA-1 of its hash by the rule of the data set's README; hashes are chosen so that rule and lists agree.
 """
 
 from __future__ import annotations
