@@ -1,4 +1,4 @@
-"""What s3prl 0.4.18 calls and today's libraries no longer have, supplied at run time; s3prl's own files stay as installed.
+"""What s3prl 0.4.18 calls and today's libraries lack, supplied at run time; its own files stay as they are.
 
 Each cure is applied only where the thing is missing, so that a stack which still has it is left alone.
 `before_s3prl` must run before any part of s3prl is imported, `before_downstream` before a SUPERB task is built.
@@ -66,7 +66,7 @@ def _huggingface_hub() -> None:
 
 
 def _torchaudio() -> None:
-    """Torchaudio 2.9 dropped backends and `info`, and its `load` wants torchcodec with FFmpeg; soundfile reads instead."""
+    """Torchaudio 2.9 dropped backends and `info`; its `load` wants torchcodec with FFmpeg. Soundfile reads instead."""
     import torchaudio
 
     if not hasattr(torchaudio, "set_audio_backend"):

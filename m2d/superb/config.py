@@ -29,8 +29,8 @@ class LearningRates:
 class SuperbConfig:
     """Options of the SUPERB runner."""
 
-    model: str = option(MISSING, "model directory or published checkpoint, random:DIRECTORY, logmel[:FRAMES], hubert:FOLDER_OR_ID, or the name "
-                                 "of an s3prl upstream, NAME[:CHECKPOINT]")
+    model: str = option(MISSING, "model directory or published checkpoint, random:DIRECTORY, logmel[:FRAMES], "
+                                 "hubert:FOLDER_OR_ID, or the name of an s3prl upstream, NAME[:CHECKPOINT]")
     exp: str = option(MISSING, "folder for this model's runs, results.json and RESULTS.md")
     tasks: list[str] = option(factory=lambda: ["pr", "ks", "ic", "sid", "er"], help="which tasks")
     seeds: list[int] = option(factory=lambda: [0], help="each task is trained once per seed")

@@ -71,7 +71,7 @@ def light_hub() -> None:
 
 
 def watch() -> None:
-    """Cure and register now if s3prl is there already, otherwise at the moment it is imported. Calling again is free."""
+    """Cure and register now if s3prl is there already, otherwise when it is imported. Calling again is free."""
     if "s3prl" in sys.modules:
         from m2d.superb import compat
 

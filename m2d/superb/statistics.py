@@ -56,7 +56,8 @@ def measure(module: str, config: dict[str, Any], device: str) -> dict[str, Any]:
     np.random.seed(0)
     torch.manual_seed(0)
     silent = io.StringIO()  # s3prl's data sets print their counts
-    with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
+    with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(silent), \
+            contextlib.redirect_stderr(silent):
         compat.before_s3prl()
         compat.before_downstream(module, Path(scratch))
         expert = importlib.import_module(f"s3prl.downstream.{module}.expert").DownstreamExpert(

@@ -158,6 +158,7 @@ class M2DUpstream(Upstream):
             self.model.set_statistics(settings.mean, settings.std)
 
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """The output of each block."""
         output = self.model(list(wavs))
         layers = torch.stack(output.layers)  # [L, B, T, D]
         return [layers[:, index, :length] for index, length in enumerate(output.lengths.tolist())]
@@ -186,6 +187,7 @@ class LogMelUpstream(Upstream):
         self.patch_frames, self.mean, self.std = patch_frames, settings.mean, settings.std
 
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """The patches, as the only layer."""
         return [self._patches(self.logmel(wav))[None] for wav in wavs]
 
     def _patches(self, logmel: Tensor) -> Tensor:
@@ -219,6 +221,7 @@ class HubertUpstream(Upstream):
         self._inputs.append(args[0] if args else kwargs["hidden_states"])
 
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """The input of the first layer, then the output of each."""
         self._inputs.clear()
         last = self.teacher([wav.cpu().numpy() for wav in wavs])
         # copies made outside the teacher's inference mode, so that the layer weights can learn from them
