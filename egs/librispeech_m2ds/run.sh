@@ -106,7 +106,7 @@ fi
 # ---- stage 4: exp/TAG/model, which m2d.load_pretrained and s3prl load
 if begin_stage 4 "$exp/model/.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
   python3 -m m2d.bin.export checkpoint="$exp" out="$exp/model"
-  python3 -m m2d.superb.check model="$exp/model"
+  python3 -m m2d.bin.superb_check model="$exp/model"
   end_stage
 fi
 

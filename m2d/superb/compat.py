@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import sys
 import types
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,9 @@ def _sox_effects() -> None:
     try:
         from torchaudio import sox_effects
 
-        sox_effects.effect_names()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            sox_effects.effect_names()
     except (ImportError, OSError, RuntimeError):
         module = sys.modules.get("torchaudio.sox_effects") or types.ModuleType("torchaudio.sox_effects")
         module.apply_effects_file = _apply_effects_file

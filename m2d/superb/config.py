@@ -40,7 +40,7 @@ class SuperbConfig:
     corpora: Corpora = option(factory=Corpora)
     statistics: str = option("", "folder of the tasks' log-mel statistics, shared by models; 'statistics' beside exp "
                                  "unless given")
-    cache_gib: float = option(0.0, "memory per task process for features of clips heard before; 0 computes them anew")
+    cache_gib: float = option(2.0, "memory per task process for features of clips heard before; 0 computes them anew")
     device: str = option("cuda", "cuda, cuda:N or cpu")
     jobs: int = option(1, "tasks run at the same time")
     threads: int = option(1, "CPU threads of each")

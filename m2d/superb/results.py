@@ -6,6 +6,8 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import os
+import re
 import shlex
 import statistics
 import subprocess
@@ -80,22 +82,30 @@ def write_results(config: SuperbConfig, runs: list[Run]) -> None:
 def write_table(config: TableConfig) -> None:
     """Write one Markdown file, and a figure if wanted, of all models and published rows.
 
-    Raises `UserError` for a folder without results, an unknown published row, and models of different corpora.
+    Models of different corpora get a table and a figure per corpus.
+
+    Raises `UserError` for a folder without results and an unknown published row.
     """
     results = [_read(Path(exp)) for exp in config.exps]
-    corpora = {result["corpus"] for result in results}
-    if len(corpora) > 1:
-        raise UserError(f"the models were scored on different corpora ({', '.join(sorted(corpora))}): one table each")
     published = _published(Path(config.paper), config.rows)
-    if config.figure:
-        draw(results, Path(config.figure))
-    write_text(config.out, document(results, published, config.figure or None))
+    sections = []
+    for corpus in dict.fromkeys(result["corpus"] for result in results):
+        rows = [result for result in results if result["corpus"] == corpus]
+        figure = None
+        if config.figure:
+            path = Path(config.figure)
+            if sections:
+                path = path.with_stem(f"{path.stem}_{re.sub(r'[^A-Za-z0-9]+', '_', corpus)}")
+            draw(rows, path)
+            figure = os.path.relpath(path, Path(config.out).parent)
+        sections.append(document(rows, published, figure))
+    write_text(config.out, "\n".join(sections))
 
 
 def document(results: list[dict[str, Any]], published: dict[str, dict[str, float]], figure: str | None) -> str:
     """The Markdown text: what the numbers are, the table, the settings, and each row's command."""
     corpus = results[0]["corpus"]
-    lines = [f"# SUPERB results on the {corpus} corpora", ""]
+    lines = ["# SUPERB results" + ("" if corpus == OFFICIAL else f" on the {corpus}"), ""]
     lines += ["Frozen features, learnt weighted sum of the layers, s3prl's downstream tasks; PR in phone error rate "
               "(lower is better), the others in accuracy, per cent; ER is the mean of five folds. "
               "± is the standard deviation over seeds.", ""]

@@ -1,0 +1,52 @@
+"""Does s3prl find a model under its hub name, and does the model keep s3prl's contract?"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import torch
+from omegaconf import MISSING
+
+from m2d.common.config import option
+from m2d.common.errors import UserError
+from m2d.superb.config import resolve_model
+from m2d.superb.registration import light_hub
+
+LOG = logging.getLogger(__name__)
+TOLERANCE = 1e-4
+
+
+@dataclasses.dataclass
+class CheckConfig:
+    """Options of `m2d.bin.superb_check`."""
+
+    model: str = option(MISSING, "model directory, random:DIRECTORY, logmel[:FRAMES] or hubert:FOLDER_OR_ID")
+
+
+def check(config: CheckConfig) -> None:
+    """Load the model from s3prl's hub and encode noise clips, alone and in a batch.
+
+    Raises `UserError` where the number of frames is not what s3prl expects, or a clip's features depend on its batch.
+    """
+    model = resolve_model(config.model)
+    if not model.ours:
+        raise UserError(f"model={config.model}: an upstream of s3prl's own; only ours are checked")
+    light_hub()
+    from s3prl import hub
+
+    upstream = getattr(hub, model.upstream)(ckpt=model.ckpt, model_config={"mean": -8.0, "std": 4.0}).eval()
+    generator = torch.Generator().manual_seed(0)
+    clips = [0.1 * torch.randn(samples, generator=generator) for samples in (16000, 40123, 7777)]
+    rate = upstream.get_downsample_rates("hidden_states")
+    with torch.no_grad():
+        layers = upstream(clips)["hidden_states"]  # [B, T, D] each
+        lacking = round(max(map(len, clips)) / rate) - layers[0].shape[1]
+        if not -4 <= lacking <= 0:
+            raise UserError(f"{config.model}: {lacking} frames fewer than s3prl expects")
+        for clip, together in zip(clips, upstream.encode(clips), strict=True):
+            difference = (together - upstream.encode([clip])[0]).abs().max().item()
+            if not difference <= TOLERANCE:
+                raise UserError(f"{config.model}: a clip's features in a batch and alone differ by {difference:.1e}")
+    LOG.info("%s: s3prl upstream %s, %d layers of %d, one frame per %d samples",
+             config.model, model.upstream, len(layers), layers[0].shape[-1], rate)
