@@ -34,7 +34,7 @@ class M2D(nn.Module):
         """Standardised target of each masked patch, pixels [B, L, P] -> [B, N_masked, D] float32."""
         sees_all = self.config.objective == "m2d_all_patches"
         tokens = self.target(self.encoder.embed(pixels, mask.shuffle if sees_all else mask.masked))
-        first = 1 + mask.n_visible if sees_all else 1
+        first = 1 + mask.visible.shape[1] if sees_all else 1
         return standardise(tokens[:, first:])
 
     def forward(

@@ -24,17 +24,8 @@ class Mask(NamedTuple):
 
     shuffle: torch.Tensor  # [B, L] a permutation of the patches; the visible ones come first
     restore: torch.Tensor  # [B, L] its inverse: shuffle.gather(1, restore) = 0 .. L-1
-    n_visible: int
-
-    @property
-    def visible(self) -> torch.Tensor:
-        """[B, N_visible] indices of the patches that the online encoder sees."""
-        return self.shuffle[:, :self.n_visible]
-
-    @property
-    def masked(self) -> torch.Tensor:
-        """[B, N_masked] indices of the patches to predict."""
-        return self.shuffle[:, self.n_visible:]
+    visible: torch.Tensor  # [B, N_visible] the first of `shuffle`: the patches that the online encoder sees
+    masked: torch.Tensor  # [B, N_masked] the rest: the patches to predict
 
 
 def visible_count(n_patches: int, mask_ratio: float) -> int:
@@ -53,7 +44,7 @@ def random_split(pixels: torch.Tensor, n_visible: int, noise: torch.Tensor | Non
     shuffle = noise.argsort(dim=1)
     order = torch.arange(noise.shape[1], device=noise.device).expand_as(shuffle)
     restore = torch.empty_like(shuffle).scatter_(1, shuffle, order)
-    return Mask(shuffle, restore, n_visible)
+    return Mask(shuffle, restore, shuffle[:, :n_visible], shuffle[:, n_visible:])
 
 
 def gather(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

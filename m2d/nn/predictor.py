@@ -39,4 +39,4 @@ class Predictor(nn.Module):
     def forward(self, latent: torch.Tensor, mask: Mask) -> torch.Tensor:
         """Latents [B, 1 + N_visible, D] -> predictions [B, N_masked, out_width] in the order of `mask.masked`."""
         hidden = self.transformer.run_blocks(self.tokens(latent, mask))
-        return self.head(self.transformer.norm(hidden[:, 1 + mask.n_visible:]))
+        return self.head(self.transformer.norm(hidden[:, latent.shape[1]:]))

@@ -227,3 +227,16 @@ def test_learns(kind):
     assert output.monitor["latent_std"] > 0.3
     if kind != "mae":
         assert output.monitor["target_std"] > 0.3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_graph_for_the_compiler(kind):
+    """torch.compile takes forward as a single graph: no break, hence no host synchronisation in it, same numbers."""
+    objective = tiny(**KINDS[kind])
+    inputs = batch(objective)
+    if objective.config.lambda_off:
+        inputs["teacher_frames"] = torch.tensor([48, 20, 7])
+    plain = objective(**inputs)
+    compiled = torch.compile(objective, backend="eager", fullgraph=True)(**inputs)
+    assert torch.equal(compiled.loss, plain.loss)
+    assert compiled.terms.keys() == plain.terms.keys() and compiled.monitor.keys() == plain.monitor.keys()
