@@ -66,7 +66,11 @@ stopped=''
 trap 'stopped=${stopped:+again}; stopped=${stopped:-130}' INT
 trap 'stopped=${stopped:-143}' TERM HUP
 trap 'stopped=${stopped:-$INTERRUPTED}' USR1
-check_parent() { kill -0 "$PPID" 2>/dev/null || stopped=${stopped:-143}; }
+check_parent() {
+  local stat
+  stat=$(</proc/$$/stat)
+  [[ ${stat##*)} == " "[A-Z]" $PPID "* ]] || stopped=${stopped:-143}
+}
 
 gpu=0 mem='' threads=1 max_jobs='' time_limit='' nodes=1 warn='' first=1 last=1 is_array=false
 while [ $# -gt 0 ]; do

@@ -87,7 +87,7 @@ while [ "$next" -le "$last" ] || [ ${#pid_of[@]} -gt 0 ]; do
     next=$((next + 1))
   done
   [ -z "$stopped" ] || stop
-  kill -0 "$ticker" 2>/dev/null || { sleep 1 & ticker=$!; }  # so that a second is the longest we look away
+  kill -0 "$ticker" 2>/dev/null || { sleep 1 &>/dev/null & ticker=$!; }  # so that a second is the longest we look away
   wait -n || true
   reap
   check_parent

@@ -126,7 +126,7 @@ cancel() {  # and leave, once the tasks have ended or after a minute
   scancel "$job" || true
   for _ in {1..30}; do
     [ "$stopped" != again ] && [ ${#waiting[@]} -gt 0 ] || break
-    sleep 2 & wait $! || true
+    sleep 2 &>/dev/null & wait $! || true
     if ask; then collect asked; fi
   done
   rm -rf "$run_dir"
@@ -137,7 +137,7 @@ next_question=$((SECONDS + 1))
 while [ ${#waiting[@]} -gt 0 ]; do
   check_parent
   [ -z "$stopped" ] || cancel
-  sleep 1 & wait $! || true
+  sleep 1 &>/dev/null & wait $! || true
   collect
   if ((SECONDS >= next_question)) && [ ${#waiting[@]} -gt 0 ]; then
     if ask; then collect asked; fi
