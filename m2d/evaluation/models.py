@@ -114,7 +114,7 @@ class S3prlModel(Embedder):
         """`[B, N]` -> `[B, D]`."""
         lengths = torch.full((len(waves),), waves.shape[1], device=waves.device)
         layers, frames = self.model(waves, lengths)
-        return torch.stack([clip[:n].mean(0) for clip, n in zip(layers[-1], frames.tolist(), strict=True)])
+        return torch.stack([clip[:n].mean(0) for clip, n in zip(layers[-1], frames[-1].tolist(), strict=True)])
 
 
 class TransformersModel(Embedder):

@@ -1,0 +1,156 @@
+"""Fine-tuning: schedule, clip vector, freezing, epochs that repeat themselves, resuming, the four tasks."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from m2d import load_pretrained
+from m2d.common.errors import UserError
+from m2d.evaluation import finetune as finetune_module
+from m2d.evaluation.classifier import Classifier
+from m2d.evaluation.features import compute_features
+from m2d.evaluation.finetune import TaskArrays, TuneOptions, finetune
+from m2d.evaluation.models import LogMelFrames
+from m2d.evaluation.prepare import prepare
+from m2d.evaluation.tasks import SPECS
+
+
+@pytest.fixture
+def encoder(model_directory):
+    return load_pretrained(model_directory).encoder
+
+
+@pytest.fixture(scope="module")
+def arrays(miniatures, tmp_path_factory):
+    """Prepared data of a task, with clips of half a second: name -> TaskArrays."""
+    def make(name, seconds=0.5):
+        task = dataclasses.replace(prepare(SPECS[name], miniatures[name]), seconds=seconds)
+        folder = tmp_path_factory.mktemp(name)
+        logmels = compute_features(folder, task, LogMelFrames("cpu"), 8, 0, "float16")
+        return TaskArrays(task, logmels, float(np.mean(logmels)), float(np.std(logmels, dtype=np.float64)), "cpu")
+    return make
+
+
+def options(**changes):
+    return TuneOptions(**{"lr": 1e-2, "optimizer": "adamw", "epochs": 3, "warmup_epochs": 1, "batch_size": 6} | changes)
+
+
+def test_warm_up_and_cosine():
+    tune = TuneOptions(lr=2.0, epochs=205, warmup_epochs=5)
+    assert [round(tune.lr_at(epoch), 6) for epoch in (0, 2.5, 5, 105, 205)] == [0, 1, 2, 1, 0]
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"optimizer": "adam"}, "not one of sgd, adamw"), ({"patchout": 1.0}, "patchout"),
+    ({"warmup_epochs": 3}, "less than epochs"), ({"batch_size": 1}, "at least 2"), ({"mixup": -0.1}, "not be negative"),
+])
+def test_settings_that_do_not_fit_say_so(changes, words):
+    with pytest.raises(UserError, match=words):
+        options(**changes)
+
+
+def test_the_head_and_the_clip_vector(encoder, model_directory):
+    torch.manual_seed(0)
+    model = Classifier(encoder, 400).eval()
+    assert model.head.weight.shape == (400, 80) and abs(model.head.weight.std() - 0.01) < 5e-4
+    assert not model.head.bias.any() and not model.norm.affine
+    features = load_pretrained(model_directory)
+    vectors = []
+    model.norm.register_forward_pre_hook(lambda module, args: vectors.append(args[0]))
+    for frames in (49, 64, 150):  # shorter than the input, as long, three chunks of which the last is part of a patch
+        logmel = torch.randn(2, 80, frames)
+        model(logmel[:, None])
+        assert torch.allclose(vectors[-1], features.encode(list(logmel)).clip, atol=1e-5)
+
+
+def test_with_patchout_the_clip_vector_is_the_mean_of_the_patches(encoder):
+    model = Classifier(encoder, 3, patchout=0.5)
+    assert model.head.weight.shape == (3, 16)
+    x = torch.randn(4, 1, 80, 100)
+    vectors, lengths = [], []
+    model.norm.register_forward_pre_hook(lambda module, args: vectors.append(args[0]))
+    encoder.transformer.register_forward_pre_hook(lambda module, args: lengths.append(args[0].shape[1]))
+    model.eval()(x)
+    chunks = x[..., :64], torch.nn.functional.pad(x[..., 64:], (0, 12))
+    whole = [encoder.layers(chunk)[-1].flatten(1, 2) for chunk in chunks]
+    assert torch.allclose(vectors[0], torch.cat(whole, 1).mean(1), atol=1e-5)
+    lengths.clear()
+    model.train()(x)
+    # 5 x 4 patches: 4 rows (0.707 of 5), 2 columns (of 2.5, rounded to even); 5 x 3 patches: 4 rows, 2 columns
+    assert lengths == [1 + 4 * 2, 1 + 4 * 2]
+
+
+@pytest.mark.parametrize("name, fold, tune", [
+    ("as20k", None, {"optimizer": "sgd", "mixup": 0.3, "rrc": True, "patchout": 0.5}),
+    ("esc50", "2", {"optimizer": "sgd", "rrc": True, "patchout": 0.5, "freeze_patch_embed": True}),
+    ("spcv2", None, {"optimizer": "sgd", "mixup": 0.3, "rrc": True, "patchout": 0.5, "freq_mask": 30, "time_mask": 48}),
+    ("vc1", None, {}),
+])
+def test_each_of_the_four_tasks_runs(name, fold, tune, encoder, arrays, tmp_path):
+    data = arrays(name)
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    tuned = finetune(encoder, data, fold, options(**tune), 0, tmp_path)
+    _, valid, test = data.divide(fold)
+    assert 0 <= tuned["score"] <= 100 and tuned["predictions"].shape == test.shape
+    assert (valid is None) == (name in ("as20k", "esc50"))
+    assert valid is not None or tuned["epoch"] == 2  # nothing is chosen by test scores
+    changed = {key for key, value in encoder.state_dict().items() if not torch.equal(value, before[key])}
+    frozen = {key for key in before if key.startswith("patch_embed.")}
+    assert bool(frozen & changed) != bool(tune.get("freeze_patch_embed"))
+    assert any("blocks.0" in key for key in changed)
+
+
+def test_it_learns(encoder, arrays, tmp_path):
+    tuned = finetune(encoder, arrays("spcv2"), None, options(epochs=15, lr=3e-3), 0, tmp_path)
+    assert tuned["score"] == 100.0
+
+
+def test_an_interrupted_run_goes_on_exactly(model_directory, arrays, tmp_path, monkeypatch):
+    data = arrays("spcv2")
+    tune = options(mixup=0.3, rrc=True, patchout=0.5, freq_mask=10, time_mask=10)
+    whole = finetune(load_pretrained(model_directory).encoder, data, None, tune, 1, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def stop_at_2(*args):
+        if args[-1] == 2:
+            raise Killed
+        return train_epoch(*args)
+
+    train_epoch = finetune_module.train_epoch
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune_module, "train_epoch", stop_at_2)
+        with pytest.raises(Killed):
+            finetune(load_pretrained(model_directory).encoder, data, None, tune, 1, tmp_path / "part")
+    torch.randn(100)  # the generator's state is no part of it
+    part = finetune(load_pretrained(model_directory).encoder, data, None, tune, 1, tmp_path / "part")
+    assert part["score"] == whole["score"] and part["epoch"] == whole["epoch"]
+    assert torch.equal(*(torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["best"]["test"]
+                         for name in ("whole", "part")))
+    # finished: only read
+    monkeypatch.setattr(finetune_module, "train_epoch", None)
+    again = finetune(load_pretrained(model_directory).encoder, data, None, tune, 1, tmp_path / "whole")
+    assert again["score"] == whole["score"]
+    with pytest.raises(UserError, match="other settings"):
+        finetune(load_pretrained(model_directory).encoder, data, None, options(epochs=4), 1, tmp_path / "whole")
+
+
+def test_a_checkpoint_is_whole_or_absent(encoder, arrays, tmp_path, monkeypatch):
+    def full_disk(state, stream):
+        stream.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError):
+        finetune(encoder, arrays("spcv2"), None, options(), 0, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unreadable_clips_are_left_out(arrays):
+    data = arrays("spcv2")
+    logmels = np.array(data.logmels)
+    logmels[data.rows["test"][0]] = np.nan
+    assert len(TaskArrays(data.task, logmels, 0.0, 1.0, "cpu").rows["test"]) == 5
