@@ -1,0 +1,100 @@
+"""What a setting needs and costs, before anything is read or trained: inputs, parameters, work, memory, disk, hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from m2d.audio.logmel import LogMelConfig
+from m2d.common.config import load_config, option
+from m2d.common.errors import UserError
+from m2d.common.progress import duration
+from m2d.nn.summary import activation_bytes, summarise
+from m2d.training.config import PretrainConfig
+
+FRAMES_PER_HOUR = 360_000  # log-mel, 10 ms
+TEACHER_FRAMES_PER_HOUR = 180_000  # 20 ms
+TEACHER_BYTES = {"float16": 2, "int8": 1}  # what the store can hold
+
+
+@dataclass
+class PlanOptions:
+    """Options of `python -m m2d.bin.plan`. The corpus sizes are those of LS-960 and AudioSet (M2D-S, section 4.1)."""
+
+    config: str = option(help="YAML file of pre-training settings")
+    set: list[str] = option(factory=list, help="changes to the settings, [key=value,...]")
+    show: str = option("cost", "cost: the table; inputs: which of 'speech noise teacher' the settings read")
+    samples: int = option(281_241, "training samples, all of which an epoch consumes")
+    hours: float = option(960.0, "hours of the training audio")
+    noise_hours: float = option(5_569.0, "hours of the noise corpus")
+    throughput: float = option(3_300.0, "samples/s to reckon with, all GPUs together")
+
+
+def show_plan(options: PlanOptions) -> None:
+    """Print what is asked for. Raises `UserError` for settings that do not load and an unknown `show`."""
+    config = load_settings(options.config, options.set)
+    if options.show == "inputs":
+        print(" ".join(inputs(config)))
+    elif options.show == "cost":
+        print("\n".join(f"{name:<34} {value}" for name, value in cost(config, options)))
+    else:
+        raise UserError(f"show={options.show}: it is cost or inputs")
+
+
+def load_settings(path: str, changes: list[str]) -> PretrainConfig:
+    """Settings of a YAML file that names no data yet: what they need is filled with placeholders."""
+    place = [f"{key}=any" for key in ("data.speech", "data.valid", "run.exp")]
+    noise, teacher = ["data.noise=any"], ["data.teacher=any", "data.valid_teacher=any"]
+    for needed in ([], noise, teacher):
+        try:
+            return load_config(PretrainConfig, path, [*place, *needed, *changes])
+        except UserError as error:
+            if "needs data." not in str(error):
+                raise
+    return load_config(PretrainConfig, path, [*place, *noise, *teacher, *changes])
+
+
+def inputs(config: PretrainConfig) -> list[str]:
+    """Which stores a run of these settings reads."""
+    return ["speech", *(["noise"] if config.data.noise_ratio > 0 else []),
+            *(["teacher"] if config.model.lambda_off > 0 else [])]
+
+
+def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
+    """Rows of name and value."""
+    model, optim = config.model, config.optim
+    summary, encoder = summarise(model), model.encoder
+    micro = optim.micro_batch or optim.batch_size
+    memory = summary.weight_bytes() + micro * activation_bytes(model, config.run.dtype == "bf16")
+    steps = optim.epochs * (options.samples // optim.batch_size)
+    log_mel = 2 * LogMelConfig().n_mels * FRAMES_PER_HOUR
+    rows = [
+        ("objective", f"{model.objective}, lambda_m2d {model.lambda_m2d}, lambda_off {model.lambda_off}"),
+        ("parameters, trainable / all", f"{summary.trainable / 1e6:.1f} M / {summary.parameters / 1e6:.1f} M"),
+        ("parameters of the encoder", f"{summary.encoder_parameters / 1e6:.1f} M"),
+        ("input, patches", f"{_by(encoder.input_size)}, {_by(encoder.patch_size)}"),
+        ("tokens, visible / all", f"{summary.visible} / {summary.patches}"),
+        ("work per sample, forward / step",
+         f"{summary.forward_flops / 1e9:.1f} / {summary.step_flops / 1e9:.1f} GFLOP"),
+        ("work per optimiser step", f"{summary.step_flops * optim.batch_size / 1e12:.1f} TFLOP"),
+        ("batch, learning rate", f"{optim.batch_size}, {optim.base_lr * optim.batch_size / 256:g}"),
+        ("epochs, optimiser steps", f"{optim.epochs}, {steps}"),
+        (f"memory, batch of {micro} on one device",
+         f"about {memory / 2**30:.1f} GiB ({config.run.dtype}; lower optim.micro_batch for less)"),
+        ("disk: log-mel", f"{_gb(options.hours * log_mel)} speech" +
+         (f", {_gb(options.noise_hours * log_mel)} noise" if "noise" in inputs(config) else "")),
+    ]
+    if "teacher" in inputs(config):
+        values = options.hours * TEACHER_FRAMES_PER_HOUR * model.teacher_width
+        sizes = [f"{_gb(size * values)} {name}" for name, size in TEACHER_BYTES.items()]
+        rows.append(("disk: teacher", ", ".join(sizes)))
+    seconds = optim.epochs * options.samples / options.throughput
+    rows.append((f"time at {options.throughput:g} samples/s", duration(seconds)))
+    return rows
+
+
+def _by(size: tuple[int, int] | list[int]) -> str:
+    return "x".join(str(number) for number in size)
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.0f} GB"
