@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from m2d.common.errors import UserError
@@ -24,7 +26,8 @@ class PretrainLoader:
         self.dataset, self.sampler = dataset, sampler
         self._loader = DataLoader(
             _ErrorsAsItems(dataset), batch_size=None, sampler=sampler, num_workers=workers, pin_memory=pin_memory,
-            collate_fn=_unchanged, prefetch_factor=prefetch if workers else None)
+            collate_fn=_unchanged, prefetch_factor=prefetch if workers else None, worker_init_fn=_ignore_signals,
+            generator=torch.Generator())  # its own: the loader's draws must not move the run's generator
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -58,6 +61,12 @@ class _ErrorsAsItems(Dataset):
             return self._dataset[key]
         except UserError as error:
             return error
+
+
+def _ignore_signals(_: int) -> None:
+    """Slurm and terminals signal every process of a job; the training process alone decides when its workers end."""
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _unchanged(batch: Batch | UserError) -> Batch | UserError:

@@ -1,12 +1,17 @@
 """Small stores and the options of a run on them, short enough to be killed many times."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from m2d.data.store import PackedWriter, merge_index
+from m2d.training.checkpoint import checkpoints, read_checkpoint
 
 torch.set_num_threads(1)
 
@@ -23,6 +28,65 @@ def write_store(directory, name, width, frames_of, seed):
     with open(directory / "stats.json", "w") as stream:
         json.dump(merge_index(directory), stream)
     return directory
+
+
+class Run:
+    """One run of `m2d.bin.pretrain` in a process group of its own."""
+
+    def __init__(self, ask, argv, log, env, file_size):
+        self._ask, self.log = ask, log
+        self.pid = ask({"argv": argv, "log": str(log), "env": env, "file_size": file_size})["pid"]
+
+    def wait(self):
+        """Exit status; minus the signal for a death by signal."""
+        return self._ask({"wait": self.pid})["status"]
+
+    def said(self):
+        """What all runs of the test wrote so far."""
+        return self.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    """Send a request to the process that forks runs (see zygote.py)."""
+    process = subprocess.Popen([sys.executable, Path(__file__).with_name("zygote.py")], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    def ask(request):
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    yield ask
+    process.stdin.close()
+    process.wait()
+
+
+@pytest.fixture
+def start(zygote, tmp_path):
+    """Start a run with `key=value` options; the output of all runs of the test goes to one file."""
+    return lambda argv, env=None, file_size=None: Run(zygote, argv, tmp_path / "out", env or {}, file_size)
+
+
+@pytest.fixture
+def finish(start):
+    """Run to the end and return the final state: the newest checkpoint of the `run.exp` among the options."""
+    def run_to_end(argv, **how):
+        run = start(argv, **how)
+        assert run.wait() == 0, run.said()
+        return final_state(argv)
+    return run_to_end
+
+
+@pytest.fixture(scope="session")
+def state_of():
+    """Newest checkpoint of the `run.exp` among options."""
+    return final_state
+
+
+def final_state(argv):
+    exp = [word.removeprefix("run.exp=") for word in argv if word.startswith("run.exp=")][-1]
+    return read_checkpoint(checkpoints(Path(exp) / "checkpoints")[-1])
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,131 @@
+"""What stops a run: nothing is lost, and the final weights are those of a run that was never stopped."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from m2d.training.signals import EXIT_INTERRUPTED
+
+KILLS = 20
+
+
+@pytest.fixture
+def long_options(options):
+    """40 epochs of 5 steps, a checkpoint after every step."""
+    return [*options, "optim.epochs=40", "run.checkpoint_minutes=0", "run.log_steps=3", "run.valid_epochs=20"]
+
+
+def in_exp(options, path):
+    return [*options, f"run.exp={path}"]
+
+
+def assert_same_run(one, other, exps):
+    """Bit for bit: weights, target, optimiser, random states; and the metrics, line by line."""
+    for part in ("model", "optimizer", "rng", "statistics", "step", "epoch", "data", "monitor"):
+        torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)
+    first, second = (Path(exp, "metrics.jsonl").read_text() for exp in exps)
+    assert first == second
+
+
+def wait_until(condition, run, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, run.said()
+        time.sleep(0.001)
+
+
+def test_kill_9_at_random_moments(long_options, start, finish, tmp_path):
+    plain, killed = in_exp(long_options, tmp_path / "plain"), in_exp(long_options, tmp_path / "killed")
+    expected = finish(plain)
+    moments, in_writing = random.Random(0), 0
+    log = tmp_path / "killed/train.log"
+    for kill in range(KILLS):
+        before = log.stat().st_size if log.exists() else 0
+        run = start([*killed, f"data.workers={kill % 2}"])
+        if kill % 4:  # else at any moment of the start
+            wait_until(lambda: log.exists() and b"stood still" in log.read_bytes()[before:], run)  # noqa: B023
+        time.sleep(moments.uniform(0, 0.1))
+        os.kill(run.pid, signal.SIGKILL)
+        assert run.wait() == -signal.SIGKILL, run.said()
+        in_writing += any((tmp_path / "killed/checkpoints").glob(".*.tmp"))
+    assert in_writing > 0  # some kills came while a checkpoint was being written
+    assert_same_run(expected, finish(killed), [tmp_path / "plain", tmp_path / "killed"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_signal_to_all_processes(number, options, start, finish, state_of, tmp_path):
+    """As Slurm and a terminal send it: to the loader workers too."""
+    options = [*options, "optim.epochs=40", "data.workers=2", "run.log_steps=2"]
+    stopped = in_exp(options, tmp_path / "stopped")
+    run = start(stopped)
+    wait_until(lambda: Path(tmp_path, "stopped/metrics.jsonl").exists()
+               and Path(tmp_path, "stopped/metrics.jsonl").stat().st_size, run)
+    os.killpg(run.pid, number)
+    assert run.wait() == EXIT_INTERRUPTED, run.said()
+    assert "the same command goes on" in run.said()
+    assert 0 < state_of(stopped)["step"] < 200
+    expected = finish(in_exp(options, tmp_path / "plain"))
+    assert_same_run(expected, finish(stopped), [tmp_path / "plain", tmp_path / "stopped"])
+
+
+def test_finished_run_says_so_and_ends(options, start, finish, tmp_path):
+    finish(options)
+    before = (tmp_path / "exp/metrics.jsonl").stat().st_mtime_ns
+    run = start(options)
+    assert run.wait() == 0
+    assert "finished; nothing to do" in run.said()
+    assert (tmp_path / "exp/metrics.jsonl").stat().st_mtime_ns == before
+
+
+def test_second_run_in_one_directory_is_refused(long_options, start, finish, tmp_path):
+    first = start([*long_options, "optim.epochs=2000"])
+    wait_until(lambda: (tmp_path / "exp/metrics.jsonl").exists(), first)
+    second = start([*long_options, "optim.epochs=2000"])
+    assert second.wait() == 1
+    assert f"error: {tmp_path}/exp: another run is going on in this directory (process {first.pid} on" in second.said()
+    os.kill(first.pid, signal.SIGTERM)
+    assert first.wait() == EXIT_INTERRUPTED
+
+
+def test_changed_options_are_refused_with_what_changed(options, start, finish, state_of, tmp_path):
+    finish([*options, "optim.epochs=2"])
+    (tmp_path / "exp/done").unlink()
+    changed = [*options, "optim.base_lr=0.2", "data.workers=1"]
+    run = start(changed)
+    assert run.wait() == 1
+    assert "(optim.base_lr: 0.1 -> 0.2; optim.epochs: 2 -> 3)" in run.said()
+    finish([*changed, "run.allow_config_change=true"])
+    state = state_of(options)
+    assert state["step"] == 15
+    assert state["config"]["optim"]["base_lr"] == 0.2
+
+
+def test_truncated_newest_checkpoint_is_named_and_the_one_before_used(long_options, start, finish, tmp_path):
+    options = [*long_options, "optim.epochs=4", "run.keep_last=3"]
+    expected = finish(in_exp(options, tmp_path / "plain"))
+    broken = in_exp(options, tmp_path / "broken")
+    finish(broken)
+    (tmp_path / "broken/done").unlink()
+    newest = tmp_path / "broken/checkpoints/step_000000020.pt"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    (tmp_path / "broken/checkpoints/step_000000019.pt.sha256").unlink()
+    actual = finish(broken)
+    log = (tmp_path / "broken/train.log").read_text()
+    assert f"{newest}: broken checkpoint, the content does not fit its checksum" in log
+    assert "step_000000019.pt: broken checkpoint, its checksum step_000000019.pt.sha256 is missing" in log
+    assert "resumed after step 18" in log
+    assert_same_run(expected, actual, [tmp_path / "plain", tmp_path / "broken"])
+
+
+def test_no_sound_checkpoint_is_an_error(options, start, finish, tmp_path):
+    finish(options)
+    (tmp_path / "exp/done").unlink()
+    (tmp_path / "exp/checkpoints/step_000000015.pt").write_bytes(b"")
+    run = start(options)
+    assert run.wait() == 1
+    assert f"error: {tmp_path}/exp/checkpoints: none of the 1 checkpoints can be read" in run.said()
