@@ -85,17 +85,22 @@ class SpeechTeacher(nn.Module):
         return [clip[:length] for clip, length in zip(hidden, lengths, strict=True)]
 
 
-def load_teacher(model: str, layer: int = 9) -> SpeechTeacher:
+def load_teacher(model: str, layer: int = 9, random_weights: int | None = None) -> SpeechTeacher:
     """A pre-trained speech model, by local folder or hub id, cut behind transformer layer `layer` (1-based).
 
-    Weights are read as safetensors, or from `pytorch_model.bin` without unpickling objects (`weights_only`).
+    Weights are read as safetensors, or from `pytorch_model.bin` without unpickling objects (`weights_only`). With
+    `random_weights`, a seed, the same network keeps the weights it is initialised with: the baseline of a probe.
 
     Raises `UserError` as `locate` does, and for a folder whose configuration or weights can't be read.
     """
     folder = locate(model)
     try:
-        with _quiet():
+        with quiet():
             prepare = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+            if random_weights is not None:
+                torch.manual_seed(random_weights)
+                config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+                return SpeechTeacher(transformers.AutoModel.from_config(config), prepare, layer)
             network, report = transformers.AutoModel.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True)
     except Exception as error:  # the libraries raise many types for a damaged folder
@@ -108,8 +113,8 @@ def load_teacher(model: str, layer: int = 9) -> SpeechTeacher:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from listing the heads of fine-tuned checkpoints, which are not wanted here, and from bars."""
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing bars, and from listing the heads of fine-tuned checkpoints, not wanted here."""
     verbosity, bars = transformers.logging.get_verbosity(), transformers.utils.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
