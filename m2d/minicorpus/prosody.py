@@ -23,13 +23,14 @@ class Style:
 
 NEUTRAL = Style()
 EMOTIONS = {
-    "neutral": Style(pause=0.08, pause_ms=(60, 160)),
-    "happy": Style(pitch=4, pitch_range=85, rate=1.05, contour=(0, 8, 24), lilt=16, pause=0.08, pause_ms=(60, 160)),
-    "angry": Style(pitch=1, pitch_range=65, rate=1.12, contour=(14, 12, -26), pause=0.6, pause_ms=(50, 110)),
-    "sad": Style(pitch=-3, pitch_range=12, rate=0.88, contour=(8, -6, -18), tremor=1, pause=0.22, pause_ms=(200, 420)),
-    "fearful": Style(pitch=5, pitch_range=30, rate=1.15, contour=(-6, 8, 22), tremor=9, pause=0.25, pause_ms=(60, 200)),
-    "disgusted": Style(pitch=-2, pitch_range=60, rate=0.92, contour=(10, -18, 8), pause=0.15, pause_ms=(80, 200)),
-    "frustrated": Style(pitch_range=50, rate=0.97, contour=(10, -8, -20), lilt=6, pause=0.3, pause_ms=(80, 200)),
+    "neutral": Style(pause=0.1, pause_ms=(60, 160)),
+    "happy": Style(pitch=4, pitch_range=90, rate=1.18, contour=(0, 10, 45), lilt=26, pause=0.1, pause_ms=(60, 160)),
+    "angry": Style(pitch_range=70, rate=1.3, contour=(30, 22, -35), pause=0.9, pause_ms=(90, 170)),
+    "sad": Style(pitch=-2, pitch_range=8, rate=0.72, contour=(6, -12, -28), tremor=1, pause=0.3, pause_ms=(350, 650)),
+    "fearful": Style(pitch=5, pitch_range=20, rate=1.35, contour=(-8, 12, 35), tremor=14, pause=0.3,
+                     pause_ms=(60, 150)),
+    "disgusted": Style(pitch=-2, pitch_range=70, rate=0.82, contour=(20, -28, 14), pause=0.12, pause_ms=(80, 200)),
+    "frustrated": Style(pitch_range=50, rate=0.95, contour=(14, -8, -20), lilt=8, pause=0.3, pause_ms=(80, 200)),
 }
 
 
