@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
+import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,8 +20,8 @@ from m2d.data.sampler import GlobalSampler
 class PretrainLoader:
     """Batches of a dataset in a sampler's order, read ahead by `workers` processes (0: by this one).
 
-    Iteration follows the sampler to the end of its last epoch. Raises `UserError` that names the file when data can't
-    be read, and the data when a worker dies.
+    Iteration, one at a time, follows the sampler to the end of its last epoch. Raises `UserError` that names the file
+    when data can't be read, and the data when a worker dies.
     """
 
     def __init__(self, dataset: PretrainDataset, sampler: GlobalSampler, workers: int = 0, *, pin_memory: bool = False,
@@ -28,26 +31,42 @@ class PretrainLoader:
             _ErrorsAsItems(dataset), batch_size=None, sampler=sampler, num_workers=workers, pin_memory=pin_memory,
             collate_fn=_unchanged, prefetch_factor=prefetch if workers else None, worker_init_fn=_ignore_signals,
             generator=torch.Generator())  # its own: the loader's draws must not move the run's generator
+        self._batches: Iterator[Batch | UserError] | None = None
+        atexit.register(_close, weakref.ref(self))
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = iter(self._loader)
-        while True:
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
-                    raise
-                raise UserError(f"{self.dataset.speech.directory}: a worker reading it died "
-                                f"({' '.join(str(error).split())}): often for want of memory or room in /dev/shm; "
-                                "use fewer workers or a smaller batch") from error
-            if isinstance(batch, UserError):
-                raise batch
-            yield batch
+        self._batches = iter(self._loader)
+        try:
+            while (batch := next(self._batches, None)) is not None:
+                if isinstance(batch, UserError):
+                    raise batch
+                yield batch
+        except RuntimeError as error:
+            if not is_worker_death(error):
+                raise
+            raise worker_death(self.dataset.speech.directory, error) from error
+        finally:
+            self._batches = None
+
+
+def _close(loader: weakref.ref[PretrainLoader]) -> None:
+    """End workers that an error has left alive: at exit Python signals its children, these ignore it, and it waits."""
+    if loader() is not None:
+        loader()._batches = None
+
+
+def is_worker_death(error: RuntimeError) -> bool:
+    """Whether torch's loader says that a worker process died. It says so in a signal handler: at any moment."""
+    return "DataLoader worker" in str(error)
+
+
+def worker_death(data: str | Path, error: RuntimeError) -> UserError:
+    """The death of a worker, in words that say what to do."""
+    return UserError(f"{data}: a worker reading it died ({' '.join(str(error).split())}): often for want of memory or "
+                     "room in /dev/shm; use fewer workers or a smaller batch")
 
 
 class _ErrorsAsItems(Dataset):

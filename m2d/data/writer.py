@@ -39,9 +39,9 @@ class PackedWriter:
 
     `name` is the job's name, unique in the folder (`logmel.3`); `jobs` is how many jobs fill the folder together, so
     that a merge can tell that one is missing. `info` describes the frames (settings, model) and must be the same in all
-    jobs. A new writer of the same name goes on after the last whole shard: `done` holds the utterances that are there.
-    Shards that are no longer whole are dropped, to be made again. More than `max_failures` calls of `fail` are an
-    error.
+    jobs. A new writer of the same name goes on after the last whole shard: `done` holds the utterances that are there,
+    `finished` says that the job was closed before and nothing is left to do. Shards that are no longer whole are
+    dropped, to be made again. More than `max_failures` calls of `fail` are an error.
 
     Raises `UserError` when the folder was begun with other settings and when it can't be written.
     """
@@ -64,17 +64,13 @@ class PackedWriter:
                 del parts[shard]
         self.done = {utterance for part in parts.values() for utterance, _, _ in part["utterances"]}
         self._next = 1 + max((int(shard.rpartition("-")[2]) for shard in parts), default=-1)
+        self.finished = _marker(self.directory, name).is_file()
         self._shard: _Shard | None = None
 
     @property
     def failures(self) -> int:
         """How many utterances this writer was told to have failed."""
         return len(self._failed)
-
-    @property
-    def finished(self) -> bool:
-        """Whether this job was closed before: nothing is left to do."""
-        return _marker(self.directory, self.name).is_file()
 
     def append(self, utterance: str, frames: np.ndarray) -> None:
         """Add the frames `[T, D]` (float, T >= 1) of one utterance.
@@ -107,13 +103,16 @@ class PackedWriter:
                             f"than the {self._max_failures} allowed: mend the data, or raise max_bad_share")
 
     def close(self) -> None:
-        """Finish the last shard and mark the job as done."""
+        """Finish the last shard and mark the job as done, unless it was done before."""
+        if self.finished:
+            return
         with self._disk():
             if self._shard is not None:
                 self._finish_shard()
             self._write_failed()
             write_json(_marker(self.directory, self.name), {
                 **self._about, "utterances": len(self.done), "failed": len(self._failed)})
+        self.finished = True
 
     def __enter__(self) -> PackedWriter:
         return self

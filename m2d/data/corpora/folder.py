@@ -83,7 +83,7 @@ def _cut(data: DataDir, segment_seconds: float) -> None:
             continue
         count = max(1, math.ceil(seconds / segment_seconds))
         for part in range(count):
-            start, end = seconds * part / count, seconds * (part + 1) / count
+            start, end = round(seconds * part / count, 3), round(seconds * (part + 1) / count, 3)
             name = recording if count == 1 else f"{recording}-{round(100 * start):07d}-{round(100 * end):07d}"
             data.segments[name] = Segment(recording, start, end if part + 1 < count else -1)
             data.utt2dur[name] = end - start
