@@ -99,9 +99,9 @@ collect() {  # [asked]: take note of the tasks that have ended, by their status 
       is_over "$state" || { sighted[$index]=0; continue; }
       sighted[$index]=$((${sighted[$index]-0} + 1))
       case $state in
-        FAILED | CANCELLED) patience=1 ;;
         COMPLETED | GONE) patience=10 ;;  # the status file may be late on a network file system
-        *) patience=3 ;;                  # Slurm may requeue the task by itself
+        NODE_FAIL | PREEMPTED | BOOT_FAIL | REVOKED) patience=3 ;;  # Slurm may requeue the task by itself
+        *) patience=1 ;;
       esac
       [ -n "$code" ] && [ "$state" = FAILED ] || [ "${sighted[$index]}" -ge $patience ] || continue
       [ "$state" = FAILED ] || code="${code:-1} $(reason_of "$state")"

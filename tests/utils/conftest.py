@@ -39,7 +39,7 @@ class Shell:
     def run(self, *words: object, **extra: str) -> subprocess.CompletedProcess:
         """The ended command with `returncode`, `stdout`, `stderr`."""
         process = self.start(*words, **extra)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=150)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def signal_group(self, process: subprocess.Popen, number: int) -> None:

@@ -1,0 +1,93 @@
+"""A real Slurm for the tests of the Slurm launchers."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def three_ports() -> int:
+    """The first of three free ports in a row."""
+    for first in range(26800, 27800, 3):
+        try:
+            for port in range(first, first + 3):
+                with socket.socket() as probe:
+                    probe.bind(("", port))
+            return first
+        except OSError:
+            continue
+    raise AssertionError("no free ports")
+
+
+def missing() -> str:
+    """Why no Slurm can be started here, or nothing."""
+    if os.geteuid() != 0:
+        return "a private Slurm is started by root only"
+    if not (shutil.which("slurmctld", path="/usr/sbin:/usr/bin") or shutil.which("apt-get")):
+        return "neither Slurm nor apt-get to install it"
+    return ""
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Folder of a running Slurm of two nodes. Skips where none can be had, unless M2D_TEST_SLURM=required."""
+    reason = missing()
+    if reason:
+        (pytest.fail if os.environ.get("M2D_TEST_SLURM") == "required" else pytest.skip)(reason)
+    folder = Path(tempfile.mkdtemp(prefix="slurm."))  # its socket's path has to be short
+    started = subprocess.run([HERE / "start_slurm.sh", folder, str(three_ports())], capture_output=True, text=True)
+    if started.returncode != 0:
+        pytest.fail(started.stderr)
+    yield folder
+    subprocess.run([HERE / "stop_slurm.sh", folder], check=True)
+    shutil.rmtree(folder)
+
+
+class Slurm:
+    """Slurm's own commands on the test cluster."""
+
+    def __init__(self, env: dict[str, str]):
+        self.env = env
+
+    def __call__(self, line: str) -> str:
+        """The output of a command line such as 'squeue -h'."""
+        done = subprocess.run(shlex.split(line), env=self.env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        return done.stdout.strip()
+
+    def accepts(self, line: str) -> bool:
+        """Whether a command line succeeds."""
+        return subprocess.run(shlex.split(line), env=self.env, capture_output=True, timeout=60).returncode == 0
+
+    def job(self, state: str = "RUNNING", name: str = "", seconds: float = 20) -> str:
+        """The number of the job (of an array: without the task) that is in this state, waited for."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self(f"squeue -h -o '%F' -t {state}" + (f" -n {name}" if name else "")).split()
+            if found:
+                return found[0]
+            assert time.monotonic() < end, f"no job is {state}"
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def slurm(cluster, shell):
+    """The test cluster with nothing running, known to what `shell` starts."""
+    shell.env["SLURM_CONF"] = str(cluster / "etc/slurm.conf")
+    slurm = Slurm(shell.env)
+    yield slurm
+    slurm("scancel -u root")
+    end = time.monotonic() + 30
+    while slurm("squeue -h"):
+        assert time.monotonic() < end, "jobs are left"
+        time.sleep(0.2)

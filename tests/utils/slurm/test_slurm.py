@@ -1,0 +1,126 @@
+"""utils/slurm.sh on a real Slurm: results, refusals, cancelled, warned, preempted and lost jobs."""
+
+import signal
+import time
+
+import pytest
+
+WORK = """
+import os, signal, sys, time
+stopped = []
+signal.signal(signal.SIGUSR1, lambda *_: stopped.append(True))
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+done = int(open("step").read()) if os.path.exists("step") else 0
+while done < int(sys.argv[1]):
+    time.sleep(0.5)
+    done += 1
+    print("step", done, flush=True)
+    with open("step.tmp", "w") as stream:
+        stream.write(str(done))
+    os.replace("step.tmp", "step")
+    if stopped:
+        sys.exit(75)
+"""
+
+
+@pytest.fixture
+def work(shell):
+    """Half-second steps that go on where they were stopped; the steps of all starts in the log."""
+    (shell.cwd / "work.py").write_text(WORK)
+    return lambda log: [int(line.split()[1]) for line in shell.read(log).splitlines() if line.startswith("step ")]
+
+
+def test_array_with_one_failing_task(shell, slurm):
+    script = "echo task JOB of '$'X; [ JOB != 2 ] || exit 7; echo $OMP_NUM_THREADS '<'$CUDA_VISIBLE_DEVICES'>'"
+    done = shell.run("slurm.sh", "--mem", 100, "--num-threads", 2, "--max-jobs-run", 2, "JOB=0:3",
+                     "a 100% log/x.JOB.log", "bash", "-c", script)
+    assert done.returncode == 1
+    assert "slurm.sh: task 2 of 0:3 failed with code 7; the end of a 100% log/x.2.log:" in done.stderr
+    assert "    task 2 of $X\n" in done.stderr and done.stderr.endswith("1 of 4 tasks failed: 2\n")
+    assert "\ntask 3 of $X\n2 <>\n# status 0" in shell.read("a 100% log/x.3.log")
+    assert sorted(path.name for path in (shell.cwd / "a 100% log").iterdir()) == [f"x.{n}.log" for n in range(4)]
+
+
+def test_gpus_of_tasks_on_one_node_differ(shell, slurm):
+    (shell.cwd / "site").write_text("extra = --nodelist=n1 # one node\n")
+    done = shell.run("slurm.sh", "--config", "site", "--mem", 100, "--gpu", 1, "JOB=1:2", "JOB.log",
+                     "bash", "-c", "echo gpu $CUDA_VISIBLE_DEVICES; sleep 2")
+    assert done.returncode == 0, done.stderr
+    assert {shell.read(f"{n}.log").splitlines()[3] for n in (1, 2)} == {"gpu 0", "gpu 1"}
+
+
+@pytest.mark.parametrize("site, words, message", [
+    ("", ["--mem", 999999], "Memory specification can not be satisfied"),
+    ("", ["--gpu", 9], "Requested node configuration is not available"),
+    ("partition = nowhere", [], "invalid partition specified: nowhere"),
+    ("constraint=a b\ngpu_option = --gres=tpu:%d", ["--gpu", 1], "Invalid generic resource|Invalid feature"),
+    ("extra = --no-such-option", [], "unrecognized option '--no-such-option'"),
+])
+def test_refusals_are_slurms_own_words(shell, slurm, site, words, message):
+    (shell.cwd / "conf").mkdir()
+    (shell.cwd / "conf/slurm.conf").write_text(site)
+    done = shell.run("slurm.sh", *words, "log/a.log", "true")
+    assert done.returncode == 1 and any(part in done.stderr for part in message.split("|")), done.stderr
+    assert "Slurm refused the job for log/a.log (sbatch --" in done.stderr and not list((shell.cwd / "log").iterdir())
+
+
+@pytest.mark.parametrize("site, message", [
+    ("partitoin = gpu", "unknown key 'partitoin' (known: "),
+    ("gpu", "'gpu' is not of the form key = value"),
+])
+def test_site_file_with_a_wrong_line(shell, slurm, site, message):
+    (shell.cwd / "site").write_text(site)
+    done = shell.run("slurm.sh", "--config", "site", "a.log", "true")
+    assert done.returncode == 2 and f"site: {message}" in done.stderr
+
+
+def test_scancel_in_the_middle(shell, slurm):
+    launcher = shell.start("slurm.sh", "--mem", 100, "--max-jobs-run", 2, "JOB=1:3", "JOB.log", "sleep", "100")
+    job = slurm.job()
+    time.sleep(1)
+    slurm(f"scancel {job}")
+    start = time.monotonic()
+    _, err = launcher.communicate(timeout=60)
+    assert launcher.returncode == 1 and time.monotonic() - start < 30
+    assert "task 1 of 1:3 failed with code 143 (Slurm state CANCELLED)" in err and "3 of 3 tasks failed: 1 2 3" in err
+    assert "CANCELLED AT" in err  # slurmd's line in the log
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75)])
+def test_a_signal_cancels_the_job(shell, slurm, number, code):
+    launcher = shell.start("slurm.sh", "--mem", 100, "a.log", "sleep", "100")
+    job = slurm.job()
+    launcher.send_signal(number)
+    assert launcher.wait(timeout=60) == code
+    assert "JobState=CANCELLED" in slurm(f"scontrol show job {job}")
+
+
+def test_the_job_ends_with_the_script_that_started_it(shell, slurm, wait_for):
+    recipe = shell.start(shell.script("recipe.sh", "#!/usr/bin/env bash\nUTILS/slurm.sh a.log sleep 100\ntrue\n"))
+    job = slurm.job()
+    recipe.kill()
+    wait_for(lambda: "JobState=CANCELLED" in slurm(f"scontrol show job {job}"))
+
+
+def test_time_limit_with_warning_requeue_and_resume(shell, slurm, work):
+    done = shell.run("slurm.sh", "--mem", 100, "--time", 1, "--warn", 55, "a.log", "python3", "work.py", 70)
+    log = shell.read("a.log")
+    assert done.returncode == 0, log
+    assert log.count("the job is requeued") >= 1 and ", restart 1\n" in log
+    assert work("a.log") == list(range(1, 71))  # nothing lost, nothing done twice
+
+
+@pytest.mark.parametrize("event", ["preemption", "lost node"])
+def test_what_slurm_requeues_is_waited_for(shell, slurm, work, wait_for, event):
+    launcher = shell.start("slurm.sh", "--mem", 100, "a.log", "python3", "work.py", 40)
+    job = slurm.job()
+    wait_for(lambda: (shell.cwd / "step").exists())
+    if event == "preemption":
+        slurm("sbatch --partition=urgent --nodes=2 --exclusive --mem=7000 --output=/dev/null --wrap 'sleep 1'")
+    else:
+        node = slurm(f"squeue -h -o %N -j {job}")
+        slurm(f"scontrol update nodename={node} state=down reason=test")
+        wait_for(lambda: slurm.accepts(f"scontrol update nodename={node} state=resume"))
+    _, err = launcher.communicate(timeout=90)
+    assert launcher.returncode == 0, err
+    assert ", restart 1\n" in shell.read("a.log") and work("a.log")[-1] == 40
