@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.minicorpus.build import make_corpus
+from m2d.minicorpus.corpus import make_corpus
 
 
 @dataclass

@@ -9,6 +9,10 @@ What it is not. It is a check of the pipeline and of learning, never of transfer
 test data share the synthesisers, the sound formulas and the sound font. No score on it says anything about a score on
 the corpus whose layout it has.
 
+How hard it is (scale 1, accuracy in %; "log-mel" is logistic regression on the mean over time, "supervised" a small
+convolutional GRU trained on the set's own training part for about a CPU minute): IC 8 against 66, ER 32 against 76.
+Ideal features, averaged over time, could reach about 85 on IC: that is what the bag of the words spoken gives.
+
 Speakers. Speaker `i` is a function of `i` (voice variant, accent, pitch, rate, vocal-tract length). Each use has a
 band of indices of its own (`m2d.minicorpus.speakers.BANDS`): pre-training speech and noise, LibriSpeech dev and test,
 and each evaluation set share no speaker at any scale. The synthesisers' few dozen voice variants do recur between

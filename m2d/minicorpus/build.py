@@ -1,33 +1,25 @@
-"""Plans to folders: fixed shards, each made in a fresh process; every set appears whole, and is not made twice."""
+"""Plans to folders: fixed shards, each made in a fresh process; every set appears whole or not at all."""
 
 from __future__ import annotations
 
-import fcntl
-import importlib.metadata
-import json
 import logging
 import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from m2d.common.errors import UserError
 from m2d.common.files import write_json, write_text
 from m2d.common.progress import duration, progress
-from m2d.minicorpus import FORMAT, SEED
 from m2d.minicorpus.items import Item, require_engines
-from m2d.minicorpus.layouts import SETS, choose_sets
+from m2d.minicorpus.layouts import plan_set
 from m2d.minicorpus.plan import SetPlan
 
 LOG = logging.getLogger(__name__)
 _SHARD_ITEMS = 50  # part of what makes the corpus repeatable: engines keep state within a shard
-_ENGINES = ("espeakng-loader", "py-nanotts", "pretty_midi", "numpy", "scipy", "soxr", "soundfile")
-META = "meta.json"
 
 
 @dataclass
@@ -42,33 +34,15 @@ class _Progress:
     lines: dict[str, list[str]] = field(default_factory=dict)
 
 
-def make_corpus(out: str | Path, parts: list[str], scale: float = 1.0, jobs: int = 2) -> Path:
-    """Make the sets that `out` does not hold yet, and return the path of its `meta.json`.
+def make_sets(out: Path, record: Path, meta: dict, names: list[str], jobs: int) -> None:
+    """Make the named sets below `out`; as each is whole, enter it into `meta` and write that to `record`.
 
-    Each set is built in a hidden folder and renamed, then entered into `meta.json` with its folders, files, minutes
-    and CPU seconds: an interrupted call goes on with the first set that is not entered. A second process waits
-    for the first.
-    Raises `UserError` for an unknown part, a scale <= 0, a missing engine, and an `out` of another scale or format.
+    Raises `UserError` for a missing engine or a process that dies; sets entered before then stay.
     """
-    out = Path(out)
-    names = choose_sets(parts)
-    if scale <= 0 or jobs < 1:
-        raise UserError(f"scale={scale} jobs={jobs}: both must be positive")
-    if out.is_dir() and any(out.iterdir()) and not (out / META).is_file() and not (out / ".lock").is_file():
-        raise UserError(f"{out}: not empty, and not a mini corpus: name another folder")
-    meta = _read_meta(out, scale)
-    if all(name in meta["sets"] for name in names):
-        LOG.info("%s: whole, %d sets", out, len(names))
-        return out / META
-    out.mkdir(parents=True, exist_ok=True)
-    with _locked(out / ".lock"):
-        meta = _read_meta(out, scale)  # another process may have been at work
-        _make_sets(out, meta, [name for name in names if name not in meta["sets"]], scale, jobs)
-    return out / META
-
-
-def _make_sets(out: Path, meta: dict, names: list[str], scale: float, jobs: int) -> None:
-    work = {name: _Progress(plan, _shards(plan.items)) for name in names for plan in [SETS[name](scale)]}
+    work = {}
+    for name in names:
+        plan = plan_set(name, meta["scale"])
+        work[name] = _Progress(plan, _shards(plan.items))
     require_engines([item for state in work.values() for item in state.plan.items])
     shutil.rmtree(out / ".building", ignore_errors=True)
     started = time.monotonic()
@@ -85,7 +59,7 @@ def _make_sets(out: Path, meta: dict, names: list[str], scale: float, jobs: int)
                 _collect(work[name], future.result())
                 if work[name].done == len(work[name].shards):
                     meta["sets"][name] = _finish_set(out, name, work[name])
-                    write_json(out / META, meta)
+                    write_json(record, meta)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -158,47 +132,3 @@ def _finish_set(out: Path, name: str, state: _Progress) -> dict:
         "minutes": round(state.seconds / 60, 2),
         "cpu_seconds": round(state.cpu_seconds, 1),
     }
-
-
-def _read_meta(out: Path, scale: float) -> dict:
-    """What `out` holds already, or an empty record. Raises `UserError` for a corpus that does not fit."""
-    path = out / META
-    if not path.is_file():
-        return {
-            "what": "mini corpus: synthetic audio in the layouts of real corpora (see m2d.minicorpus)",
-            "format": FORMAT, "seed": SEED, "scale": scale, "versions": _versions(), "sets": {},
-        }
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-        found = (meta["format"], meta["seed"], meta["scale"])
-        meta["sets"].items()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not the record of a mini corpus: name another folder") from error
-    if found != (FORMAT, SEED, scale):
-        raise UserError(
-            f"{out}: holds a mini corpus of format {found[0]}, seed {found[1]}, scale {found[2]}, but format {FORMAT}, "
-            f"seed {SEED}, scale {scale} is wanted: name another folder, or delete it")
-    return meta
-
-
-def _versions() -> dict[str, str | None]:
-    """Versions of the packages the audio depends on; None for one that is not installed."""
-    versions: dict[str, str | None] = {}
-    for package in _ENGINES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return versions
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the file's lock; wait while another process has it."""
-    with open(path, "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            LOG.info("%s: another process is making this corpus; waiting for it", path.parent)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

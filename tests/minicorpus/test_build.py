@@ -11,8 +11,9 @@ from m2d.common.errors import UserError
 from m2d.common.files import sha256
 from m2d.minicorpus import build
 from m2d.minicorpus.acoustics import Recording
+from m2d.minicorpus.corpus import make_corpus
 from m2d.minicorpus.items import Lexicon, Utterance
-from m2d.minicorpus.layouts import SETS
+from m2d.minicorpus.layouts import plan_set
 from m2d.minicorpus.plan import SetPlan
 from m2d.minicorpus.speakers import voice
 
@@ -22,7 +23,7 @@ TINY = 0.02
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     out = tmp_path_factory.mktemp("mini") / "corpus"
-    build.make_corpus(out, ["librispeech"], scale=TINY, jobs=2)
+    make_corpus(out, ["librispeech"], scale=TINY, jobs=2)
     return out
 
 
@@ -31,7 +32,7 @@ def audio(root):
 
 
 def test_every_planned_file_is_there_and_recorded(corpus):
-    plan = SETS["librispeech"](TINY)
+    plan = plan_set("librispeech", TINY)
     assert sorted(audio(corpus)) == sorted(item.path for item in plan.items if item.path.endswith(".flac"))
     meta = json.loads((corpus / "meta.json").read_text())
     entry = meta["sets"]["librispeech"]
@@ -43,8 +44,9 @@ def test_every_planned_file_is_there_and_recorded(corpus):
 
 
 def test_another_run_with_other_jobs_gives_the_same_espeak_files(corpus, tmp_path):
-    build.make_corpus(tmp_path / "again", ["librispeech"], scale=TINY, jobs=1)
-    spoken = {item.path: voice(item.speaker) for item in SETS["librispeech"](TINY).items if isinstance(item, Utterance)}
+    make_corpus(tmp_path / "again", ["librispeech"], scale=TINY, jobs=1)
+    items = plan_set("librispeech", TINY).items
+    spoken = {item.path: voice(item.speaker) for item in items if isinstance(item, Utterance)}
     first, second = audio(corpus), audio(tmp_path / "again")
     same = [path for path, who in spoken.items() if who.engine == "espeak"]
     assert len(same) > 50
@@ -87,21 +89,21 @@ def test_alignments_follow_the_audio(corpus):
 
 
 def test_a_whole_corpus_is_not_made_again(corpus, monkeypatch):
-    monkeypatch.setattr(build, "_make_sets", lambda *args: pytest.fail("made again"))
-    assert build.make_corpus(corpus, ["librispeech"], scale=TINY) == corpus / "meta.json"
+    monkeypatch.setattr(build, "make_sets", lambda *args: pytest.fail("made again"))
+    assert make_corpus(corpus, ["librispeech"], scale=TINY) == corpus / "meta.json"
 
 
 def test_another_scale_or_a_foreign_folder_is_refused(corpus, tmp_path):
     with pytest.raises(UserError, match=r"scale 0.02.*scale 0.5.*is wanted"):
-        build.make_corpus(corpus, ["librispeech"], scale=0.5)
+        make_corpus(corpus, ["librispeech"], scale=0.5)
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match="not a mini corpus"):
-        build.make_corpus(tmp_path, ["librispeech"])
+        make_corpus(tmp_path, ["librispeech"])
     (tmp_path / "meta.json").write_text("[]")
     with pytest.raises(UserError, match="not the record of a mini corpus"):
-        build.make_corpus(tmp_path, ["librispeech"])
+        make_corpus(tmp_path, ["librispeech"])
     with pytest.raises(UserError, match="must be positive"):
-        build.make_corpus(tmp_path / "new", ["librispeech"], scale=0)
+        make_corpus(tmp_path / "new", ["librispeech"], scale=0)
 
 
 class Bomb:
@@ -118,15 +120,16 @@ def test_after_a_failure_the_next_call_goes_on_and_nothing_half_made_is_seen(tmp
     out = tmp_path / "corpus"
     good = Lexicon("Second/lexicon.txt", ("tree",))
     bad = Utterance("Second/a.wav", 0, "tree", Recording("room", snr=(20, 20)), language="xx")
-    monkeypatch.setitem(SETS, "esc50", lambda scale: SetPlan([Lexicon("First/lexicon.txt", ("tree",))]))
+    plans = {"esc50": SetPlan([Lexicon("First/lexicon.txt", ("tree",))])}
+    monkeypatch.setattr(build, "plan_set", lambda name, scale: plans[name])
     for items, words in (([good, Bomb()], r"gtzan: .* died \(exit code 7\)"), ([good, bad], r"no voice 'xx\+")):
-        monkeypatch.setitem(SETS, "gtzan", lambda scale, items=items: SetPlan(items))
+        plans["gtzan"] = SetPlan(items)
         with pytest.raises(UserError, match=words):
-            build.make_corpus(out, ["esc50", "gtzan"], jobs=1)
+            make_corpus(out, ["esc50", "gtzan"], jobs=1)
         assert not (out / "Second").exists()
     stamp = (out / "First/lexicon.txt").stat().st_mtime_ns
-    monkeypatch.setitem(SETS, "gtzan", lambda scale: SetPlan([good], {"Second/b.txt": "b"}))
-    build.make_corpus(out, ["esc50", "gtzan"], jobs=1)
+    plans["gtzan"] = SetPlan([good], {"Second/b.txt": "b"})
+    make_corpus(out, ["esc50", "gtzan"], jobs=1)
     assert sorted(json.loads((out / "meta.json").read_text())["sets"]) == ["esc50", "gtzan"]
     assert (out / "First/lexicon.txt").stat().st_mtime_ns == stamp
     assert sorted(path.name for path in (out / "Second").iterdir()) == ["b.txt", "lexicon.txt"]

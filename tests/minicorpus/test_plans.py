@@ -10,7 +10,7 @@ import pytest
 from m2d.common.errors import UserError
 from m2d.minicorpus.commands import INTENTS, phrase
 from m2d.minicorpus.dsp import generator
-from m2d.minicorpus.layouts import GROUPS, SETS, choose_sets
+from m2d.minicorpus.layouts import GROUPS, SETS, choose_sets, plan_set
 from m2d.minicorpus.layouts.audioset import CLASSES
 from m2d.minicorpus.speakers import BAND_SIZE, band_of, speaker
 
@@ -19,7 +19,7 @@ SCALES = (0.1, 1.0, 2.0)
 
 @pytest.fixture(scope="module", params=SCALES)
 def plans(request):
-    return {name: plan(request.param) for name, plan in SETS.items()}
+    return {name: plan_set(name, request.param) for name in SETS}
 
 
 def role(set_name, path):
