@@ -86,6 +86,7 @@ def test_emotions_differ_in_contour():
 
 
 def test_without_pico_its_speakers_are_espeaks(monkeypatch):
+    monkeypatch.setattr("m2d.minicorpus.nanotts.available", lambda: True)
     assert voice(4).engine == "pico" and voice(4, espeak_only=True).engine == "espeak"
     monkeypatch.setattr("m2d.minicorpus.nanotts.available", lambda: False)
     assert voice(4).engine == "espeak"
