@@ -31,7 +31,7 @@ LAYERS = (9, 12)
 class TrainOptions:
     """How the mini teacher is trained."""
 
-    steps: int = option(800, "optimiser steps")
+    steps: int = option(500, "optimiser steps")
     batch: int = option(12, "crops in a step")
     crop_rows: int = option(100, "rows (20 ms) in a crop")
     lr: float = option(4e-3, "peak learning rate")
