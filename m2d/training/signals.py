@@ -12,7 +12,10 @@ EXIT_INTERRUPTED = 75
 
 
 class StopFlag:
-    """`requested` tells whether one of the signals has come, while the block lasts. The second one ends the process."""
+    """`requested` tells whether one of the signals has come, while the block lasts. A second Ctrl-C ends the process.
+
+    The other signals may well come twice: from Slurm, and passed on by torchrun's agent.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -27,4 +30,5 @@ class StopFlag:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        signal.signal(number, signal.SIG_DFL)
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
