@@ -1,0 +1,85 @@
+"""Every committed setting of pre-training builds, and has the tokens and parameters of the paper's row."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from m2d.nn.summary import summarise
+from m2d.training.plan import PlanOptions, cost, inputs, load_settings
+
+EGS = Path(__file__).parents[2] / "egs"
+SETTINGS = sorted(EGS.glob("*/conf/pretrain_*.yaml"))
+PUBLISHED = [path for path in SETTINGS if "mini" not in path.stem]
+VIT_BASE = {"m2d": 111.3e6, "m2d_all_patches": 111.3e6, "mae": 92.75e6}  # trainable parameters
+
+# rows of M2D-S tables 2 to 6: patches, visible patches, noise ratio, lambda_m2d, lambda_off
+M2DS_ROWS = {
+    **{f"pretrain_m2d_noise{a}": (52, 20, a, 1.0, 0.0) for a in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)},
+    "pretrain_m2d_patch16x16": (65, 26, 0.2, 1.0, 0.0),
+    "pretrain_m2d_patch40x8": (52, 20, 0.2, 1.0, 0.0),
+    "pretrain_m2d_patch40x4": (104, 41, 0.2, 1.0, 0.0),
+    "pretrain_m2d_patch40x2": (208, 83, 0.2, 1.0, 0.0),
+    "pretrain_m2d_patch80x8": (26, 10, 0.2, 1.0, 0.0),
+    "pretrain_m2d_patch80x2": (104, 41, 0.2, 1.0, 0.0),
+    "pretrain_m2d_t3.04s": (76, 30, 0.2, 1.0, 0.0),
+    "pretrain_m2d_t4.00s": (100, 40, 0.2, 1.0, 0.0),
+    "pretrain_m2d_t5.12s": (128, 51, 0.2, 1.0, 0.0),
+    "pretrain_m2d_t6.08s": (152, 60, 0.2, 1.0, 0.0),
+    "pretrain_m2ds_distill": (52, 20, 0.0, 0.0, 1.0),
+    "pretrain_m2ds_distill_denoise": (52, 20, 0.2, 0.0, 1.0),
+    "pretrain_m2ds_m2d_distill": (52, 20, 0.0, 1.0, 1.0),
+    "pretrain_m2ds_all_tasks": (52, 20, 0.2, 1.0, 1.0),
+    "pretrain_m2ds_t4.0s_80x2": (200, 80, 0.2, 1.0, 0.5),
+    "pretrain_m2ds_t5.12s_80x2": (256, 102, 0.2, 1.0, 0.5),
+    "pretrain_m2ds_t6.08s_80x2": (304, 121, 0.2, 1.0, 0.5),
+}
+
+
+def name(path):
+    return f"{path.parts[-3]}/{path.stem}"
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=name)
+def test_published_setting_names_its_row_and_has_the_size_of_vit_base(path):
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert re.match(r"# .*paper.*(table|figure) \d", first), first
+    config = load_settings(str(path), [])
+    summary = summarise(config.model)
+    offline = config.model.teacher_width * (config.model.encoder.width * config.model.encoder.grid.n_freq + 1)
+    f, t = config.model.patch_size
+    embedding = config.model.encoder.width * (f * t - 256) + (f * t - 256) * 384 * (config.model.objective == "mae")
+    expected = VIT_BASE[config.model.objective] + (offline if config.model.lambda_off else 0) + embedding
+    assert summary.trainable == pytest.approx(expected, rel=2e-3)
+    assert config.optim.batch_size == 2048 and config.optim.base_lr == 3e-4
+    assert (config.optim.ema_start, config.optim.ema_end) == (0.99995, 0.99999)
+
+
+@pytest.mark.parametrize("row", M2DS_ROWS)
+def test_m2ds_row(row):
+    patches, visible, ratio, m2d, off = M2DS_ROWS[row]
+    config = load_settings(str(EGS / "librispeech_m2ds" / "conf" / f"{row}.yaml"), [])
+    assert (config.model.encoder.grid.n_patches, config.model.n_visible) == (patches, visible)
+    assert (config.data.noise_ratio, config.model.lambda_m2d, config.model.lambda_off) == (ratio, m2d, off)
+    assert (config.optim.epochs, config.optim.warmup_epochs, config.model.mask_ratio) == (1000, 60, 0.6)
+
+
+def test_every_m2ds_setting_is_checked():
+    found = {path.stem for path in PUBLISHED if "librispeech" in str(path)}
+    assert found == set(M2DS_ROWS)
+
+
+@pytest.mark.parametrize("path", SETTINGS, ids=name)
+def test_plan_tells_what_a_setting_reads(path):
+    config = load_settings(str(path), [])
+    needs = inputs(config)
+    assert ("teacher" in needs) == (config.model.lambda_off > 0) and ("noise" in needs) == (config.data.noise_ratio > 0)
+
+
+def test_plan_of_the_best_model():
+    path = EGS / "librispeech_m2ds" / "conf" / "pretrain_m2ds_t6.08s_80x2.yaml"
+    rows = dict(cost(load_settings(str(path), []), PlanOptions(config=str(path))))
+    assert rows["tokens, visible / all"] == "121 / 304"
+    assert rows["epochs, optimiser steps"] == "1000, 137000"
+    assert rows["disk: teacher"] == "265 GB float16, 133 GB int8"
+    assert rows["time at 3300 samples/s"] == "23h40m"
