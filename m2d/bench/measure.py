@@ -1,7 +1,9 @@
-"""How times are taken: device events or a monotonic clock, warm-up, medians, and the device's own ceilings."""
+"""How times are taken: device events or a clock, warm-up, medians, and the device's own ceilings."""
 
 from __future__ import annotations
 
+import gc
+import os
 import platform
 import statistics
 import time
@@ -9,48 +11,83 @@ from collections.abc import Callable
 
 import torch
 
+from m2d.nn.linear import linear
 
-def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+CPU = torch.device("cpu")
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+"""`cpu` counts the seconds that this process had a processor: on a machine that others use too, with one thread."""
+
+
+def once(work: Callable[[], object], device: torch.device, calls: int = 1, clock: str = "wall") -> float:
+    """Seconds of one call of `work`, from `calls` in a row; the device is idle before and after.
+
+    A GPU is timed by its own events, so that the host may run ahead from call to call, as it does in training.
+    """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def seconds(work: Callable[[], object], device: torch.device, repeats: int, warmup: int = 2) -> float:
-    """Median seconds of one call of `work`."""
-    for _ in range(warmup):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        for _ in range(calls):
+            work()
+        end.record()
+        torch.cuda.synchronize(device)
+        return start.elapsed_time(end) / 1e3 / calls
+    gc.collect()
+    before = CLOCKS[clock]()
+    for _ in range(calls):
         work()
-    return statistics.median(once(work, device) for _ in range(repeats))
+    return (CLOCKS[clock]() - before) / calls
 
 
-def once(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of one call, the device idle before and after."""
-    synchronise(device)
-    start = time.perf_counter()
-    work()
-    synchronise(device)
-    return time.perf_counter() - start
+def in_turns(works: dict[str, Callable[[], object]], turns: int, device: torch.device = CPU,
+             calls: int = 1, warmup: int = 1, clock: str = "wall") -> dict[str, list[float]]:
+    """Seconds of one call of each of `works`, `turns` of them: all take turns, so that all see the same machine."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(warmup + turns):
+        for name, work in works.items():
+            spent = once(work, device, calls, clock)
+            if turn >= warmup:
+                times[name].append(spent)
+    return times
 
 
-def matmul_rate(device: torch.device, dtype: torch.dtype, repeats: int = 10) -> float:
-    """FLOP/s of a large square matrix product on random data: the ceiling that a step is held against."""
+def medians(times: dict[str, list[float]]) -> dict[str, float]:
+    """The median of each list."""
+    return {name: statistics.median(spent) for name, spent in times.items()}
+
+
+def products(device: torch.device, dtype: torch.dtype) -> dict[str, tuple[Callable[[], object], float]]:
+    """Large square matrix products on random data, each with its FLOPs: the ceilings that a step is held against.
+
+    `mm` is torch's own; a CPU has `onednn` as well in float32, which is faster on some (see `m2d.nn.linear`).
+    """
     n = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
-    return 2 * n**3 / seconds(lambda: a @ b, device, repeats)
+    bias = torch.zeros(n, device=device, dtype=dtype)
+    works = {"mm": lambda: torch.mm(a, b)}
+    if device.type == "cpu" and dtype == torch.float32:
+        works["onednn"] = lambda: linear(a, b, bias)
+    return {name: (work, 2.0 * n**3) for name, work in works.items()}
 
 
-def copy_rate(device: torch.device, repeats: int = 10) -> float:
-    """Bytes read and written a second by a large copy on the device."""
+def copy(device: torch.device) -> tuple[Callable[[], object], float]:
+    """A large copy on the device, and the bytes that it reads and writes."""
     source = torch.randn(1 << (29 if device.type == "cuda" else 26), device=device)
     target = torch.empty_like(source)
-    return 2 * source.nbytes / seconds(lambda: target.copy_(source), device, repeats)
+    return (lambda: target.copy_(source)), 2.0 * source.nbytes
 
 
-def machine(device: torch.device) -> dict[str, object]:
-    """What stands beside every figure: processor or GPU, threads, versions."""
+def rate(work: Callable[[], object], amount: float, device: torch.device, clock: str = "wall") -> float:
+    """Amount a second, median of 10."""
+    return amount / medians(in_turns({"": work}, 10, device, calls=5 if device.type == "cuda" else 1, clock=clock))[""]
+
+
+def machine(device: torch.device = CPU) -> dict[str, object]:
+    """What stands beside every figure: processor or GPU, threads, versions, how busy the machine was before."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__,
-            "python": platform.python_version(), "date": time.strftime("%Y-%m-%d")}
+            "python": platform.python_version(), "load": round(os.getloadavg()[0], 1),
+            "date": time.strftime("%Y-%m-%d")}
 
 
 def processor() -> str:

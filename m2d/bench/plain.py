@@ -1,8 +1,8 @@
 """The peer to beat: the pre-training step as one writes it first, from the papers, with nothing done for speed.
 
-Attention with an explicit softmax, a convolution that embeds all patches for both networks, a boolean mask, un-shuffling
-by a gather before the predictor, EMA tensor by tensor. The same function of the same weights as `m2d.nn`: the
-benchmark checks that both give the same loss before it times them.
+Attention with an explicit softmax, a convolution that embeds all patches for both networks, a boolean mask,
+un-shuffling by a gather before the predictor, EMA tensor by tensor. The same function of the same weights as `m2d.nn`:
+the benchmark checks that both give the same loss before it times them.
 """
 
 from __future__ import annotations
