@@ -24,7 +24,11 @@ SHAPE = {
     "hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0,
     "layerdrop": 0.0, "final_dropout": 0.0, "mask_time_prob": 0.0,
 }
-"""Arguments of `HubertConfig`; the rest is as in HuBERT Base (post-norm, group norm over the first convolution)."""
+"""Arguments of `HubertConfig`; the rest is as in HuBERT Base (post-norm, group norm over the first convolution).
+
+A row sees 1,360 samples from its start where HuBERT's sees 400, but it is taught the phone at HuBERT's centre: so its
+rows keep step with HuBERT's, and there are three less at the end of a clip.
+"""
 
 
 def build_mini_hubert(seed: int) -> HubertModel:

@@ -12,15 +12,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
-from transformers import HubertModel
+from transformers import HubertConfig, HubertModel
 
 from m2d.common.config import option
 from m2d.common.files import atomic_directory, write_json
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
-from m2d.teacher.alignments import SAMPLE_RATE, AlignedClip, Alignment, load_aligned, phone_set, read_alignments
+from m2d.teacher.alignments import (
+    HOP,
+    SAMPLE_RATE,
+    AlignedClip,
+    Alignment,
+    load_aligned,
+    phone_set,
+    read_alignments,
+)
 from m2d.teacher.mini import PhoneHeads, build_feature_extractor, build_mini_hubert
-from m2d.teacher.speech_model import quiet
+from m2d.teacher.speech_model import quiet, row_count, sample_count
 
 LOG = logging.getLogger(__name__)
 
@@ -72,8 +80,7 @@ def _load(data: DataDir, times: dict[str, Alignment], model: HubertModel) -> lis
     clips = []
     for clip in load_aligned(data, times):
         samples = prepare(clip.samples, sampling_rate=SAMPLE_RATE).input_values[0]
-        rows = int(model._get_feat_extract_output_lengths(len(samples)))
-        clips.append(AlignedClip(samples, clip.phones[:rows]))
+        clips.append(AlignedClip(samples, clip.phones[:row_count(model.config, len(samples))]))
     return clips
 
 
@@ -105,20 +112,17 @@ def _rate(progress_made: float, options: TrainOptions) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (progress_made - options.warmup) / (1 - options.warmup))
 
 
-def _batch(clips: list[AlignedClip], draw: np.random.Generator, options: TrainOptions, config) -> tuple[Tensor, Tensor]:
+def _batch(clips: list[AlignedClip], draw: np.random.Generator, options: TrainOptions,
+           config: HubertConfig) -> tuple[Tensor, Tensor]:
     """Random crops: samples `[B, N]` and phones `[B, rows]`; rows beyond the end of a clip are -100, not learned."""
-    hop = math.prod(config.conv_stride)
-    reach = 1
-    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
-        reach = (reach - 1) * stride + kernel
-    samples = np.zeros((options.batch, (options.crop_rows - 1) * hop + reach), np.float32)
+    samples = np.zeros((options.batch, sample_count(config, options.crop_rows)), np.float32)
     phones = np.full((options.batch, options.crop_rows), -100)
     for b, i in enumerate(draw.integers(len(clips), size=options.batch)):
         clip = clips[i]
         start = int(draw.integers(max(0, len(clip.phones) - options.crop_rows) + 1))
         rows = clip.phones[start:start + options.crop_rows]
         phones[b, :len(rows)] = rows
-        part = clip.samples[start * hop:start * hop + samples.shape[1]]
+        part = clip.samples[start * HOP:start * HOP + samples.shape[1]]
         samples[b, :len(part)] = part
     return torch.from_numpy(samples), torch.from_numpy(phones)
 

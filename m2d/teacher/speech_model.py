@@ -50,7 +50,7 @@ class SpeechTeacher(nn.Module):
         self.width: int = model.config.hidden_size
         self.sample_rate: int = prepare.sampling_rate
         self.hop = math.prod(model.config.conv_stride)
-        self._convolutions = tuple(zip(model.config.conv_kernel, model.config.conv_stride, strict=True))
+        self._config = model.config
         self.eval().requires_grad_(False)
 
     def frame_count(self, samples: int) -> int:
@@ -58,9 +58,7 @@ class SpeechTeacher(nn.Module):
 
         For HuBERT's own front end (hop 320, receptive field 400) it is `(samples - 80) // 320`.
         """
-        for kernel, stride in self._convolutions:
-            samples = max(0, (samples - kernel) // stride + 1)
-        return samples
+        return row_count(self._config, samples)
 
     @torch.inference_mode()
     def forward(self, wavs: Sequence[np.ndarray]) -> list[Tensor]:
@@ -83,6 +81,20 @@ class SpeechTeacher(nn.Module):
             mask = torch.arange(batch.shape[1], device=device) < torch.tensor(lengths, device=device)[:, None]
         hidden = self.transformer(batch, attention_mask=mask)[0]
         return [clip[:length] for clip, length in zip(hidden, lengths, strict=True)]
+
+
+def row_count(config: transformers.PretrainedConfig, samples: int) -> int:
+    """Rows the convolutions of a speech model make of so many samples."""
+    for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+        samples = max(0, (samples - kernel) // stride + 1)
+    return samples
+
+
+def sample_count(config: transformers.PretrainedConfig, rows: int) -> int:
+    """The least samples of which the convolutions of a speech model make so many rows."""
+    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
+        rows = (rows - 1) * stride + kernel
+    return rows
 
 
 def load_teacher(model: str, layer: int = 9, random_weights: int | None = None) -> SpeechTeacher:

@@ -9,10 +9,10 @@ import torch
 import transformers
 
 from m2d.data.datadir import DataDir
-from m2d.teacher.mini import SHAPE, build_mini_hubert, gabor_filters
+from m2d.teacher.mini import build_mini_hubert, gabor_filters
 from m2d.teacher.mini_train import TrainOptions, train_mini_teacher
 from m2d.teacher.probe import probe_accuracy, probe_teacher
-from m2d.teacher.speech_model import load_teacher
+from m2d.teacher.speech_model import load_teacher, row_count, sample_count
 
 TONES = {"AA": 300, "IY": 900, "SH": 3500}
 """'Phones' of the test's language, in Hz."""
@@ -42,13 +42,18 @@ def test_filters_are_unit_energy_bands_in_order():
     np.testing.assert_allclose((gabor_filters(32, 100) ** 2).sum(1), 1, rtol=1e-5)
 
 
-def test_rows_are_hubert_s_but_for_the_look_ahead():
-    model = build_mini_hubert(0)
-    assert model.config.num_hidden_layers == 12
-    assert np.prod(SHAPE["conv_stride"]) == 320
+def test_rows_are_hubert_s_but_for_three_at_the_end():
+    config = build_mini_hubert(0).config
+    assert config.num_hidden_layers == 12
     for samples in (8000, 16000, 31999):
-        short = (samples - 80) // 320 - int(model._get_feat_extract_output_lengths(samples))
-        assert 0 <= short <= 3
+        assert row_count(config, samples) == (samples - 80) // 320 - 3
+
+
+def test_as_many_samples_as_rows_need_and_no_more():
+    config = build_mini_hubert(0).config
+    for rows in (1, 40, 100):
+        samples = sample_count(config, rows)
+        assert row_count(config, samples) == rows == row_count(config, samples - 1) + 1
 
 
 def test_it_learns_phones_in_both_layers_and_loads_like_any_teacher(corpus, tmp_path):
