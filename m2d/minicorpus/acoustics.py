@@ -18,7 +18,8 @@ class Recording:
     """How speech is recorded. The session's name fixes room, microphone and kind of noise; the rest varies by file.
 
     `snr` and `tilt` are ranges in dB (the tilt from 0 Hz to 8 kHz), `margin` is a range of seconds of room noise before
-    and after, `gain` a range of factors on the level.
+    and after, `gain` a range of factors on the level. `colour` is the deviation in dB of the session's frequency
+    response from flat.
     """
 
     session: str
@@ -26,6 +27,7 @@ class Recording:
     tilt: Range = (0.0, 0.0)
     margin: Range = (0.0, 0.0)
     gain: Range = (0.6, 1.6)
+    colour: float = 0.0
 
 
 def impulse_response(rng: np.random.Generator, seconds: float, wet: float) -> np.ndarray:
@@ -45,6 +47,14 @@ def transmit(x: np.ndarray, response: np.ndarray, tilt: float) -> np.ndarray:
     return np.fft.irfft(spectrum, size)[: len(x)]
 
 
+def colour(x: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """Filter with a frequency response through `gains` (dB) at points spread over 100 Hz to 8 kHz in equal ratios."""
+    size = next_fast_len(len(x), real=True)
+    frequency = np.linspace(1, SAMPLE_RATE / 2, size // 2 + 1)
+    curve = np.interp(np.log(frequency), np.linspace(np.log(100), np.log(8000), len(gains)), gains)
+    return np.fft.irfft(np.fft.rfft(x, size) * 10 ** (curve / 20), size)[: len(x)]
+
+
 def record_speech(x: np.ndarray, how: Recording, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Speech as a session's microphone takes it: the file `[N]`, and the seconds by which speech starts later in it."""
     place = generator("room", how.session)
@@ -54,6 +64,8 @@ def record_speech(x: np.ndarray, how: Recording, rng: np.random.Generator) -> tu
 
     before, after = (int(SAMPLE_RATE * rng.uniform(*how.margin)) for _ in range(2))
     y = transmit(np.pad(x, (before, after)), response, microphone_tilt + rng.uniform(*how.tilt))
+    if how.colour:
+        y = colour(y, how.colour * place.standard_normal(16))
     y = 0.06 * unit_rms(y)
     noise = pink_noise(rng, len(y)) if noise_kind is None else SOUNDS[noise_kind](rng, len(y))
     y += 0.06 * unit_rms(noise) * 10 ** (-rng.uniform(*how.snr) / 20)

@@ -5,7 +5,7 @@ import pytest
 
 from m2d.common.errors import UserError
 from m2d.minicorpus import espeak, soundfont
-from m2d.minicorpus.acoustics import Recording, record_speech
+from m2d.minicorpus.acoustics import Recording, colour, record_speech
 from m2d.minicorpus.dsp import SAMPLE_RATE, fit_length, generator, tone
 from m2d.minicorpus.music import GENRES, tune
 from m2d.minicorpus.phones import SILENCE, arpabet, pronunciation, timed_phones
@@ -96,3 +96,10 @@ def test_without_espeak_the_way_to_install_it_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'm2d\[minicorpus\]'"):
         espeak.require()
+
+
+def test_colour_changes_the_frequencies_asked_for_and_no_others():
+    low, high = tone(300, SAMPLE_RATE), tone(4000, SAMPLE_RATE)
+    assert np.allclose(colour(low + high, np.zeros(16)), low + high, atol=1e-9)
+    gains = np.where(np.arange(16) < 8, 0.0, 20.0)
+    assert np.allclose(colour(low + high, gains)[400:-400], (low + 10 * high)[400:-400], atol=0.05)
