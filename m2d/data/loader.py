@@ -58,12 +58,15 @@ def _close(loader: weakref.ref[PretrainLoader]) -> None:
         loader()._batches = None
 
 
-def is_worker_death(error: RuntimeError) -> bool:
-    """Whether torch's loader says that a worker process died. It says so in a signal handler: at any moment."""
-    return "DataLoader worker" in str(error)
+def is_worker_death(error: Exception) -> bool:
+    """Whether torch's loader says that a worker process died.
+
+    It says so in a signal handler, at any moment, or by a broken connection when a batch was just being handed over.
+    """
+    return not isinstance(error, RuntimeError) or "DataLoader worker" in str(error)
 
 
-def worker_death(data: str | Path, error: RuntimeError) -> UserError:
+def worker_death(data: str | Path, error: Exception) -> UserError:
     """The death of a worker, in words that say what to do."""
     return UserError(f"{data}: a worker reading it died ({' '.join(str(error).split())}): often for want of memory or "
                      "room in /dev/shm; use fewer workers or a smaller batch")

@@ -148,7 +148,7 @@ class Monitor:
             everywhere = [name for part in self.ranks.gather(names) for name in part]
             if self.ranks.is_main:
                 _append(self._trouble, [{**line, "utterances": everywhere}])
-            report = f"{_listed({name: line[name] for name in self._names})}; " \
+            report = f"{_listed({name: line[name] for name in self._names if name != 'skipped'})}; " \
                 f"utterances {' '.join(everywhere[:8])}" + (" ..." if len(everywhere) > 8 else "")
             LOG.warning("step %d is not finite and was skipped: %s", line["step"], report)
             if self.skipped_in_a_row >= self.max_skipped:

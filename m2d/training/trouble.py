@@ -1,4 +1,4 @@
-"""What the machine refuses, said so that one knows what to do: memory, disk."""
+"""What the machine refuses, said so that one knows what to do: memory, disk, processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 
 from m2d.common.errors import UserError
+from m2d.data.loader import is_worker_death, worker_death
 from m2d.training.config import PretrainConfig
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -16,12 +17,14 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def explained(config: PretrainConfig) -> Iterator[None]:
-    """Turn out-of-memory and full-disk errors of the block into a `UserError` that names what to change."""
+    """Turn a full memory or disk and a dead loader worker into a `UserError` that names what to change."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _is_memory(error):
-            raise
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory(error):
+            if not is_worker_death(error):
+                raise
+            raise worker_death(config.data.speech, error) from error
         said = str(error).splitlines()
         raise UserError(f"out of memory with optim.batch_size={config.optim.batch_size} and "
                         f"optim.micro_batch={config.optim.micro_batch} (0: a rank's whole share): {_advice(config)} "
@@ -33,8 +36,8 @@ def explained(config: PretrainConfig) -> Iterator[None]:
                         "command again, it goes on from the last good checkpoint") from error
 
 
-def _is_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+def _is_memory(error: Exception) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error)
 
 
 def _advice(config: PretrainConfig) -> str:

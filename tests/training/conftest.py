@@ -58,7 +58,7 @@ def zygote():
         return json.loads(process.stdout.readline())
 
     yield ask
-    process.stdin.close()
+    process.kill()
     process.wait()
 
 

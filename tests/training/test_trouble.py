@@ -1,0 +1,184 @@
+"""What goes wrong in a run, and what is said and kept then."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from m2d.training.checkpoint import checkpoints, read_checkpoint
+
+
+@pytest.fixture
+def own_stores(stores, tmp_path):
+    """A copy of the stores that a test may break."""
+    return Path(shutil.copytree(stores, tmp_path / "stores"))
+
+
+@pytest.fixture
+def own_options(options, stores, own_stores):
+    """Options of a run on the copy."""
+    return [word.replace(str(stores), str(own_stores)) for word in options]
+
+
+def shard(store):
+    return next(path for path in store.glob("*.npy") if path.name != "index.npy")
+
+
+def poison(store, utterances):
+    """Make the stored frames of the utterances NaN, as a broken feature stage might."""
+    rows = np.lib.format.open_memmap(shard(store), "r+")
+    for line in (store / "index").read_text().splitlines():
+        utterance, place = line.split()
+        _, offset, frames = place.split(":")
+        if utterance in utterances:
+            rows[int(offset):int(offset) + int(frames)] = np.nan
+    rows.flush()
+
+
+def metrics(exp):
+    return [json.loads(line) for line in (exp / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_nan_steps_are_skipped_counted_and_named(own_options, own_stores, finish, tmp_path):
+    poison(own_stores / "speech", {"utt07"})
+    state = finish(own_options)
+    bad = [json.loads(line) for line in (tmp_path / "exp/skipped.jsonl").read_text().splitlines()]
+    assert len(bad) == 3  # once in each epoch
+    assert all("utt07" in line["utterances"] and line["loss"] is None for line in bad)
+    assert state["monitor"]["skipped"] == 3
+    assert all(value.isfinite().all() for value in state["model"].values())
+    lines = [line for line in metrics(tmp_path / "exp") if "loss" in line]
+    assert [line["step"] for line in lines] == list(range(1, 16))
+    assert [line["step"] for line in lines if line["skipped"]] == [line["step"] for line in bad]
+    assert "is not finite and was skipped" in (tmp_path / "exp/train.log").read_text()
+
+
+def test_a_skipped_step_changes_no_weight_and_no_moment(own_options, own_stores, finish, tmp_path):
+    """All steps are bad: the weights and the optimiser's state are those of the start."""
+    poison(own_stores / "speech", {f"utt{i:02d}" for i in range(20)})
+    options = [*own_options, "run.log_steps=1", "run.checkpoint_minutes=0", "run.keep_last=20", "run.max_skipped=16"]
+    finish(options)
+    first, *_, last = (read_checkpoint(path) for path in checkpoints(tmp_path / "exp/checkpoints"))
+    assert last["step"] == 15
+    online = [name for name in first["model"] if not name.startswith("target.")]
+    assert all(first["model"][name].equal(last["model"][name]) for name in online)
+    assert all(not moment["exp_avg"].any() and moment["step"] == 0 for moment in last["optimizer"]["state"].values())
+
+
+def test_nothing_but_nan_stops_with_a_report(own_options, own_stores, start, tmp_path):
+    poison(own_stores / "speech", {f"utt{i:02d}" for i in range(20)})
+    run = start([*own_options, "run.max_skipped=3", "run.log_steps=2"])
+    assert run.wait() == 1
+    said = run.said()
+    assert re.search(r"error: stopped: 3 steps in a row were not finite, the last is step 3: loss nan  m2d nan  "
+                     r"off nan .*grad_norm nan; utterances( utt\d\d){4} ", said)
+    assert "optim.base_lr" in said
+
+
+def test_shard_truncated_in_the_middle_of_a_run_is_named(own_options, own_stores, start):
+    lost = shard(own_stores / "teacher")
+    run = start([*own_options, "optim.epochs=10000", "data.workers=2"])
+    wait_for_metrics(own_options, run)
+    os.truncate(lost, 200)
+    assert run.wait() == 1
+    assert f"error: {lost}: cut off at byte" in run.said()
+
+
+def test_vanished_file_is_named(own_options, own_stores, start):
+    """A run that has the file open goes on with it; one that starts again says which is gone."""
+    lost = shard(own_stores / "teacher")
+    lost.unlink()
+    run = start(own_options)
+    assert run.wait() == 1
+    assert f"error: {lost}: shard is missing" in run.said()
+
+
+def test_truncated_shard_is_named_before_training(own_options, own_stores, start):
+    broken = shard(own_stores / "noise")
+    os.truncate(broken, broken.stat().st_size - 100)
+    run = start(own_options)
+    assert run.wait() == 1
+    assert f"error: {broken}: shard has" in run.said()
+
+
+def test_corrupt_index_is_named_with_its_line(own_options, own_stores, start):
+    index = own_stores / "speech/index"
+    lines = index.read_text().splitlines(keepends=True)
+    index.write_text("".join([*lines[:4], "utt04 nonsense\n", *lines[5:]]))
+    run = start(own_options)
+    assert run.wait() == 1
+    assert f"error: {index}: corrupt at line 5" in run.said()
+
+
+def test_killed_loader_worker_names_the_data(options, stores, start):
+    run = start([*options, "optim.epochs=10000", "data.workers=1"])
+    wait_for_metrics(options, run)
+    workers = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    os.kill(int(workers[0]), 9)
+    assert run.wait() == 1
+    assert f"error: {stores}/speech: a worker reading it died" in run.said()
+
+
+def test_file_limit_leaves_the_last_checkpoint_sound(options, start, finish, state_of, tmp_path):
+    """A quota: checkpoints grow past it once the optimiser has a state of its own."""
+    options = [*options, "run.keep_last=3", "run.checkpoint_minutes=0"]
+    finish([*options, f"run.exp={tmp_path}/plain"])
+    size = checkpoints(tmp_path / "plain/checkpoints")[-1].stat().st_size
+    run = start(options, file_size=size - 1000)
+    assert run.wait() == 1
+    assert "the checkpoint could not be written (File too large)" in run.said()
+    assert not list((tmp_path / "exp/checkpoints").glob("*"))
+    assert_same_end(options, finish, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root alone")
+def test_full_disk_leaves_the_last_checkpoint_sound(options, start, finish, tmp_path):
+    options = [*options, "run.keep_last=20", "run.checkpoint_minutes=0"]
+    finish([*options, f"run.exp={tmp_path}/plain"])
+    size = checkpoints(tmp_path / "plain/checkpoints")[-1].stat().st_size
+    (tmp_path / "exp").mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={4 * size}", "none", tmp_path / "exp"], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        run = start(options)
+        assert run.wait() == 1
+        assert "No space left on device" in run.said()
+        newest = checkpoints(tmp_path / "exp/checkpoints")[-1]
+        assert 0 < read_checkpoint(newest)["step"] < 15
+        assert not list((tmp_path / "exp/checkpoints").glob(".*"))
+        subprocess.run(["mount", "-o", f"remount,size={100 * size}", tmp_path / "exp"], check=True)
+        assert_same_end(options, finish, tmp_path)
+    finally:
+        subprocess.run(["umount", tmp_path / "exp"], check=True)
+
+
+def test_out_of_memory_names_what_to_lower(own_options, start, tmp_path):
+    """A real refusal by the allocator: a model that no address space holds."""
+    run = start([*own_options, f"model.width={1 << 40}", f"model.heads={1 << 30}"])
+    assert run.wait() == 1
+    assert "error: out of memory with optim.batch_size=4 and optim.micro_batch=0" in run.said()
+    assert "lower optim.micro_batch" in run.said()
+
+
+def assert_same_end(options, finish, tmp_path):
+    """Gone on with, the run ends as the one that met no trouble."""
+    expected = read_checkpoint(checkpoints(tmp_path / "plain/checkpoints")[-1])
+    actual = finish(options)
+    assert actual["step"] == expected["step"]
+    assert all(actual["model"][name].equal(value) for name, value in expected["model"].items())
+    assert (tmp_path / "exp/metrics.jsonl").read_text() == (tmp_path / "plain/metrics.jsonl").read_text()
+
+
+def wait_for_metrics(options, run):
+    path = Path(options[-3].removeprefix("run.exp=")) / "metrics.jsonl"
+    end = time.monotonic() + 60
+    while not (path.exists() and path.stat().st_size):
+        assert time.monotonic() < end, run.said()
+        time.sleep(0.001)
