@@ -11,6 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+import torch
+
 from m2d.common.errors import UserError
 from m2d.superb import compat, registration
 
@@ -41,12 +43,16 @@ def run_s3prl(argv: list[str]) -> None:
 
 
 def _peek(argv: list[str]) -> tuple[str | None, str | None, str | None]:
-    """Upstream, task module and experiment folder, without judging the other options."""
+    """Upstream, task module and experiment folder, given or stored in the checkpoint given; nothing else is judged."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-u", "--upstream")
     parser.add_argument("-d", "--downstream")
     parser.add_argument("-p", "--expdir")
+    parser.add_argument("-e", "--past_exp")
     found, _ = parser.parse_known_args(argv)
+    if found.past_exp is not None and Path(found.past_exp).is_file():
+        compat.before_s3prl()
+        found = torch.load(found.past_exp, map_location="cpu", weights_only=True)["Args"]
     return found.upstream, found.downstream, found.expdir
 
 

@@ -18,7 +18,7 @@ from m2d.common.files import write_json
 from m2d.common.progress import progress
 from m2d.superb.config import Model, SuperbConfig, resolve_model
 from m2d.superb.tasks import Task, choose, data_key, read_settings
-from m2d.superb.worker import Run, finished
+from m2d.superb.worker import FAILURE, Run, finished
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.3
@@ -74,8 +74,9 @@ def run_all(config: SuperbConfig) -> list[Run]:
             pass
     failed = [run for run in waiting if not finished(run)]
     if failed:
-        raise UserError(f"{len(failed)} of {len(runs)} SUPERB runs failed, the first in {failed[0].folder} "
-                        "(train.log, test.log); the same command goes on with them")
+        reason = Path(failed[0].folder) / FAILURE
+        text = reason.read_text(encoding="utf-8").strip() if reason.is_file() else "its process ended"
+        raise UserError(f"{len(failed)} of {len(runs)} SUPERB runs failed, the first in {failed[0].folder}: {text}")
     return runs
 
 

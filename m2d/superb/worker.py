@@ -21,12 +21,14 @@ import torch
 import yaml
 
 from m2d.common.errors import UserError
-from m2d.common.files import write_json
+from m2d.common.files import write_json, write_text
 from m2d.common.progress import duration
+from m2d.superb import compat
 from m2d.superb.downstream import run_s3prl
 from m2d.superb.statistics import task_statistics
 
 LOG = logging.getLogger(__name__)
+FAILURE = "failure.txt"
 TEST_LINE = re.compile(r"^test (?:acc|per): ([0-9.eE+-]+)$", re.MULTILINE)
 
 
@@ -66,7 +68,8 @@ def execute(run: Run) -> None:
     """Train and test one run, going on where an earlier attempt with the same settings was interrupted."""
     folder = Path(run.folder)
     _clear_foreign(run)
-    started = time.monotonic()
+    (folder / FAILURE).unlink(missing_ok=True)
+    started, cpu_started = time.monotonic(), time.process_time()
     write_json(folder / "settings.json", run.settings())
     options = ["-u", run.upstream, "-d", run.module, "-p", str(folder), "--device", run.device,
                "--seed", str(run.seed), "-c", str(folder / "task.yaml")]
@@ -90,8 +93,9 @@ def execute(run: Run) -> None:
         "task": run.task, "seed": run.seed, "fold": run.fold, "test": float(found[-1]),
         "dev": float(state["Downstream"]["best_score"]), "best_step": state["Step"],
         "lr": run.config["optimizer"]["lr"], "layer_weights": _layer_weights(state),
-        "seconds": round(time.monotonic() - started, 1), "settings": run.settings()})
-    for leftover in folder.glob("states-*.ckpt"):
+        "seconds": round(time.monotonic() - started, 1), "cpu_seconds": round(time.process_time() - cpu_started, 1),
+        "settings": run.settings()})
+    for leftover in set(folder.glob("states-*.ckpt")) - {best}:
         leftover.unlink()
     LOG.info("%s: test %.4f, in %s", run.name, float(found[-1]), duration(time.monotonic() - started))
 
@@ -156,6 +160,7 @@ def main(job: str) -> int:
     """Do all runs of the job file; a failing one does not stop the others. Gives the number of failed runs."""
     described = json.loads(Path(job).read_text(encoding="utf-8"))
     torch.set_num_threads(described["threads"])
+    compat.before_s3prl()  # the checkpoints of an earlier attempt must be readable before s3prl is imported
     failures = 0
     for fields in described["runs"]:
         run = Run(**fields)
@@ -166,9 +171,11 @@ def main(job: str) -> int:
         except UserError as error:
             failures += 1
             LOG.error("%s: %s", run.name, error)
-        except Exception:  # s3prl raises anything at all
+            write_text(Path(run.folder) / FAILURE, str(error))
+        except Exception as error:  # s3prl raises anything at all
             failures += 1
             LOG.exception("%s: failed, see the logs in %s", run.name, run.folder)
+            write_text(Path(run.folder) / FAILURE, f"{type(error).__name__}: {error}")
     return failures
 
 

@@ -1,0 +1,79 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from m2d.common.errors import UserError
+from m2d.superb.config import resolve_model
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_users_code_finds_our_upstreams_in_s3prl(model):
+    """With the real hub, whichever of the two packages is imported first."""
+    out = python(f"""
+        import m2d.superb
+        import torch
+        from s3prl.nn import S3PRLUpstream
+        wavs = torch.randn(2, 16000)
+        model = S3PRLUpstream("m2d_local", {model!r}).eval()
+        with torch.no_grad():
+            layers, lengths = model(wavs, torch.tensor([16000, 8000]))
+        print(len(layers), layers[0].shape[-1], lengths[0].tolist(), model.downsample_rates)
+        other = S3PRLUpstream("m2d_logmel", extra_conf={{"model_config": {{"mean": -8.0, "std": 4.0}}}})
+        names = S3PRLUpstream.available_names()
+        print(other.hidden_sizes, "m2d_random_local" in names, "fbank" in names)
+        import s3prl.hub
+        del s3prl.hub.m2d_local
+        import m2d.superb.registration as registration
+        registration.watch()
+        print(callable(s3prl.hub.m2d_local))
+        from m2d.superb.downstream import run_s3prl
+        try:
+            run_s3prl(["-m", "train", "-u", "no_such_upstream", "-d", "ctc"])
+        except Exception as error:
+            print(type(error).__name__, error)
+    """)
+    assert out.splitlines() == [
+        "2 32 [25, 13] [640, 640]", "[160] True True", "True",
+        "UserError model 'no_such_upstream': neither a model directory nor one of s3prl's upstreams"]
+
+
+def test_importing_costs_nothing_until_s3prl_is_used():
+    assert python("""
+        import sys
+        import m2d.superb
+        print(sorted({"torch", "s3prl", "torchaudio", "huggingface_hub"} & set(sys.modules)))
+    """) == "[]\n"
+
+
+@pytest.mark.parametrize(("text", "upstream", "ckpt"), [
+    ("logmel", "m2d_logmel", "2"), ("logmel:4", "m2d_logmel", "4"), ("fbank", "fbank", None),
+    ("hubert", "hubert", None), ("hubert:facebook/hubert-base-ls960", "m2d_hubert_local", "facebook/hubert-base-ls960"),
+    ("hf_hubert_custom:facebook/hubert-base-ls960", "hf_hubert_custom", "facebook/hubert-base-ls960"),
+])
+def test_models_are_resolved(text, upstream, ckpt):
+    model = resolve_model(text)
+    assert (model.upstream, model.ckpt) == (upstream, ckpt)
+    assert model.ours == upstream.startswith("m2d_")
+
+
+def test_model_directories_become_absolute(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(model)
+    monkeypatch.chdir("..")
+    assert resolve_model("model").ckpt == resolve_model("random:./model").ckpt == model
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("exp/none/model", "no model directory"), ("random:", "no model directory"), ("logmel:x", "write logmel"),
+    ("what is this", "neither a model directory"),
+])
+def test_what_is_no_model_is_said(text, words):
+    with pytest.raises(UserError, match=words):
+        resolve_model(text)

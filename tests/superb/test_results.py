@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from m2d.common.errors import UserError
+from m2d.superb.results import TableConfig, table, write_table
+
+PAPER = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb" / "paper.yaml"
+
+
+def scored(folder: Path, label: str, corpus: str = "mini corpus", **scores: list[float]) -> str:
+    folder.mkdir(parents=True)
+    tasks = {name: {"scores": values, "seeds": list(range(len(values))), "lr": 0.001, "steps": 10, "seconds": 1.0,
+                    "layer_weights": [0.25, 0.75]} for name, values in scores.items()}
+    (folder / "results.json").write_text(json.dumps({
+        "label": label, "model": label, "corpus": corpus, "tasks": tasks,
+        "command": f"python -m m2d.bin.superb {label}", "date": "2030-01-01", "commit": "abc", "versions": {"torch": "2.8.0"}}))
+    return str(folder)
+
+
+def test_rows_have_mean_and_spread_over_seeds(tmp_path):
+    exp = scored(tmp_path / "a", "ours", pr=[10.0, 12.0, 14.0], er=[60.0])
+    lines = table([json.loads((Path(exp) / "results.json").read_text())], {"theirs": {"pr": 5.33, "ks": 96.8}})
+    assert lines == ["| model | PR PER ↓ | ER Acc ↑ |", "| --- | --- | --- |", "| ours | 12.00 ± 2.00 | 60.00 |",
+                     "| *published: theirs* | 5.33 | - |"]
+
+
+def test_the_document_has_tables_commands_figure_and_the_papers_row(tmp_path):
+    exps = [scored(tmp_path / "a", "ours", pr=[10.0, 12.0], ks=[50.0, 51.0]),
+            scored(tmp_path / "b", "logmel", pr=[80.0])]
+    write_table(TableConfig(exps=exps, out=str(tmp_path / "RESULTS.md"), figure=str(tmp_path / "images" / "superb.png"),
+                            paper=str(PAPER)))
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "compare with each other only" in text
+    assert "| *published: M2D-S T=6.08s 80x2 (Table 6)* | 5.33 | 96.80 |" in text
+    assert "| logmel | 80.00 | - |" in text
+    assert "python -m m2d.bin.superb ours" in text and "(images/superb.png)" in text
+    assert (tmp_path / "images" / "superb.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_results_on_different_corpora_get_tables_of_their_own(tmp_path):
+    exps = [scored(tmp_path / "a", "ours", pr=[10.0]), scored(tmp_path / "b", "real", corpus="SUPERB", pr=[6.0])]
+    write_table(TableConfig(exps=exps, out=str(tmp_path / "RESULTS.md"), rows=[]))
+    mini, real = (tmp_path / "RESULTS.md").read_text().split("# SUPERB results\n")
+    assert "| ours |" in mini and "| real |" not in mini
+    assert "| real |" in real and "compare with each other only" not in real
+
+
+def test_what_is_missing_is_named(tmp_path):
+    exp = scored(tmp_path / "a", "ours", pr=[10.0])
+    with pytest.raises(UserError, match=r"results.json: no results; make them"):
+        write_table(TableConfig(exps=[str(tmp_path / "none")], paper=str(PAPER)))
+    with pytest.raises(UserError, match=r"no row 'HuBERT Bass \(Table 6\)', did you mean 'HuBERT Base"):
+        write_table(TableConfig(exps=[exp], paper=str(PAPER), rows=["HuBERT Bass (Table 6)"]))
+
+
+def test_published_rows_are_whole():
+    from omegaconf import OmegaConf
+
+    rows = OmegaConf.to_container(OmegaConf.load(PAPER))
+    assert len(rows) == 34
+    assert all(set(row) == {"pr", "ks", "ic", "sid", "er"} and all(0 < score < 100 for score in row.values())
+               for row in rows.values())

@@ -1,0 +1,167 @@
+"""The five tasks for a few steps with the real s3prl, as the recipe runs them."""
+
+import argparse
+import base64
+import csv
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from m2d.common.errors import UserError
+from m2d.common.files import write_json
+from m2d.superb import runner
+from m2d.superb.config import SuperbConfig
+from m2d.superb.runner import plan, run_all
+from m2d.superb.worker import Run, finished
+
+CONF = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb"
+torch.serialization.add_safe_globals([argparse.Namespace])
+TINY = {"runner": {"total_steps": 4, "gradient_accumulate_steps": 1, "log_step": 2, "eval_step": 2, "save_step": 2}}
+
+
+def s3prl_files() -> dict[str, str]:
+    """Every file of the installed s3prl that differs from its RECORD, or is in its package without being recorded."""
+    package = importlib.metadata.distribution("s3prl")
+    root = Path(str(package.locate_file("")))
+    recorded, wrong = set(), {}
+    for path, digest, _ in csv.reader(package.read_text("RECORD").splitlines()):
+        recorded.add((root / path).resolve())
+        if digest and (root / path).is_file():
+            found = hashlib.sha256((root / path).read_bytes()).digest()
+            if f"sha256={base64.urlsafe_b64encode(found).decode().rstrip('=')}" != digest:
+                wrong[path] = "changed"
+    for file in (root / "s3prl").rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts and file.resolve() not in recorded:
+            wrong[str(file)] = "new"
+    return wrong
+
+
+@pytest.fixture(scope="module")
+def config(corpora, model, tmp_path_factory) -> SuperbConfig:
+    root = tmp_path_factory.mktemp("exp")
+    batches = {"ks": {"batch_size": 8}, "ic": {"train_batch_size": 4}, "sid": {"train_batch_size": 2}, "er": {}}
+    overlay = {"pr": {**TINY, "downstream_expert": {"corpus": {"batch_size": 2, "num_workers": 0}}}}
+    for task, sizes in batches.items():
+        overlay[task] = {**TINY, "downstream_expert": {"datarc": {**sizes, "num_workers": 0}}}
+    OmegaConf.save(OmegaConf.create(overlay), root / "tiny.yaml")
+    return SuperbConfig(model=model, exp=str(root / "m2d"), conf=str(CONF), overlays=[str(root / "tiny.yaml")],
+                        corpora=corpora, device="cpu", jobs=2)
+
+
+@pytest.fixture(scope="module")
+def runs(config) -> list[Run]:
+    return run_all(config)
+
+
+def result(run: Run) -> dict:
+    return json.loads((Path(run.folder) / "result.json").read_text())
+
+
+def test_every_task_and_fold_gives_a_result(runs):
+    assert [(run.task, run.fold) for run in runs] == [
+        ("pr", None), ("ks", None), ("ic", None), ("sid", None), *(("er", fold) for fold in range(1, 6))]
+    for run in runs:
+        found = result(run)
+        assert 0 <= found["test"] <= (3 if run.task == "pr" else 1)
+        assert found["best_step"] in (2, 4) and len(found["layer_weights"]) == 2
+        assert found["settings"]["config"]["runner"]["total_steps"] == 4
+
+
+def test_the_score_is_s3prls_own(runs):
+    """Accuracy from its table of predictions, phone error rate from its lists of hypotheses."""
+    for run in runs:
+        folder = Path(run.folder)
+        if run.task == "ic":
+            truth, guess = ((folder / f"test_{kind}.csv").read_text().split() for kind in ("truth", "predict"))
+        elif run.task == "pr":
+            continue
+        else:
+            fold = f"_fold{run.fold}" if run.fold else ""
+            truth, guess = ((folder / f"test{fold}_{kind}.txt").read_text().splitlines()
+                            for kind in ("truth", "predict"))
+        assert result(run)["test"] == pytest.approx(
+            sum(map(str.__eq__, truth, guess)) / len(truth), abs=1e-6), run.name
+    assert len((Path(runs[0].folder) / "test-ref.ark").read_text().splitlines()) == 4
+
+
+def test_each_fold_is_tested_on_its_session(runs):
+    for run in runs:
+        if run.fold:
+            tested = (Path(run.folder) / f"test_fold{run.fold}_truth.txt").read_text().split()[::2]
+            assert len(tested) == 5 and all(name.startswith(f"Ses{run.fold:02d}") for name in tested)
+
+
+def test_statistics_are_those_of_the_tasks_own_audio(config, runs):
+    """Keyword spotting hears its recordings 3 dB down; the folds share one pair of numbers."""
+    stored = {path.stem.split("-")[0]: json.loads(path.read_text())
+              for path in (Path(config.exp).parent / "statistics").glob("*.json")}
+    assert set(stored) == {"pr", "ks", "ic", "sid", "er"}
+    for run in runs:
+        used = json.loads((Path(run.folder) / "upstream.json").read_text())
+        assert (used["mean"], used["std"]) == (stored[run.task]["mean"], stored[run.task]["std"])
+
+
+def test_done_runs_are_not_done_again(config, runs, monkeypatch):
+    monkeypatch.setattr(runner, "_start", lambda *_: pytest.fail("started a process"))
+    assert run_all(config) == runs
+    changed = plan(dataclasses.replace(config, lr=dataclasses.replace(config.lr, ic=1e-3)))
+    assert [run.task for run in changed if not finished(run)] == ["ic"]
+
+
+def test_s3prl_is_as_installed(runs):
+    assert s3prl_files() == {}
+
+
+def test_results_do_not_depend_on_the_cache(config, runs, tmp_path):
+    without = dataclasses.replace(config, exp=str(tmp_path / "uncached"), tasks=["ic"], cache_gib=0.0,
+                                  statistics=str(Path(config.exp).parent / "statistics"))
+    again = run_all(without)[0]
+    kept = next(run for run in runs if run.task == "ic")
+    assert result(again)["test"] == result(kept)["test"]
+    first, second = (torch.load(Path(run.folder) / "dev-best.ckpt", weights_only=True) for run in (again, kept))
+    for part in ("Featurizer", "Downstream"):
+        for name, value in first[part].items():
+            assert torch.equal(value, second[part][name]), name
+
+
+def test_an_interrupted_run_goes_on_and_a_broken_one_starts_again(config, runs, tmp_path):
+    """Training for four steps resumes from the state of step 2; half a checkpoint is not resumed from."""
+    task = dataclasses.replace(config, exp=str(tmp_path / "resumed"), tasks=["ic"], model="logmel")
+    run = plan(task)[0]
+    folder = Path(run.folder)
+    stopped = dataclasses.replace(run, config=json.loads(json.dumps(run.config)))
+    stopped.config["runner"]["total_steps"] = 2
+    job = tmp_path / "job.json"
+    write_json(job, {"threads": 1, "runs": [dataclasses.asdict(stopped)]})
+    subprocess.run([sys.executable, "-m", "m2d.superb.worker", str(job)], check=True, capture_output=True)
+    assert result(stopped)["best_step"] == 2
+    state = torch.load(folder / "dev-best.ckpt", weights_only=True)
+    state["Config"] = run.config
+    torch.save(state, folder / "states-2.ckpt")
+    (folder / "result.json").unlink()
+    write_json(folder / "settings.json", run.settings())
+    run_all(task)
+    log = (folder / "train.log").read_text()
+    assert "Resume from" in log and finished(run)
+
+    (folder / "result.json").unlink()
+    (folder / "dev-best.ckpt").write_bytes((folder / "dev-best.ckpt").read_bytes()[:1000])
+    run_all(task)
+    assert finished(run) and "Resume from" not in (folder / "train.log").read_text()
+
+
+def test_a_failing_task_is_named_and_does_not_stop_the_others(config, copy_of, tmp_path):
+    (tmp_path / "lexicon").write_text("GO G OW1\n")
+    broken = dataclasses.replace(config, exp=str(tmp_path / "broken"), tasks=["pr", "sid"], model="logmel",
+                                 corpora=copy_of(lexicon=[str(tmp_path / "lexicon")]))
+    with pytest.raises(UserError, match=r"1 of 2 SUPERB runs failed, .*pr/seed0: .*no pronunciation for 1"):
+        run_all(broken)
+    assert [finished(run) for run in plan(broken)] == [False, True]

@@ -1,0 +1,158 @@
+import pytest
+import torch
+import transformers
+
+from m2d.common.errors import UserError
+from m2d.superb import upstream
+from m2d.superb.upstream import FeatureCache, HubertUpstream, LogMelUpstream, M2DUpstream, RandomUpstream, Settings
+
+
+def clips(*samples: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [0.1 * torch.randn(n, generator=generator) for n in samples]
+
+
+@pytest.fixture(scope="module")
+def hubert(tmp_path_factory) -> str:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("hubert")
+    config = transformers.HubertConfig(
+        hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32, conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2)
+    transformers.HubertModel(config).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(params=["m2d", "random", "logmel", "hubert"])
+def any_upstream(request, model, hubert):
+    settings = Settings(mean=-8.0, std=4.0)
+    made = {"m2d": lambda: M2DUpstream(model, settings), "random": lambda: RandomUpstream(model, settings),
+            "logmel": lambda: LogMelUpstream(2, settings), "hubert": lambda: HubertUpstream(hubert, settings)}
+    return made[request.param]().eval()
+
+
+@torch.no_grad()
+def test_keeps_the_contract_of_s3prl(any_upstream):
+    wavs = clips(16000, 9000, 30001)
+    output = any_upstream(wavs)
+    layers, rate = output["hidden_states"], any_upstream.get_downsample_rates("hidden_states")
+    assert isinstance(layers, list) and isinstance(rate, int)
+    assert len({layer.shape for layer in layers}) == 1 and layers[0].shape[0] == 3
+    assert 0 <= layers[0].shape[1] - round(30001 / rate) <= 4
+    assert torch.equal(output["last_hidden_state"], layers[-1])
+
+
+@torch.no_grad()
+def test_a_clip_in_a_batch_is_the_clip_alone(any_upstream):
+    """Both through the whole interface and in the one call that a GPU makes for the batch."""
+    wavs = clips(16000, 9000, 30001)
+    together = torch.stack(any_upstream(wavs)["hidden_states"])
+    for index, (wav, encoded) in enumerate(zip(wavs, any_upstream.encode(wavs), strict=True)):
+        frames = round(len(wav) / any_upstream.samples_per_frame)
+        alone = torch.stack(any_upstream([wav])["hidden_states"])[:, 0]
+        assert torch.equal(together[:, index, :frames], alone[:, :frames])
+        assert torch.allclose(encoded, any_upstream.encode([wav])[0], atol=1e-5)
+
+
+def test_every_layer_of_hubert_is_given(hubert):
+    wav = clips(16000)[0]
+    extractor = transformers.Wav2Vec2FeatureExtractor.from_pretrained(hubert)
+    inputs = extractor(wav.numpy(), sampling_rate=16000, return_tensors="pt")
+    with torch.no_grad():
+        expected = transformers.HubertModel.from_pretrained(hubert).eval()(**inputs, output_hidden_states=True)
+        layers = HubertUpstream(hubert, Settings()).eval()([wav])["hidden_states"]
+    frames = expected.last_hidden_state.shape[1]
+    assert len(layers) == len(expected.hidden_states) == 4
+    for ours, theirs in zip(layers, expected.hidden_states, strict=True):
+        assert torch.allclose(ours[:, :frames], theirs, atol=1e-5)
+
+
+def test_layer_weights_can_learn(any_upstream):
+    """s3prl multiplies the features with weights it trains: they must not be inference tensors."""
+    with torch.no_grad():
+        layers = torch.stack(any_upstream(clips(16000))["hidden_states"])
+    weights = torch.zeros(len(layers), requires_grad=True)
+    (weights.softmax(0).view(-1, 1, 1, 1) * layers).square().mean().backward()
+    assert weights.grad is not None and weights.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_random_weights_follow_the_seed(model, seed):
+    wavs = clips(16000)
+    with torch.no_grad():
+        first, again, other, trained = (
+            made.eval()(wavs)["last_hidden_state"] for made in (
+                RandomUpstream(model, Settings(seed=seed)), RandomUpstream(model, Settings(seed=seed)),
+                RandomUpstream(model, Settings(seed=seed + 1)), M2DUpstream(model, Settings())))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other) and not torch.allclose(first, trained)
+
+
+def test_statistics_are_those_of_the_task(model):
+    wav = clips(16000)
+    with torch.no_grad():
+        own, other, equal = (M2DUpstream(model, settings).eval()(wav)["last_hidden_state"] for settings in (
+            Settings(), Settings(mean=-6.0, std=2.0), Settings(mean=-8.0, std=4.0)))
+    assert torch.equal(own, equal) and not torch.allclose(own, other)
+
+
+def test_logmel_keeps_the_mean_over_time():
+    """s3prl's fbank removes it, so that tasks which pool over time see nothing."""
+    quiet, loud = (LogMelUpstream(2, Settings(mean=-8.0, std=4.0))([gain * clips(16000)[0]])["last_hidden_state"]
+                   for gain in (0.01, 1.0))
+    assert quiet.shape == (1, 51, 160)
+    assert (loud.mean() - quiet.mean()).item() == pytest.approx(2 * torch.log(torch.tensor(100.0)).item() / 4, rel=0.05)
+
+
+class TestCache:
+    @pytest.fixture(autouse=True)
+    def _fresh(self, monkeypatch):
+        monkeypatch.setattr(upstream, "_CACHES", {})
+
+    @torch.no_grad()
+    def test_kept_features_are_the_computed_ones(self, model):
+        plain, caching = (M2DUpstream(model, Settings(cache_gib=gib)).eval() for gib in (0.0, 0.01))
+        wavs = clips(16000, 9000, 30001)
+        batches = [[0, 1], [1, 2], [0, 2, 1]]
+        for batch in batches:
+            chosen = [wavs[index] for index in batch]
+            for kept, computed in zip(caching(chosen)["hidden_states"], plain(chosen)["hidden_states"], strict=True):
+                assert torch.equal(kept, computed)
+        assert len(caching.cache.kept) == 3
+
+    @torch.no_grad()
+    def test_a_known_clip_is_not_encoded_again(self, model, monkeypatch):
+        caching = M2DUpstream(model, Settings(cache_gib=0.01)).eval()
+        caching(clips(16000, 9000))
+        another_of_the_same = M2DUpstream(model, Settings(cache_gib=0.01)).eval()
+        monkeypatch.setattr(another_of_the_same, "encode", lambda wavs: pytest.fail("encoded again"))
+        another_of_the_same(clips(16000))
+
+    @torch.no_grad()
+    def test_other_statistics_and_weights_share_nothing(self, model):
+        wavs = clips(16000)
+        M2DUpstream(model, Settings(cache_gib=0.01)).eval()(wavs)
+        assert not M2DUpstream(model, Settings(mean=-7.0, std=4.0, cache_gib=0.01)).cache.kept
+        assert not RandomUpstream(model, Settings(cache_gib=0.01)).cache.kept
+
+    def test_the_bound_on_memory_holds(self):
+        cache = FeatureCache(limit=1000)
+        cache.put(b"a", torch.zeros(200))
+        cache.put(b"b", torch.zeros(200))
+        cache.put(b"c", torch.zeros(50))
+        assert set(cache.kept) == {b"a", b"c"} and cache.bytes == 1000
+
+    def test_fine_tuning_is_never_served_from_it(self, model):
+        caching = M2DUpstream(model, Settings(cache_gib=0.01))
+        layers = caching(clips(16000))["hidden_states"]
+        assert layers[-1].requires_grad and not caching.cache.kept
+
+
+@pytest.mark.parametrize(("source", "words"), [
+    ({"mean": 1.0, "sdt": 2.0}, "unknown key 'sdt'"),
+    ("nowhere.json", "nowhere.json: no such file"),
+])
+def test_bad_settings_are_named(source, words):
+    with pytest.raises(UserError, match=words):
+        Settings.read(source)
