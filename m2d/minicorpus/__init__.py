@@ -10,8 +10,8 @@ test data share the synthesisers, the sound formulas and the sound font. No scor
 the corpus whose layout it has.
 
 How hard it is (scale 1, accuracy in %; "log-mel" is logistic regression on the mean over time, "supervised" a small
-convolutional GRU trained on the set's own training part for about a CPU minute, not a ceiling): KS 30 against 84, IC 8
-against 66, SID 60 against 72, ER 32 against 76. The bag of the words spoken gives 86 on IC: about what features averaged
+convolutional GRU trained on the set's own training part for about a CPU minute, not a ceiling): KS 30 against 84,
+IC 8 against 66, SID 60 against 72, ER 32 against 76. The bag of the words spoken gives 86 on IC: about what features averaged
 over time can reach at best.
 
 Speakers. Speaker `i` is a function of `i` (voice variant, accent, pitch, rate, vocal-tract length). Each use has a
