@@ -15,7 +15,8 @@ def scored(folder: Path, label: str, corpus: str = "mini corpus", **scores: list
                     "layer_weights": [0.25, 0.75]} for name, values in scores.items()}
     (folder / "results.json").write_text(json.dumps({
         "label": label, "model": label, "corpus": corpus, "tasks": tasks,
-        "command": f"python -m m2d.bin.superb {label}", "date": "2030-01-01", "commit": "abc", "versions": {"torch": "2.8.0"}}))
+        "command": f"python -m m2d.bin.superb {label}", "date": "2030-01-01", "commit": "abc",
+        "versions": {"torch": "2.8.0"}}))
     return str(folder)
 
 
