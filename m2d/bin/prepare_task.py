@@ -1,11 +1,16 @@
 """Turn an official download into a prepared evaluation task: `table.csv` and `task.json`."""
 
+import dataclasses
+import json
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 from omegaconf import MISSING
 
 from m2d.common import cli
 from m2d.common.config import option
+from m2d.common.files import write_json
 from m2d.evaluation.prepare import prepare
 from m2d.evaluation.tasks import SPECS, spec_of
 
@@ -23,9 +28,14 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Read, check, write."""
+    """Read, check, write, unless these very options have done it before."""
+    stamp, words = Path(options.out) / "prepared.json", dataclasses.asdict(options)
+    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == words:
+        logging.info("%s: already done", options.out)
+        return
     task = prepare(spec_of(options.task), options.root, options.lists, options.table, options.seed)
     task.write(options.out)
+    write_json(stamp, words)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-from omegaconf import MISSING
-
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.evaluation.report import write_report
-from m2d.evaluation.results import KINDS
 
 
 @dataclass
@@ -16,13 +13,12 @@ class Options:
 
     exp: str = option("exp", "folder of experiment directories")
     out: str = option("RESULTS.md", "the file to write")
-    kinds: list[str] = option(factory=lambda: list(KINDS), help="which evaluations: linear, finetune")
-    note: str = option(MISSING, "what the reader must know first: corpora, scale")
+    mini: bool = option(False, "say that the mini corpus stood in for the real ones")
 
 
 def main(options: Options) -> None:
     """Read, tabulate, write."""
-    write_report(options.exp, options.out, options.note, options.kinds)
+    write_report(options.exp, options.out, options.mini)
 
 
 if __name__ == "__main__":

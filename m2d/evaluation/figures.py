@@ -22,7 +22,7 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: list[str], title:
     """A picture of the matrix `[true, predicted]`, every row in shares of its clips."""
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     side = min(3 + 0.22 * len(classes), 14)
-    figure, axes = pyplot.subplots(figsize=(side + 1, side), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(side + 1, side))
     image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=axes, label="share of the true class")
     axes.set(title=title, xlabel="predicted", ylabel="true")
@@ -38,7 +38,7 @@ def draw_masking_ratios(path: Path, points: list[tuple[float, dict[str, Printed 
     `points`: masking ratio and the mean of each group (`env`, `speech`, `music`, `avg`), None where it is not known.
     """
     panels = {"env": "Env. sound", "speech": "Speech", "music": "Music", "avg": "Avg."}
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 3), layout="constrained")
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 3))
     for axis, (group, title) in zip(axes, panels.items(), strict=True):
         known = [(ratio, means[group]) for ratio, means in points if means[group] is not None]
         axis.errorbar([ratio for ratio, _ in known], [score.mean for _, score in known],
@@ -49,5 +49,5 @@ def draw_masking_ratios(path: Path, points: list[tuple[float, dict[str, Printed 
 
 def _save(figure: Figure, path: Path) -> None:
     with atomic_open(path, "wb") as stream:
-        figure.savefig(stream, format="png", dpi=120)
+        figure.savefig(stream, format="png", dpi=120, bbox_inches="tight")
     pyplot.close(figure)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from m2d.common.errors import UserError
 from m2d.common.files import write_text
 from m2d.evaluation import paper
 from m2d.evaluation.figures import draw_masking_ratios
@@ -22,22 +23,30 @@ PAPER_ROWS = {"linear": paper.LINEAR, "finetune": paper.FINETUNE}
 COLUMNS = {"linear": LINEAR_TASKS, "finetune": FINETUNE_TASKS}
 TITLES = {"linear": "Linear evaluation (accuracy %)",
           "finetune": "Fine-tuning (AS20K: mAP x 100, the others: accuracy %)"}
+MINI = ("**The mini corpus stood in for the real ones.** It is synthetic: speech by formant and unit synthesis, "
+        "procedural sounds, music from one sound font, and the pre-training clips come from the same generators. These "
+        "numbers check the pipeline and that something is learned; they say nothing about transfer to real audio and "
+        "must not be compared with the papers' rows, which are printed for orientation.\n\n")
 
 
-def write_report(exp: str | Path, out: str | Path, note: str, kinds: Iterable[str] = KINDS) -> None:
-    """Gather all results below `exp` into the Markdown file `out`; `note` is printed under the title.
+def write_report(exp: str | Path, out: str | Path, mini: bool) -> None:
+    """Gather all results below `exp` into the Markdown file `out`; with `mini` it says what the mini corpus is.
 
     Where three or more linearly evaluated models differ in their masking ratio, figure 3 of M2D is drawn beside it.
-    Raises `UserError` if a kind has no result.
+    Raises `UserError` if there is no result.
     """
-    parts = [f"# Results\n\n{note}\n\nWritten by `python -m m2d.bin.report_general` on {time.strftime('%Y-%m-%d')}. "
-             "± is the 95% confidence interval over seeds (Student's t); that of an average is the mean of its tasks', "
-             "as in the paper. Rows in italics are the papers' (full data sets)."]
-    for kind in kinds:
-        results = read_results(exp, kind)
+    parts = [f"# Results\n\n{MINI if mini else ''}Written by `python -m m2d.bin.report_general` on "
+             f"{time.strftime('%Y-%m-%d')}. ± is the 95% confidence interval over seeds (Student's t); that of an "
+             "average is the mean of its tasks', as in the paper. Rows in italics are the papers' (full data sets)."]
+    by_kind = {kind: read_results(exp, kind) for kind in KINDS}
+    if not any(by_kind.values()):
+        raise UserError(f"{exp}: no */linear/*/result.json or */finetune/*/result.json: evaluate a model first")
+    for kind, results in by_kind.items():
+        if not results:
+            continue
         rows = by_label(results)
         columns = [name for name in COLUMNS[kind] if any(name in row for row in rows.values())]
-        parts.append(f"## {TITLES[kind]}\n\n{score_table(rows, PAPER_ROWS[kind], columns, average=kind == 'linear')}")
+        parts.append(f"## {TITLES[kind]}\n\n{score_table(rows, PAPER_ROWS[kind], columns, kind == 'linear')}")
         if kind == "linear":
             parts.append(f"### Means over groups of tasks\n\n{group_table(rows)}")
             ratios = masking_ratios(results)
@@ -82,12 +91,22 @@ def group_means(row: Row) -> dict[str, Printed | None]:
 
 
 def score_table(rows: dict[str, Row], printed: dict[str, Row], columns: list[str], average: bool) -> str:
-    """Our rows, then the paper's, in Markdown; with `average` a last column over the columns shown."""
+    """Our rows, then the paper's, in Markdown; with `average` a last column over the columns shown.
+
+    Where all columns are shown it holds the average that the paper prints, which is not that of the rounded scores.
+    """
     lines = [["Model", *(SPECS[name].title for name in columns), *(["Avg."] if average else [])]]
-    for label, row in [*rows.items(), *((f"*{label}*", row) for label, row in printed.items())]:
-        lines.append([label, *(cell(row.get(name)) for name in columns)]
-                     + ([cell(mean_of(row, columns))] if average else []))
+    averages = {label: mean_of(row, columns) for label, row in (*rows.items(), *italic(printed).items())}
+    if columns == LINEAR_TASKS:
+        averages |= {label: score for label, score in italic(paper.LINEAR_AVERAGE).items() if label in averages}
+    for label, row in (*rows.items(), *italic(printed).items()):
+        lines.append([label, *(cell(row.get(name)) for name in columns), *([cell(averages[label])] if average else [])])
     return markdown(lines)
+
+
+def italic(rows: dict[str, Any]) -> dict[str, Any]:
+    """The papers' rows under labels in italics."""
+    return {f"*{label}*": row for label, row in rows.items()}
 
 
 def group_table(rows: dict[str, Row]) -> str:
@@ -98,7 +117,7 @@ def group_table(rows: dict[str, Row]) -> str:
         printed.setdefault(label, {**dict.fromkeys(GROUPS), "avg": None, **groups})
     for label, average in paper.LINEAR_AVERAGE.items():
         printed.setdefault(label, dict.fromkeys(GROUPS))["avg"] = average
-    means = {label: group_means(row) for label, row in rows.items()} | {f"*{k}*": row for k, row in printed.items()}
+    means = {label: group_means(row) for label, row in rows.items()} | italic(printed)
     for label, row in means.items():
         if any(row.values()):
             lines.append([label, *(cell(row[group]) for group in (*GROUPS, "avg"))])

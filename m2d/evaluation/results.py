@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from m2d.common.errors import UserError
 from m2d.common.files import write_json, write_text
 from m2d.evaluation.figures import draw_confusion
 from m2d.evaluation.tasks import Task
@@ -39,9 +38,7 @@ def write_result(directory: str | Path, kind: str, label: str, model: str, task:
 
 
 def read_results(exp: str | Path, kind: str) -> list[dict[str, Any]]:
-    """All results of a kind below a folder of experiments, by path. Raises `UserError` if there is none."""
+    """All results of a kind below a folder of experiments, by path."""
     paths = sorted(Path(exp).glob(f"*/{kind}/*/result.json"))
-    if not paths:
-        raise UserError(f"{exp}: no */{kind}/*/result.json here: evaluate a model first")
     return [json.loads(path.read_text(encoding="utf-8")) | {"path": str(path.parent)} for path in paths]
 

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# M2D on AudioSet: from audio files to tables of linear evaluation and fine-tuning beside the paper's.
+# Corpora are named in db.sh; without AudioSet or audio of your own the mini corpus stands in, made here.
+#
+#   ./run.sh --stage 0 --stop_stage 5                             all of it, with M2D of masking ratio 0.6
+#   ./run.sh --configs "conf/pretrain_m2d_r0.7.yaml conf/pretrain_mae.yaml"    other settings of the paper, one or several
+#   ./run.sh --configs "$(echo conf/pretrain_m2d_r0.?.yaml)" --stop_stage 4   the masking ratios of figure 3
+#   ./run.sh --stage 4 --stop_stage 4 --models "hf:facebook/wav2vec2-base s3prl:hubert logmel"   other models
+#   ./run.sh --stage 5 --stop_stage 5 --tuning public --tune_tasks "esc50 vc1"   the public scripts' settings
+#
+# stage 0: corpora -> data directory, task tables     stage 4: linear evaluation (9 tasks)
+# stage 1: log-mel features, mean and deviation       stage 5: fine-tuning (4 tasks) -> RESULTS.md
+# stage 2: pre-training                               stage 6: SUPERB: PR KS IC SID ER
+# stage 3: the models leave their experiments
+#
+# A finished stage is skipped, an interrupted one goes on where it was.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+stage=0
+stop_stage=5
+configs=         # settings of pre-training (default: conf/pretrain_m2d_r0.6.yaml, or the mini ones)
+set=             # changes to these settings: "key=value key=value"
+models=          # stages 4 to 6 with other models: a model directory or .pth, random:DIR, logmel, s3prl:NAME, hf:ID_OR_FOLDER
+nj=2             # parallel jobs of data preparation and features
+ngpu=0           # GPUs on each node, for pre-training and evaluation
+nodes=1          # nodes for pre-training
+scale=1          # size of the mini corpus
+linear_tasks="esc50 us8k spcv2 vc1 voxforge cremad gtzan nsynth surge"
+linear_config=   # settings of linear evaluation (default: the paper's, or conf/linear_mini.yaml)
+tune_tasks="as20k esc50 spcv2 vc1"
+tuning=          # settings of fine-tuning: table2, public or mini (default: table2, or mini)
+superb_tasks="pr ks ic sid er"
+seeds=           # of linear evaluation and fine-tuning, "0 1 2" (default: as their settings say)
+
+. ../../utils/log.sh
+. ../../utils/parse_options.sh
+. ./path.sh
+. ./db.sh
+. ./cmd.sh
+. ../../utils/stages.sh
+. ../../utils/general_audio.sh
+. local/corpora.sh   # decides what is used and named how: mini corpus data dump inputs configs own baselines ...
+
+# ---- stage 0: a Kaldi data directory to pre-train on, a table for each task
+if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then
+  if [ $mini = true ]; then make_mini_corpus general; fi
+  prepare_audio
+  prepare_tasks "$data/tasks" "${all_tasks[@]}"
+  end_stage
+fi
+
+# ---- stage 1: packed log-mels and their statistics
+if begin_stage 1 "$dump/.done" "log-mel features" --after "$data/.done"; then
+  extract_logmels "$data/train" "$dump/train/logmel" "$dump/log"
+  end_stage
+fi
+
+# ---- stage 2: pre-training, one setting after the other
+for config in "${configs[@]}"; do
+  exp=$(exp_of "$config")
+  if begin_stage 2 "$exp/.pretrain.done" "pre-training $exp" --after "$dump/.done" "config=$config" "set=$set"; then
+    pretrain "$config" "$exp" data.speech="$dump/train/logmel" ${changes[@]+"${changes[@]}"}
+    end_stage
+  fi
+done
+
+# ---- stage 3: exp/TAG/model, which m2d.load_pretrained and s3prl load
+for config in "${configs[@]}"; do
+  exp=$(exp_of "$config")
+  if begin_stage 3 "$exp/model/.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
+    export_model "$exp"
+    end_stage
+  fi
+done
+
+# ---- stage 4: linear evaluation of the models and of what they must beat
+for model in "${own[@]}" ${baselines[@]+"${baselines[@]}"}; do
+  out=$(out_of "$model")
+  mapfile -t needs < <(made_by "$model")
+  if begin_stage 4 "$out/linear/.done" "linear evaluation of $model" --after "$data/.done" "${needs[@]}" \
+    "tasks=${linear_tasks[*]}" "config=$linear_config" "seeds=$seeds"; then
+    evaluate_linear "$model" "$out" "$(label_of "$model")" "$data/tasks" "${linear_tasks[@]}"
+    end_stage
+  fi
+done
+
+# ---- stage 5: fine-tuning of the models; then the tables of all that is in exp/
+for model in "${own[@]}"; do
+  out=$(out_of "$model")
+  mapfile -t needs < <(made_by "$model")
+  if begin_stage 5 "$out/finetune/.done" "fine-tuning of $model" --after "$data/.done" "${needs[@]}" \
+    "tasks=${tune_tasks[*]}" "tuning=$tuning" "seeds=$seeds"; then
+    finetune "$model" "$out" "$(label_of "$model")" "$data/tasks" "conf/finetune_${tuning}_TASK.yaml" "${tune_tasks[@]}"
+    end_stage
+  fi
+done
+if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 4 ]; then
+  python3 -m m2d.bin.report_general exp=exp out=exp/RESULTS.md mini=$mini
+  cat exp/RESULTS.md
+fi
+
+# ---- stage 6: SUPERB; a finished task is not run again
+for model in "${own[@]}"; do
+  [ "$stop_stage" -ge 6 ] || break
+  log "stage 6: SUPERB of $model"
+  run_superb "$model" "$(out_of "$model")/superb" "$(label_of "$model")"
+done

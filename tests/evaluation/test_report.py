@@ -1,0 +1,125 @@
+"""From a model's name to RESULTS.md: whole evaluations on the miniatures, tables beside the papers', figures."""
+
+import dataclasses
+import json
+
+import pytest
+
+from m2d.bin import finetune, linear_eval, prepare_task, report_general
+from m2d.common import cli
+from m2d.common.errors import UserError
+from m2d.evaluation import paper
+from m2d.evaluation.linear import LinearOptions
+from m2d.evaluation.paper import Printed
+from m2d.evaluation.report import cell, mean_of, write_report
+from m2d.evaluation.results import write_result
+from m2d.evaluation.tasks import FINETUNE_TASKS, LINEAR_TASKS, SPECS, Task
+
+LINEAR_QUICK = ["linear.lr=0.01", "linear.epochs=20", "linear.seeds=[0,1]", "device=cpu", "workers=0"]
+
+
+def command(module, *words):
+    """An entry point as the command line calls it."""
+    module.main(cli.parse(module.Options, module.__doc__, [str(word) for word in words]))
+
+
+@pytest.fixture(scope="session")
+def prepared(miniatures, tmp_path_factory):
+    """Prepared tasks by the command, the long ones cut to seconds that a test can spend: name -> folder."""
+    folders = {}
+    for name, root in miniatures.items():
+        folders[name] = tmp_path_factory.mktemp("tasks") / name
+        command(prepare_task, f"task={name}", f"root={root}", f"out={folders[name]}")
+        task = Task.read(folders[name])
+        dataclasses.replace(task, seconds=min(task.seconds, 1.0)).write(folders[name])
+    return folders
+
+
+def test_every_task_from_download_to_results(prepared, model_directory, tmp_path):
+    exp = tmp_path / "exp"
+    tasks = f"tasks=[{','.join(str(prepared[name]) for name in LINEAR_TASKS)}]"
+    command(linear_eval, f"model={model_directory}", tasks, f"out={exp}/tiny", "label=tiny", *LINEAR_QUICK)
+    command(linear_eval, "model=logmel", tasks, f"out={exp}/logmel", *LINEAR_QUICK)
+    for name in FINETUNE_TASKS:
+        command(finetune, f"model={model_directory}", f"task={prepared[name]}", f"out={exp}/tiny", "label=tiny",
+                "tune.epochs=2", "tune.warmup_epochs=1", "tune.batch_size=4", "seeds=[0,1]", "device=cpu", "workers=0")
+    command(report_general, f"exp={exp}", f"out={tmp_path}/RESULTS.md")
+    text = (tmp_path / "RESULTS.md").read_text()
+    rows = {line.split(" | ")[0].strip("| "): line.strip("|").split(" | ") for line in text.splitlines()
+            if line.startswith("|")}
+    assert len(rows["logmel"]) == 5  # of the table of groups, the later one; all its means are known
+    assert "-" not in [word.strip() for word in rows["logmel"]]
+    assert "| *M2D ratio=0.6* | 89.7 ± 0.2 | 87.6 ± 0.2 | 95.4 ± 0.1 | 73.1 ± 0.1 | 97.9 ± 0.1 | 71.7 ± 0.3 " \
+           "| 83.3 ± 1.0 | 75.3 ± 0.1 | 41.0 ± 0.2 | 79.5 ± 0.3 |" in text
+    assert "| *M2D ratio=0.7* | 37.4 ± 0.1 | 95.0 ± 0.2 | 98.5 ± 0.1 | 94.4 ± 1.3 |" in text
+    # AudioSet's counts, GTZAN's damaged file
+    assert "| AS20K | 5 | 1 | 10 / 6 | train 2, test 2 | 0 | 42531 |" in text
+    assert "| GTZAN | 2 | 1 | 12 / 5 / 6 | 0 | 1 | 930 |" in text
+    assert "mini corpus" not in text and "masking_ratio.png" not in text and "git " in text
+    result = json.loads((exp / "tiny/linear/esc50/result.json").read_text())
+    assert len(result["scores"]) == 2 and result["options"]["lr"] == 0.01
+    assert result["task"]["split"] == "5 official folds"
+    for kind, name in (("linear", "esc50"), ("finetune", "vc1")):
+        matrix = (exp / f"tiny/{kind}/{name}/confusion.csv").read_text().splitlines()
+        assert matrix[0].split(",")[1:] == Task.read(prepared[name]).classes
+        assert (exp / f"tiny/{kind}/{name}/confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert not (exp / "tiny/finetune/as20k/confusion.csv").exists()
+
+
+def test_a_task_that_is_not_prepared_stops_before_the_work(prepared, tmp_path):
+    with pytest.raises(UserError, match="none: no prepared task here"):
+        command(linear_eval, "model=logmel", f"tasks=[{prepared['gtzan']},{tmp_path}/none]", f"out={tmp_path}/o",
+                *LINEAR_QUICK)
+    assert not (tmp_path / "o").exists()
+
+
+def test_preparing_again_with_the_same_options_does_nothing(miniatures, tmp_path, caplog):
+    words = "task=gtzan", f"root={miniatures['gtzan']}", f"out={tmp_path}/gtzan"
+    command(prepare_task, *words)
+    before = (tmp_path / "gtzan/task.json").stat().st_mtime_ns
+    with caplog.at_level("INFO"):
+        command(prepare_task, *words)
+    assert "already done" in caplog.text and (tmp_path / "gtzan/task.json").stat().st_mtime_ns == before
+    command(prepare_task, *words, "seed=1")
+    assert (tmp_path / "gtzan/task.json").stat().st_mtime_ns > before
+
+
+def put_results(exp, label, value, ratio=None):
+    """Results of all nine tasks, all with the same score, as of a model pre-trained with this masking ratio."""
+    for name in LINEAR_TASKS:
+        task = Task(name, SPECS[name].title, SPECS[name].group, "/x", 1.0, "made up", ["a", "b"])
+        write_result(exp / label / "linear" / name, "linear", label, f"exp/{label}/model", task, LinearOptions(), {
+            "scores": [value], "mean": value, "ci": 0.5, "clips": {"train": 2}, "confusion": None, "unreadable": []})
+    if ratio is not None:
+        (exp / label / "config.yaml").write_text(f"model:\n  objective: m2d\n  mask_ratio: {ratio}\n")
+
+
+def test_several_masking_ratios_make_figure_3(tmp_path):
+    for ratio in (0.5, 0.6, 0.7):
+        put_results(tmp_path / "exp", f"r{ratio}", 100 * ratio, ratio)
+    put_results(tmp_path / "exp", "other", 1.0)
+    write_report(tmp_path / "exp", tmp_path / "RESULTS.md", mini=True)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "(masking_ratio.png)" in text and "**The mini corpus stood in" in text
+    assert (tmp_path / "masking_ratio.png").read_bytes().startswith(b"\x89PNG")
+    assert "| r0.6 | 60.0 ± 0.5 | 60.0 ± 0.5 | 60.0 ± 0.5 | 60.0 ± 0.5 |" in text  # the groups and the average
+    assert "Fine-tuning" not in text
+
+
+def test_without_results_it_says_so(tmp_path):
+    with pytest.raises(UserError, match="evaluate a model first"):
+        write_report(tmp_path, tmp_path / "RESULTS.md", mini=False)
+
+
+def test_cells_and_means():
+    assert [cell(score) for score in (None, Printed(89.72), Printed(89.72, 0.25))] == ["-", "89.7", "89.7 ± 0.2"]
+    assert mean_of({"a": Printed(1, 0.1), "b": Printed(3, 0.3)}, ["a", "b"]) == Printed(2, 0.2)
+    assert mean_of({"a": Printed(1, 0.1)}, ["a", "b"]) is None
+
+
+@pytest.mark.parametrize("label", ["MSM-MAE", "M2D ratio=0.6", "M2D ratio=0.7"])
+def test_the_papers_rows_give_the_papers_average(label):
+    average = mean_of(paper.LINEAR[label], LINEAR_TASKS)
+    assert average.mean == pytest.approx(paper.LINEAR_AVERAGE[label].mean, abs=0.06)
+    assert average.ci == pytest.approx(paper.LINEAR_AVERAGE[label].ci, abs=0.06)
+    assert set(paper.LINEAR[label]) == set(LINEAR_TASKS) and set(paper.FINETUNE[label]) == set(FINETUNE_TASKS)

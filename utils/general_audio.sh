@@ -1,0 +1,80 @@
+# shellcheck shell=bash disable=SC2154
+# The tasks on general audio, for the recipes; source it after log.sh, db.sh and cmd.sh.
+#
+#   task_variables TASK...         NAME=VALUE words for begin_stage: what db.sh says of these tasks' data
+#   mini_tasks TASK...             those of them whose data db.sh does not name
+#   prepare_tasks DIR TASK...      prepared tasks in DIR/TASK; where db.sh names no data, the mini corpus's if $mini is
+#                                  true, otherwise the task is left out and named
+#   evaluate_linear MODEL OUT LABEL DIR TASK...     of those prepared in DIR; results in OUT/linear
+#   finetune MODEL OUT LABEL DIR CONFIG TASK...     the same in OUT/finetune; the word TASK in CONFIG is the task's name
+#
+# db.sh names a task's data by the variable below, official lists that lie elsewhere by VARIABLE_SPLIT, and a split table
+# of one's own by VARIABLE_TABLE.
+
+# task: its variable, its folder in the mini corpus, and the split table there where the task has no official split
+declare -A task_data=(
+  [esc50]="ESC50 ESC-50" [us8k]="URBANSOUND8K UrbanSound8K" [spcv2]="SPEECH_COMMANDS_V2 speech_commands_v0.02"
+  [vc1]="VOXCELEB1 VoxCeleb1" [voxforge]="VOXFORGE VoxForge voxforge.csv" [cremad]="CREMAD CREMA-D"
+  [gtzan]="GTZAN GTZAN" [nsynth]="NSYNTH nsynth" [surge]="SURGE surge surge.csv" [as20k]="AUDIOSET AudioSet")
+
+_data_of() {  # TASK: sets root, lists, table (what db.sh says), variable, mini_root, mini_table
+  local words
+  [ -n "${task_data[$1]:-}" ] || die "unknown task '$1' (known: ${!task_data[*]})"
+  read -r -a words <<<"${task_data[$1]}"
+  variable=${words[0]} mini_root=$MINI_CORPUS/${words[1]} mini_table=${words[2]:+$MINI_CORPUS/${words[1]}/${words[2]:-}}
+  local split=${variable}_SPLIT own=${variable}_TABLE
+  root=${!variable:-} lists=${!split:-} table=${!own:-}
+}
+
+task_variables() {
+  local task root lists table variable mini_root mini_table
+  for task in "$@"; do
+    _data_of "$task"
+    echo "$variable=$root${lists:+,$lists}${table:+,$table}"
+  done
+}
+
+mini_tasks() {
+  local task root lists table variable mini_root mini_table
+  for task in "$@"; do
+    _data_of "$task"
+    [ -n "$root" ] || echo "$task"
+  done
+}
+
+prepare_tasks() {
+  local dir=$1 task root lists table variable mini_root mini_table
+  for task in "${@:2}"; do
+    _data_of "$task"
+    if [ -z "$root" ]; then
+      if [ "$mini" != true ]; then
+        log "task $task is LEFT OUT: $variable is not set in db.sh"
+        continue
+      fi
+      root=$mini_root table=$mini_table
+    fi
+    python3 -m m2d.bin.prepare_task task="$task" root="$root" out="$dir/$task" ${lists:+lists="$lists"} \
+      ${table:+table="$table"}
+  done
+}
+
+evaluate_linear() {
+  local model=$1 out=$2 label=$3 dir=$4 task folders=''
+  for task in "${@:5}"; do
+    if [ -d "$dir/$task" ]; then folders+=${folders:+,}$dir/$task; fi
+  done
+  [ -n "$folders" ] || die "none of the tasks ${*:5} is prepared: name their data in db.sh"
+  "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/linear.log" python3 -m m2d.bin.linear_eval \
+    ${linear_config:+--config "$linear_config"} model="$model" out="$out" label="$label" "tasks=[$folders]" \
+    ${seeds:+"linear.seeds=[${seeds// /,}]"}
+}
+
+finetune() {
+  local model=$1 out=$2 label=$3 dir=$4 task
+  for task in "${@:6}"; do
+    [ -d "$dir/$task" ] || continue
+    "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/finetune_$task.log" python3 -m m2d.bin.finetune \
+      --config "${5//TASK/$task}" model="$model" task="$dir/$task" out="$out" label="$label" \
+      ${seeds:+"seeds=[${seeds// /,}]"}
+  done
+}

@@ -1,0 +1,69 @@
+# shellcheck shell=bash disable=SC2154
+# What the stages of both recipes have in common; source it after log.sh, the options, db.sh and cmd.sh.
+#
+#   check_paths VARIABLE...           those that db.sh sets must exist
+#   make_mini_corpus PART...          the mini corpus, with a banner; what is there already is kept
+#   extract_logmels DATA OUT LOGS     packed log-mels of a data directory, and their statistics
+#   pretrain CONFIG EXP OPTION...     a pre-training run; it resumes by itself
+#   export_model EXP                  EXP/model, which m2d.load_pretrained and s3prl load
+#   run_superb MODEL OUT LABEL        SUPERB of a model on the corpora of db.sh, else the mini corpus; exp/SUPERB.md
+
+check_paths() {
+  local name
+  for name in "$@"; do
+    [ -z "${!name:-}" ] || [ -e "${!name}" ] || die "$name=${!name} (db.sh): no such file or folder"
+  done
+}
+
+make_mini_corpus() {
+  log "************************************************************************************************"
+  log "* No corpus is named in db.sh for part of this: the MINI CORPUS stands in, synthetic speech     *"
+  log "* and sounds. Its results check the recipe and that models learn; they say nothing of real data.*"
+  log "************************************************************************************************"
+  python3 -m m2d.bin.make_mini_corpus out="$MINI_CORPUS" scale="$scale" jobs="$nj" "parts=[$(IFS=,; echo "$*")]"
+}
+
+extract_logmels() {
+  "$cmd" "${cpu_job[@]}" JOB=1:"$nj" "$3/logmel_$(basename "$1").JOB.log" \
+    python3 -m m2d.bin.extract_logmel data="$1" out="$2" job=JOB jobs="$nj"
+  python3 -m m2d.bin.merge_features dir="$2"
+}
+
+pretrain() {
+  "$cmd" "${train_job[@]}" --gpu "$ngpu" --nodes "$nodes" "$2/run.log" python3 ../../utils/torchrun.py \
+    -m m2d.bin.pretrain --config "$1" run.exp="$2" "${@:3}"
+}
+
+export_model() {
+  python3 -m m2d.bin.export source="$1" out="$1/model"
+  python3 -m m2d.bin.superb_check model="$1/model"
+}
+
+_superb_root() {  # KEY VARIABLE PATH: the corpus named in db.sh, else the mini corpus's
+  if [ -z "${!2}" ]; then mini_superb=true; fi
+  roots+=("corpora.$1=${!2:-$MINI_CORPUS/$3}")
+}
+
+run_superb() {
+  local model=$1 out=$2 label=$3 corpus_name=SUPERB overlays='' mini_superb=false roots=() exps
+  if [ -d "$model" ]; then overlays=conf/superb/m2ds.yaml; fi
+  _superb_root librispeech SUPERB_LIBRISPEECH LibriSpeech
+  _superb_root lexicon LEXICON LibriSpeech/lexicon.txt
+  _superb_root speech_commands SPEECH_COMMANDS speech_commands_v0.01
+  _superb_root speech_commands_test SPEECH_COMMANDS_TEST speech_commands_test_set_v0.01
+  _superb_root fluent FLUENT_SPEECH_COMMANDS fluent_speech_commands_dataset
+  _superb_root voxceleb1 VOXCELEB1 VoxCeleb1
+  _superb_root voxceleb1_split VOXCELEB1_SPLIT VoxCeleb1/iden_split.txt
+  _superb_root iemocap IEMOCAP IEMOCAP_full_release
+  if [ $mini_superb = true ]; then
+    make_mini_corpus speech
+    corpus_name="mini corpus" out+=_mini overlays+=${overlays:+,}conf/superb/mini.yaml
+  fi
+  "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/run.log" python3 -m m2d.bin.superb \
+    model="$model" exp="$out" label="$label" corpus="$corpus_name" "tasks=[${superb_tasks// /,}]" \
+    ${seeds:+"seeds=[${seeds// /,}]"} "overlays=[$overlays]" "${roots[@]}" statistics=exp/superb_statistics \
+    device="$([ "$ngpu" -gt 0 ] && echo cuda || echo cpu)" jobs="$nj"
+  exps=$(find exp -name results.json -path '*superb*' -printf '%h\n' | sort | paste -sd,)
+  python3 -m m2d.bin.superb_results "exps=[$exps]" out=exp/SUPERB.md figure=exp/superb.png
+  cat exp/SUPERB.md
+}
