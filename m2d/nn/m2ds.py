@@ -80,4 +80,5 @@ class M2DS(M2D):
             return error.mean()
         whole = torch.div(teacher_frames, per_patch, rounding_mode="floor")  # patches that the teacher covers fully
         real = torch.arange(n_time, device=error.device) < whole.unsqueeze(1)
-        return error.where(real, 0.0).sum() / real.sum().clamp(min=1)
+        per_clip = error.where(real, 0.0).sum(dim=1) / real.sum(dim=1).clamp(min=1)
+        return per_clip.mean()  # clips count alike, so that a batch in parts has the same mean

@@ -34,7 +34,7 @@ class OptimOptions:
     """AdamW and its schedules (M2D section 4.1; betas, decay and the schedule's form are MAE's)."""
 
     batch_size: int = option(2048, "effective batch: samples per optimiser step over all ranks and accumulation")
-    micro_batch: int = option(0, "samples per forward pass on one device; 0: the rank's whole share of batch_size")
+    micro_batch: int = option(0, "samples per forward pass on one device, at most; 0: its whole share")
     base_lr: float = option(3e-4, "learning rate per 256 samples: lr = base_lr * batch_size / 256")
     epochs: int = option(300, "epochs; one consumes every training utterance once")
     warmup_epochs: float = option(20, "epochs of linear warm-up, before the half-cosine to 0")

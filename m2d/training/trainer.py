@@ -125,8 +125,10 @@ class Trainer:
         utterances, waited, parts = [], 0.0, self.sampler.accumulate
         for part in range(parts):
             batch, seconds = next(batches)
-            is_last = part == parts - 1
-            with contextlib.nullcontext() if is_last or self.ranks.size == 1 else self.model.no_sync():
+            # Gradients are averaged over the ranks with the last part. DDP learns its static graph in a first step that
+            # averages with each: the sum is the same.
+            is_averaged = part == parts - 1 or step == self.sampler.step or self.ranks.size == 1
+            with contextlib.nullcontext() if is_averaged else self.model.no_sync():
                 output = self._forward(self.model, batch)
                 (output.loss / parts).backward()
             for name, value in {"loss": output.loss.detach(), **output.terms, **output.monitor}.items():

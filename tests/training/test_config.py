@@ -1,0 +1,45 @@
+"""Options of pre-training: what does not fit together is refused by name; what changed is told."""
+
+import pytest
+
+from m2d.common.config import load_config, to_yaml
+from m2d.common.errors import UserError
+from m2d.training.config import PretrainConfig, changes, plain
+
+
+def load(*words):
+    return load_config(PretrainConfig, None, ["data.speech=a", "run.exp=b", *words])
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["data.noise_ratio=0.2"], "needs data.noise"),
+    (["data.noise_ratio=1.5", "data.noise=n"], "not between 0 and 1"),
+    (["data.noise_mean=-7"], "data.noise_mean does not apply"),
+    (["model.lambda_off=0.5"], "needs data.teacher"),
+    (["model.lambda_off=0.5", "data.teacher=t", "data.valid=v"], "needs data.valid_teacher"),
+    (["data.teacher=t"], "data.teacher does not apply: model.lambda_off is 0"),
+    (["model.lambda_off=0.5", "data.teacher=t", "data.valid_teacher=v"], "there is no data.valid"),
+    (["data.std=0"], "must be positive"),
+    (["optim.warmup_epochs=300"], "must be less than optim.epochs=300"),
+    (["optim.batch_size=0"], "must be positive"),
+    (["optim.betas=[0.9]"], "optim.betas are two numbers"),
+    (["run.dtype=fp16"], "not one of fp32, bf16"),
+    (["run.keep_last=0"], "must be positive"),
+    (["optim.learning_rate=1"], "unknown option 'optim.learning_rate'"),
+])
+def test_what_does_not_fit_is_refused(words, message):
+    with pytest.raises(UserError, match=message):
+        load(*words)
+
+
+def test_resolved_options_read_back(tmp_path):
+    config = load("data.noise=n", "data.noise_ratio=0.2", "model.patch_size=[80,4]", "optim.eps=1e-7")
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert load_config(PretrainConfig, tmp_path / "config.yaml") == config
+
+
+def test_changes_name_what_shapes_the_result_only():
+    before = plain(load())
+    assert changes(before, plain(load("data.workers=9", "run.log_steps=5", "optim.micro_batch=64"))) == []
+    assert changes(before, plain(load("optim.eps=1e-7", "model.mask_ratio=0.6"))) == \
+        ["model.mask_ratio: 0.7 -> 0.6", "optim.eps: 1e-08 -> 1e-07"]
