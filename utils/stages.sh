@@ -6,7 +6,8 @@
 #   extract_logmels DATA OUT LOGS     packed log-mels of a data directory, and their statistics
 #   pretrain CONFIG EXP OPTION...     a pre-training run; it resumes by itself
 #   export_model EXP                  EXP/model, which m2d.load_pretrained and s3prl load
-#   run_superb MODEL OUT LABEL        SUPERB of a model on the corpora of db.sh, else the mini corpus; exp/SUPERB.md
+#   run_superb MODEL OUT LABEL        SUPERB ($superb_tasks, with $superb_overlays over the settings of conf/superb) of a
+#                                     model on the corpora of db.sh, else the mini corpus; exp/SUPERB.md
 
 check_paths() {
   local name
@@ -57,11 +58,12 @@ run_superb() {
   _superb_root iemocap IEMOCAP IEMOCAP_full_release
   if [ $mini_superb = true ]; then
     make_mini_corpus speech
-    corpus_name="mini corpus" out+=_mini overlays+=${overlays:+,}conf/superb/mini.yaml
+    corpus_name="mini corpus" out+=_mini overlays+=" conf/superb/mini.yaml"
   fi
+  read -r -a overlays <<<"$overlays ${superb_overlays:-}"
   "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/run.log" python3 -m m2d.bin.superb \
     model="$model" exp="$out" label="$label" corpus="$corpus_name" "tasks=[${superb_tasks// /,}]" \
-    ${seeds:+"seeds=[${seeds// /,}]"} "overlays=[$overlays]" "${roots[@]}" statistics=exp/superb_statistics \
+    ${seeds:+"seeds=[${seeds// /,}]"} "overlays=[$(IFS=,; echo "${overlays[*]}")]" "${roots[@]}" statistics=exp/superb_statistics \
     device="$([ "$ngpu" -gt 0 ] && echo cuda || echo cpu)" jobs="$nj"
   exps=$(find exp -name results.json -path '*superb*' -printf '%h\n' | sort | paste -sd,)
   python3 -m m2d.bin.superb_results "exps=[$exps]" out=exp/SUPERB.md figure=exp/superb.png

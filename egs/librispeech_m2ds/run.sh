@@ -33,7 +33,8 @@ teacher=         # transformers model id or folder (default: facebook/hubert-bas
 teacher_layer=9  # its transformer layer
 teacher_dtype=float16   # storage of its frames: float16 or int8
 tasks="pr ks ic sid er" # SUPERB tasks
-seeds="0"        # one run of each task per seed
+seeds=           # of SUPERB and linear evaluation, "0 1 2" (default: SUPERB 0, linear as its settings say)
+superb_overlays= # settings files laid over those of conf/superb, with a space between
 upstream=        # SUPERB of another model: logmel, random:DIRECTORY, hubert:ID_OR_FOLDER, any s3prl upstream
 
 . ../../utils/log.sh
@@ -41,83 +42,80 @@ upstream=        # SUPERB of another model: logmel, random:DIRECTORY, hubert:ID_
 . ./path.sh
 . ./db.sh
 . ./cmd.sh
-. local/corpora.sh   # decides which corpora are used and sets: corpus mini data dump valid_parts
+. ../../utils/stages.sh
+. ../../utils/general_audio.sh
+. local/corpora.sh   # decides what is used and named how: mini mini_speech corpus data dump inputs
 
-config=${config:-conf/pretrain_m2ds_$([ $mini = true ] && echo mini || echo t6.08s_80x2).yaml}
+config=${config:-conf/pretrain_$([ $mini_speech = true ] && echo mini_m2ds || echo m2ds_t6.08s_80x2).yaml}
 [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
 read -r -a changes <<<"$set"
-needs=$(python3 -m m2d.bin.plan show=inputs config="$config" ${set:+"set=[${set// /,}]"})
-if [ $dry_run = true ]; then
-  exec python3 -m m2d.bin.plan config="$config" ${set:+"set=[${set// /,}]"}
-fi
-tag=${tag:-$(basename "$config" .yaml | sed 's/^pretrain_//')${set:+_$(tr -s ' /' '_' <<<"$set")}_$corpus}
-exp=exp/$tag
-teacher=${teacher:-$([ $mini_speech = true ] && echo "exp/mini_teacher_$corpus" || echo facebook/hubert-base-ls960)}
-teacher_store=teacher_$(basename "$teacher")_l${teacher_layer}_$teacher_dtype
+plan=(python3 -m m2d.bin.plan config="$config" ${set:+"set=[${set// /,}]"})
+if [ $dry_run = true ]; then exec "${plan[@]}"; fi
+needs=$("${plan[@]}" show=inputs)  # which of: speech noise teacher
+exp=exp/${tag:-$(basename "$config" .yaml | sed 's/^pretrain_//; s/^mini_//')${set:+_$(tr -s ' /' '_' <<<"$set")}_$corpus}
+teacher=${teacher:-$([ $mini_speech = true ] && echo "exp/teacher_$corpus" || echo facebook/hubert-base-ls960)}
+teacher_store=$(basename "$teacher")_l${teacher_layer}_$teacher_dtype
 
 # ---- stage 0: Kaldi data directories; train and valid are speech, noise is noise
-if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${corpora[@]}"; then
-  if [ $mini = true ]; then make_mini_corpus; fi
+if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then
+  if [ $mini = true ]; then make_mini_corpus speech; fi
   prepare_speech
-  python3 -m m2d.bin.prepare_data "${noise_options[@]}" out="$data/noise"
+  prepare_noise
   end_stage
 fi
 
 # ---- stage 1: packed log-mels and their statistics
 if begin_stage 1 "$dump/.logmel.done" "log-mel features" --after "$data/.done"; then
-  for name in train valid noise; do
-    "$cmd" "${cpu_job[@]}" JOB=1:"$nj" "$dump/log/logmel_$name.JOB.log" \
-      python3 -m m2d.bin.extract_logmel data="$data/$name" out="$dump/$name/logmel" job=JOB jobs="$nj"
-    python3 -m m2d.bin.merge_features dir="$dump/$name/logmel"
-  done
+  for name in train valid noise; do extract_logmels "$data/$name" "$dump/$name/logmel" "$dump/log"; done
   end_stage
 fi
 
 # ---- stage 2: teacher features, where the settings distil
 if [[ $needs != *teacher* ]]; then
   log "stage 2: $config needs no teacher"
-elif begin_stage 2 "$dump/.$teacher_store.done" "teacher features of $teacher" --after "$data/.done"; then
-  if [[ $teacher == exp/mini_teacher_* && ! -e $teacher/.done ]]; then
-    "$cmd" "${gpu_job[@]}" "$teacher/train.log" python3 -m m2d.bin.train_mini_teacher \
-      data="$data/train" valid="$data/valid" alignments="$mini_alignments" out="$teacher"
-    date >"$teacher/.done"
-  fi
-  for name in train valid; do
-    "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" JOB=1:"$nj" "$dump/log/${teacher_store}_$name.JOB.log" \
-      python3 -m m2d.bin.extract_teacher data="$data/$name" out="$dump/$name/$teacher_store" model="$teacher" \
-      layer="$teacher_layer" dtype="$teacher_dtype" job=JOB jobs="$nj"
-    python3 -m m2d.bin.merge_features dir="$dump/$name/$teacher_store"
-  done
+elif begin_stage 2 "$dump/.$teacher_store.done" "teacher features of $teacher" --after "$data/.done" "teacher=$teacher"; then
+  if [ "$teacher" = "exp/teacher_$corpus" ]; then train_mini_teacher "$teacher"; fi
+  for name in train valid; do extract_teacher "$name"; done
   end_stage
 fi
 
 # ---- stage 3: pre-training; it resumes by itself
-inputs=(data.speech="$dump/train/logmel" data.valid="$dump/valid/logmel")
-if [[ $needs == *noise* ]]; then inputs+=(data.noise="$dump/noise/logmel"); fi
+stores=(data.speech="$dump/train/logmel" data.valid="$dump/valid/logmel")
+sources=(--after "$dump/.logmel.done")
+if [[ $needs == *noise* ]]; then stores+=(data.noise="$dump/noise/logmel"); fi
 if [[ $needs == *teacher* ]]; then
-  inputs+=(data.teacher="$dump/train/$teacher_store" data.valid_teacher="$dump/valid/$teacher_store")
+  stores+=(data.teacher="$dump/train/$teacher_store" data.valid_teacher="$dump/valid/$teacher_store")
+  sources+=(--after "$dump/.$teacher_store.done")
 fi
-if begin_stage 3 "$exp/.pretrain.done" "pre-training $tag" --after "$dump/.logmel.done" "config=$config" "set=$set"; then
-  "$cmd" "${train_job[@]}" --gpu "$ngpu" --nodes "$nodes" "$exp/run.log" python3 ../../utils/torchrun.py -m m2d.bin.pretrain \
-    --config "$config" "${inputs[@]}" run.exp="$exp" ${changes[@]+"${changes[@]}"}
+if begin_stage 3 "$exp/.pretrain.done" "pre-training $exp" "${sources[@]}" "config=$config" "set=$set"; then
+  pretrain "$config" "$exp" "${stores[@]}" ${changes[@]+"${changes[@]}"}
   end_stage
 fi
 
 # ---- stage 4: exp/TAG/model, which m2d.load_pretrained and s3prl load
 if begin_stage 4 "$exp/model/.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
-  python3 -m m2d.bin.export checkpoint="$exp" out="$exp/model"
-  python3 -m m2d.bin.superb_check model="$exp/model"
+  export_model "$exp"
   end_stage
 fi
 
 # ---- stage 5: SUPERB of the model, or of the upstream named; a finished task is not run again
 if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
   log "stage 5: SUPERB ($tasks) of ${upstream:-$exp/model}"
-  run_superb
+  superb_tasks=$tasks
+  if [ -n "$upstream" ]; then
+    run_superb "$upstream" "exp/superb_$(tr -c 'A-Za-z0-9\n' '_' <<<"$upstream")" "$upstream"
+  else
+    run_superb "$exp/model" "$exp/superb" "$(basename "$exp")"
+  fi
 fi
 
 # ---- stage 6: linear evaluation of environmental sound (ENV) and music (MUS)
-if begin_stage 6 "$exp/linear/.done" "linear evaluation ENV MUS" --after "$exp/model/.done"; then
-  run_linear
+general=(esc50 us8k gtzan nsynth surge)
+linear_config=$([ $mini = false ] || echo ../audioset_m2d/conf/linear_mini.yaml)
+mapfile -t general_inputs < <(task_variables "${general[@]}")
+if begin_stage 6 "$exp/linear/.done" "linear evaluation ENV MUS" --after "$exp/model/.done" "${general_inputs[@]}"; then
+  if [ $mini = true ] && [ -n "$(mini_tasks "${general[@]}")" ]; then make_mini_corpus general; fi
+  prepare_tasks "$data/tasks" "${general[@]}"
+  evaluate_linear "$exp/model" "$exp" "$(basename "$exp")" "$data/tasks" "${general[@]}"
   end_stage
 fi
