@@ -1,5 +1,10 @@
 """The loop's step: against the published code's, in parts, on ranks."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -12,7 +17,9 @@ from m2d.common.errors import UserError
 from m2d.published import to_published
 from m2d.training.config import PretrainConfig
 from m2d.training.distributed import open_ranks
+from m2d.training.monitor import read_metrics
 from m2d.training.optim import Schedule
+from m2d.training.signals import EXIT_INTERRUPTED
 from m2d.training.trainer import Trainer
 
 
@@ -101,6 +108,46 @@ def test_ranks_and_resuming_on_another_number(options, start, finish, state_of, 
     (tmp_path / "two/checkpoints/step_000000010.pt").unlink()
     assert_close_states(finish(two), alone)
     assert "resumed after step 5" in (tmp_path / "two/train.log").read_text()
+
+
+def test_torchrun_stopped_by_a_signal(options, start, state_of, tmp_path):
+    """The real torchrun: the losses of one process; TERM to the agent stops the ranks in order; one process goes on."""
+    options = [*options, "optim.epochs=2000", "run.log_steps=2"]
+    metrics = tmp_path / "two/metrics.jsonl"
+    two = [*options, f"run.exp={tmp_path}/two"]
+    with open(tmp_path / "out", "w") as out:
+        torchrun = subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+             "-m", "m2d.bin.pretrain", *two], stdout=out, stderr=out, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    wait_for_step(metrics, 10)
+    torchrun.terminate()
+    torchrun.wait()
+    assert "asked to stop: checkpoint written" in (tmp_path / "two/train.log").read_text()
+    assert "torch.distributed.run --nproc-per-node 2 -m m2d.bin.pretrain data.speech=" in \
+        (tmp_path / "two/replay.sh").read_text()
+    stopped = state_of(two)["step"]
+    assert train_lines(metrics)[-1]["step"] == stopped
+
+    for exp, last in (("two", stopped + 2), ("one", 10)):
+        run = start([*options, f"run.exp={tmp_path}/{exp}"])
+        wait_for_step(tmp_path / exp / "metrics.jsonl", last)
+        os.kill(run.pid, signal.SIGTERM)
+        assert run.wait() == EXIT_INTERRUPTED
+    one, two = (train_lines(tmp_path / exp / "metrics.jsonl") for exp in ("one", "two"))
+    for name in ("loss", "m2d", "off", "grad_norm", "lr", "ema_rate"):
+        assert [line[name] for line in two[:10]] == pytest.approx([line[name] for line in one[:10]], rel=1e-3)
+    assert [line["step"] for line in two] == list(range(1, len(two) + 1))
+
+
+def train_lines(path):
+    return [line for line in read_metrics(path) if "loss" in line]
+
+
+def wait_for_step(path, step, seconds=120):
+    end = time.monotonic() + seconds
+    while not path.exists() or not any(line["step"] >= step for line in train_lines(path)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def run_on_two(options, start, tmp_path):
