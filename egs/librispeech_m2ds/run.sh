@@ -23,6 +23,7 @@ stop_stage=5
 config=          # settings of pre-training (default: conf/pretrain_m2ds_t6.08s_80x2.yaml, or the mini one)
 set=             # changes to these settings: "key=value key=value"
 tag=             # name of the experiment (default: from config and set)
+label=           # name in tables (default: the experiment's); rows of one name are averaged
 dry_run=false    # print what the settings cost, and stop
 nj=2             # parallel jobs of data preparation and features
 ngpu=0           # GPUs on each node, for teacher and pre-training
@@ -103,9 +104,9 @@ if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
   log "stage 5: SUPERB ($tasks) of ${upstream:-$exp/model}"
   superb_tasks=$tasks
   if [ -n "$upstream" ]; then
-    run_superb "$upstream" "exp/superb_$(tr -c 'A-Za-z0-9\n' '_' <<<"$upstream")" "$upstream"
+    run_superb "$upstream" "exp/superb_$(tr -c 'A-Za-z0-9\n' '_' <<<"$upstream")" "${label:-$upstream}"
   else
-    run_superb "$exp/model" "$exp/superb" "$(basename "$exp")"
+    run_superb "$exp/model" "$exp/superb" "${label:-$(basename "$exp")}"
   fi
 fi
 
@@ -116,6 +117,6 @@ mapfile -t general_inputs < <(task_variables "${general[@]}")
 if begin_stage 6 "$exp/linear/.done" "linear evaluation ENV MUS" --after "$exp/model/.done" "${general_inputs[@]}"; then
   if [ $mini = true ] && [ -n "$(mini_tasks "${general[@]}")" ]; then make_mini_corpus general; fi
   prepare_tasks "$data/tasks" "${general[@]}"
-  evaluate_linear "$exp/model" "$exp" "$(basename "$exp")" "$data/tasks" "${general[@]}"
+  evaluate_linear "$exp/model" "$exp" "${label:-$(basename "$exp")}" "$data/tasks" "${general[@]}"
   end_stage
 fi

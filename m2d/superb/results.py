@@ -82,11 +82,12 @@ def write_results(config: SuperbConfig, runs: list[Run]) -> None:
 def write_table(config: TableConfig) -> None:
     """Write one Markdown file, and a figure if wanted, of all models and published rows.
 
-    Models of different corpora get a table and a figure per corpus.
+    Models of different corpora get a table and a figure per corpus. Models of one label, which are the same settings
+    pre-trained from several seeds, make one row.
 
     Raises `UserError` for a folder without results and an unknown published row.
     """
-    results = [_read(Path(exp)) for exp in config.exps]
+    results = merged([_read(Path(exp)) for exp in config.exps])
     published = _published(Path(config.paper), config.rows)
     sections = []
     for corpus in dict.fromkeys(result["corpus"] for result in results):
@@ -100,6 +101,19 @@ def write_table(config: TableConfig) -> None:
             figure = os.path.relpath(path, Path(config.out).parent)
         sections.append(document(rows, published, figure))
     write_text(config.out, "\n".join(sections))
+
+
+def merged(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results of the same label and corpus as one, with the scores of all."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for result in results:
+        row = rows.setdefault((result["label"], result["corpus"]), {**result, "tasks": {}, "command": ""})
+        row["command"] += ("\n" if row["command"] else "") + result["command"]
+        for name, task in result["tasks"].items():
+            known = row["tasks"].setdefault(name, {**task, "scores": [], "seeds": [], "seconds": 0.0})
+            for key in ("scores", "seeds", "seconds"):
+                known[key] = known[key] + task[key]
+    return list(rows.values())
 
 
 def document(results: list[dict[str, Any]], published: dict[str, dict[str, float]], figure: str | None) -> str:

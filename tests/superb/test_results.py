@@ -48,6 +48,15 @@ def test_results_on_different_corpora_get_tables_of_their_own(tmp_path):
     assert "| real |" in real and "compare with each other only" not in real
 
 
+def test_pretraining_seeds_of_one_label_make_one_row(tmp_path):
+    exps = [scored(tmp_path / "a", "ours", pr=[10.0]), scored(tmp_path / "b", "other", pr=[50.0]),
+            scored(tmp_path / "c", "ours", pr=[14.0], ks=[70.0])]
+    write_table(TableConfig(exps=exps, out=str(tmp_path / "RESULTS.md"), rows=[]))
+    lines = (tmp_path / "RESULTS.md").read_text().splitlines()
+    assert "| ours | 12.00 ± 2.83 | 70.00 |" in lines and "| other | 50.00 | - |" in lines
+    assert lines.count("python -m m2d.bin.superb ours") == 2
+
+
 def test_what_is_missing_is_named(tmp_path):
     exp = scored(tmp_path / "a", "ours", pr=[10.0])
     with pytest.raises(UserError, match=r"results.json: no results; make them"):

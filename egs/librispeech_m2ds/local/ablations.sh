@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Table 5 of the M2D-S paper in miniature: what M2D, distillation and denoising give alone and together, and beside them
+# log-mel, the same network with random weights, and the teacher. Then table 3 of the M2D paper, by the AudioSet recipe:
+# targets from masked patches against targets from all. Everything is pre-trained on the mini corpus from several seeds.
+#
+#   local/ablations.sh                            -> exp/ABLATIONS.md, exp/ablations.png and the AudioSet recipe's exp/RESULTS.md
+#   local/ablations.sh --rows "a e" --table3 false
+#
+# What is done already is not done again; a run takes hours on two cores.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+seeds="0 1 2"      # of pre-training; each model's SUPERB runs take the same seed
+rows="a b c d e"   # of table 5
+tasks="pr ks ic sid er"
+nj=2
+table3=true        # the AudioSet recipe's part
+
+. ../../utils/log.sh
+. ../../utils/parse_options.sh
+. ./path.sh
+
+declare -A setting=(
+  [a]="model.lambda_m2d=1 model.lambda_off=0 data.noise_ratio=0.2"
+  [b]="model.lambda_m2d=0 model.lambda_off=1 data.noise_ratio=0"
+  [c]="model.lambda_m2d=0 model.lambda_off=1 data.noise_ratio=0.2"
+  [d]="model.lambda_m2d=1 model.lambda_off=1 data.noise_ratio=0"
+  [e]="model.lambda_m2d=1 model.lambda_off=1 data.noise_ratio=0.2")
+declare -A title=([a]="(a) M2D" [b]="(b) distillation" [c]="(c) denoising distillation" [d]="(d) M2D + distillation"
+  [e]="(e) M2D-S: M2D + denoising distillation")
+declare -A paper=([a]="M2D alone T=2.08s 80x4 (Table 5a)" [b]="distillation alone T=2.08s 80x4 (Table 5b)"
+  [c]="denoising distillation T=2.08s 80x4 (Table 5c)" [d]="M2D and distillation T=2.08s 80x4 (Table 5d)"
+  [e]="M2D-S T=2.08s 80x4 (Table 5e)")
+
+recipe=(./run.sh --config conf/pretrain_mini_m2ds.yaml --tasks "$tasks" --nj "$nj")
+for row in $rows; do
+  for seed in $seeds; do
+    "${recipe[@]}" --stage 0 --stop_stage 5 --seeds "$seed" --set "${setting[$row]} run.seed=$seed" \
+      --tag "table5${row}_seed${seed}_mini" --label "${title[$row]}"
+  done
+done
+first=exp/table5${rows:0:1}_seed${seeds:0:1}_mini/model
+"${recipe[@]}" --stage 5 --seeds "$seeds" --upstream logmel:4 --label "log-mel"
+"${recipe[@]}" --stage 5 --seeds "$seeds" --upstream "random:$first" --label "random weights"
+"${recipe[@]}" --stage 5 --seeds "$seeds" --upstream hubert:exp/teacher_mini --label "the teacher (supervised by phone times)"
+
+published=$(for row in $rows; do printf ',"%s"' "${paper[$row]}"; done)
+exps=$(ls -d exp/superb_logmel_4_mini exp/superb_random_*_mini exp/table5*/superb_mini exp/superb_hubert_*_mini | paste -sd,)
+python3 -m m2d.bin.superb_results "exps=[$exps]" "rows=[${published#,}]" out=exp/ABLATIONS.md figure=exp/ablations.png
+cat exp/ABLATIONS.md
+
+if [ "$table3" = true ]; then
+  for seed in $seeds; do
+    ../audioset_m2d/run.sh --stage 0 --stop_stage 4 --nj "$nj" --configs conf/pretrain_mini_m2d.yaml --set "run.seed=$seed"
+    ../audioset_m2d/run.sh --stage 2 --stop_stage 4 --nj "$nj" --configs conf/pretrain_mini_m2d.yaml \
+      --set "run.seed=$seed model.objective=m2d_all_patches"
+  done
+fi
