@@ -11,5 +11,5 @@ make -s -C "$root/tools"
 . "$root/tools/activate.sh"
 cd "$root"
 ruff check .
-git ls-files -co --exclude-standard -- '*.sh' '.ci/run' | xargs shellcheck -x
+git ls-files -co --exclude-standard -- '*.sh' '.ci/run' | xargs shellcheck
 exec python3 -m pytest "$@"

@@ -7,9 +7,11 @@
 #   local/ablations.sh --rows "a e" --table3 false
 #
 # What is done already is not done again; a run takes hours on two cores.
+# shellcheck source-path=SCRIPTDIR/..
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# shellcheck disable=SC2034
 seeds="0 1 2"      # of pre-training; each model's SUPERB runs take the same seed
 rows="a b c d e"   # of table 5
 tasks="pr ks ic sid er"
@@ -45,7 +47,8 @@ first=exp/table5${rows:0:1}_seed${seeds:0:1}_mini/model
 "${recipe[@]}" --stage 5 --seeds "$seeds" --upstream hubert:exp/teacher_mini --label "the teacher (supervised by phone times)"
 
 published=$(for row in $rows; do printf ',"%s"' "${paper[$row]}"; done)
-exps=$(ls -d exp/superb_logmel_4_mini exp/superb_random_*_mini exp/table5*/superb_mini exp/superb_hubert_*_mini | paste -sd,)
+exps=$(find exp -maxdepth 2 -type d \( -name "superb_logmel_4_mini" -o -name "superb_random_*_mini" -o -path "exp/table5*/superb_mini" \
+  -o -name "superb_hubert_*_mini" \) | sort | paste -sd,)
 python3 -m m2d.bin.superb_results "exps=[$exps]" "rows=[${published#,}]" out=exp/ABLATIONS.md figure=exp/ablations.png
 cat exp/ABLATIONS.md
 
