@@ -82,16 +82,25 @@ def _sox_effects() -> None:
     """KS reads its audio through libsox, which torchaudio >= 2.9 lacks and most machines have not installed."""
     import torchaudio
 
+    module = sys.modules.get("torchaudio.sox_effects") or types.ModuleType("torchaudio.sox_effects")
+    if getattr(module, "apply_effects_file", None) is _apply_effects_file or _libsox_works():
+        return
+    module.apply_effects_file = _apply_effects_file
+    if not hasattr(module, "apply_effects_tensor"):  # imported by the hub, called by its MOS predictor alone
+        module.apply_effects_tensor = _no_libsox
+    sys.modules["torchaudio.sox_effects"] = torchaudio.sox_effects = module
+
+
+def _libsox_works() -> bool:
     try:
         from torchaudio import sox_effects
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # torchaudio 2.8 announces that it will drop them
             sox_effects.effect_names()
     except (ImportError, OSError, RuntimeError):
-        module = sys.modules.get("torchaudio.sox_effects") or types.ModuleType("torchaudio.sox_effects")
-        module.apply_effects_file = _apply_effects_file
-        sys.modules["torchaudio.sox_effects"] = torchaudio.sox_effects = module
+        return False
+    return True
 
 
 def _catalyst() -> None:
@@ -104,6 +113,10 @@ def _catalyst() -> None:
 
 def _no_catalyst(*_: Any, **__: Any) -> None:
     raise UserError("keyword spotting on several GPUs needs the package catalyst: pip install catalyst")
+
+
+def _no_libsox(*_: Any, **__: Any) -> None:
+    raise UserError("this needs libsox: install libsox-dev, and torchaudio before 2.9")
 
 
 def _load(path: str | Path, frame_offset: int = 0, num_frames: int = -1, **_: Any) -> tuple[torch.Tensor, int]:
@@ -130,6 +143,6 @@ def _apply_effects_file(path: str, effects: list[list[str]], **_: Any) -> tuple[
     Raises `UserError` for any other chain.
     """
     if effects != KS_EFFECTS:
-        raise UserError(f"libsox is not installed and the effects {effects} need it: install libsox-dev")
+        _no_libsox()
     wav = read_audio(path, 16000) * np.float32(10 ** (-3 / 20))
     return torch.from_numpy(wav)[None], 16000

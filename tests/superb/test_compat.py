@@ -31,6 +31,7 @@ def test_a_torchaudio_without_its_readers_reads_by_soundfile(monkeypatch, wav):
     monkeypatch.setattr(torchaudio, "load", torchaudio.load)
     monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: None)
     compat.before_s3prl()
+    compat.before_s3prl()
     torchaudio.set_audio_backend("sox_io")
     loaded, rate = torchaudio.load(str(path))
     assert rate == 16000 and np.array_equal(loaded.numpy(), samples.T)
@@ -45,7 +46,7 @@ def test_keyword_spottings_sox_chain_is_mono_and_3_db_down(wav):
     done, rate = compat._apply_effects_file(str(path), compat.KS_EFFECTS)
     assert rate == 16000 and done.shape == (1, 8000)
     assert np.allclose(done[0].numpy(), samples.mean(1) * 10 ** (-3 / 20), atol=1e-7)
-    with pytest.raises(UserError, match="install libsox-dev"):
+    with pytest.raises(UserError, match="needs libsox"):
         compat._apply_effects_file(str(path), [["rate", "8000"]])
 
 
