@@ -55,6 +55,7 @@ def pretrain(config: PretrainConfig) -> int:
             trainer = Trainer(config, ranks)
             if experiment.resumed is not None:
                 trainer.restore(experiment.resumed)
+                experiment.resumed = None  # its memory
             elif config.run.init_from:
                 start_from(trainer.objective, config.run.init_from)
             return trainer.run(experiment, stop)

@@ -99,6 +99,9 @@ def test_changed_options_are_refused_with_what_changed(options, start, finish, s
     run = start(changed)
     assert run.wait() == 1
     assert "(optim.base_lr: 0.1 -> 0.2; optim.epochs: 2 -> 3)" in run.said()
+    run = start([*changed, "run.allow_config_change=true", "optim.batch_size=2"])
+    assert run.wait() == 1
+    assert "global_batch was 4 and is 2" in run.said()
     finish([*changed, "run.allow_config_change=true"])
     state = state_of(options)
     assert state["step"] == 15

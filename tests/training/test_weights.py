@@ -1,0 +1,48 @@
+"""`run.init_from`: a fresh run from other weights."""
+
+import pytest
+import torch
+
+from m2d.common.errors import UserError
+from m2d.hub import from_checkpoint, save_pretrained
+from m2d.nn import ModelConfig, build_objective
+from m2d.training.checkpoint import checkpoints
+from m2d.training.weights import start_from
+
+
+@pytest.fixture
+def finished(options, finish, tmp_path):
+    """State and file of a run's last checkpoint."""
+    state = finish([*options, "optim.epochs=2"])
+    return state, checkpoints(tmp_path / "exp/checkpoints")[-1]
+
+
+def test_a_new_run_takes_weights_but_no_schedule(options, finish, finished, tmp_path):
+    state, path = finished
+    new = finish([*options, f"run.exp={tmp_path}/new", f"run.init_from={path}", "optim.base_lr=0"])
+    assert new["step"] == 15  # all of its own steps
+    online = [name for name in state["model"] if not name.startswith("target.")]
+    assert all(new["model"][name].equal(state["model"][name]) for name in online)
+
+
+def test_from_a_model_directory(finished, tmp_path):
+    state, _ = finished
+    save_pretrained(from_checkpoint(state), tmp_path / "model")
+    torch.manual_seed(1)
+    objective = build_objective(ModelConfig(**state["config"]["model"]))
+    predictor = objective.predictor.head.weight.clone()
+    start_from(objective, str(tmp_path / "model"))
+    own = objective.state_dict()
+    for name, value in state["model"].items():
+        if name.startswith("encoder."):
+            assert own[name].equal(value)
+            if name.startswith("encoder.transformer."):  # the target starts as the encoder's copy
+                assert own[name.replace("encoder.transformer.", "target.")].equal(value)
+    assert own["predictor.head.weight"].equal(predictor)
+
+
+def test_other_networks_are_refused(finished):
+    state, path = finished
+    objective = build_objective(ModelConfig(**{**state["config"]["model"], "width": 64}))
+    with pytest.raises(UserError, match=r"step_000000010\.pt: parameter .* is .*, expected"):
+        start_from(objective, str(path))
