@@ -35,7 +35,8 @@ ON_GPU = "plain+fp32,fp32,plain+bf16,bf16,bf16+compile,bf16+graphs"
 ON_CPU = "plain+fp32,fp32"
 COLUMNS = {"setting": "", "variant": "", "batch": "d", "gflop_per_sample": ".1f", "ms": ".1f", "forward_ms": ".1f",
            "backward_ms": ".1f", "update_ms": ".1f", "samples_per_s": ".1f", "tflop_per_s": ".3f",
-           "of_mm": ".0%", "of_best": ".0%", "not_matmul_ms": ".1f", "times_plain": ".2f", "peak_gib": ".1f", "note": ""}
+           "of_mm": ".0%", "of_best": ".0%", "not_matmul_ms": ".1f", "times_plain": ".2f", "peak_gib": ".1f",
+           "note": ""}
 
 
 def bench_setting(name: str, model: dict[str, Any], options: argparse.Namespace, end: float) -> list[dict[str, Any]]:
@@ -80,7 +81,7 @@ def measure(rows: list[dict[str, Any]], config: ModelConfig, batches: list, opti
     spent = medians(in_turns(works, options.repeats, device, 5 if on_gpu else 1, options.warmup, clock))
     for row in rows:
         step, dtype, seconds = steps[row["variant"]], dtypes[row["variant"]], spent[row["variant"]]
-        parts = [step.parts(clock) for _ in range(3)]
+        parts = [step.parts(clock) for _ in range(options.repeats)]
         rates = {name: flops / spent[kind, name] for (kind, name), (_, flops) in ceilings.items() if kind == dtype}
         flops = row["gflop_per_sample"] * 1e9 * row["batch"]
         row.update(

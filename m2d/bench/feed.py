@@ -1,0 +1,162 @@
+"""The feed: samples/s from packed stores, against a folder of one `.npy` per clip that is read whole.
+
+    python -m m2d.bench.feed [clips=200 workers=2 ...]
+
+A sample is that of M2D-S: a crop of log-mel, a crop of noise, the teacher's frames. Per core: one process, its CPU
+seconds. In all: a DataLoader with worker processes, wall clock. The page cache is warm.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from m2d.audio.noise import mix_noise
+from m2d.bench.measure import in_turns, machine, medians
+from m2d.bench.report import leave
+from m2d.bench.synthetic import teacher_frames, write_folder, write_stores
+from m2d.common.cli import run
+from m2d.common.options import option
+from m2d.data.dataset import PretrainDataset
+from m2d.data.loader import PretrainLoader
+from m2d.data.sampler import GlobalSampler
+from m2d.data.store import PackedStore
+from m2d.data.writer import quantise
+from m2d.nn.losses import cosine_error, standardise
+
+LS960_FRAMES = 960 * 3600 * 100
+"""10 ms frames of LibriSpeech's 960 h, for the size of each choice."""
+RATIO, MEAN, STD = 0.2, -7.1, 4.2
+COLUMNS = {"feed": "", "kb_per_sample": ".0f", "ls960_gb": ".0f", "samples_per_core_s": ".0f", "times_folder": ".1f",
+           "samples_per_s": ".0f", "workers": "d"}
+
+
+@dataclass
+class FeedBench:
+    """Options of the feed benchmark."""
+
+    clips: int = option(200, "clips of speech, and as many of noise")
+    seconds: float = option(12.3, "length of a clip (LibriSpeech's mean)")
+    crop_frames: int = option(608, "log-mel frames of a sample")
+    batch: int = option(64, "samples in a batch")
+    batches: int = option(3, "batches in a turn")
+    turns: int = option(5, "timed turns of each reader")
+    workers: int = option(2, "worker processes of the second figure")
+    teacher: str = option("", "float16 teacher store to measure int8 on (default: random frames, some dims large)")
+    directory: str = option("", "where the data are made (default: a temporary folder)")
+    json: str = option("", "write machine, command and rows here as well")
+
+
+class FolderDataset(Dataset):
+    """The reader to beat: loads whole files, cuts, mixes and normalises in the worker, one sample at a time."""
+
+    def __init__(self, folder: Path, crop_frames: int, mix: bool):
+        self.folder, self.crop_frames, self.mix = folder, crop_frames, mix
+        self.names = sorted(path.name for path in (folder / "speech").iterdir())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        speech, start = self._crop("speech", self.names[index])
+        noise, _ = self._crop("noise", self.names[torch.randint(len(self.names), ()).item()])
+        teacher = np.load(self.folder / "teacher" / self.names[index])[start // 2:start // 2 + self.crop_frames // 2]
+        sample = {"teacher": torch.from_numpy(teacher)}
+        if self.mix:
+            return {**sample, "x": mix_noise(speech, noise, RATIO, MEAN, STD, MEAN)}
+        return {**sample, "logmel": speech, "noise": noise}
+
+    def _crop(self, kind: str, name: str) -> tuple[Tensor, int]:
+        logmel = np.load(self.folder / kind / name)  # [80, T]
+        start = torch.randint(logmel.shape[1] - self.crop_frames + 1, ()).item()
+        return torch.from_numpy(logmel[:, start:start + self.crop_frames]), start
+
+
+def bench(options: FeedBench) -> None:
+    """Make the data, take the times, print the table."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(dir=options.directory or None) as name:
+        folder, stores = Path(name) / "folder", Path(name) / "stores"
+        write_folder(folder, options.clips, round(100 * options.seconds))
+        write_stores(stores, folder)
+        rows = readers(folder, stores, options)
+        figures(rows, options)
+    about = {**machine(), "int8_change_of_cosine_loss": f"{int8_change(options.teacher):.1e}"}
+    leave(about, rows, COLUMNS, options.json)
+
+
+def readers(folder: Path, stores: Path, options: FeedBench) -> list[dict[str, Any]]:
+    """Each way to feed, with its bytes, and its batches by this process (`here`) and by workers (`loader`)."""
+    rows, crop, frames = [], options.crop_frames, round(100 * options.seconds)
+    for feed, mix in (("folder, mixed in the worker", True), ("folder", False)):
+        data = FolderDataset(folder, crop, mix)
+        loaders = [DataLoader(data, options.batch, shuffle=True, num_workers=workers, drop_last=True)
+                   for workers in (0, options.workers)]
+        rows.append({"feed": feed, "bytes": frames * (2 * 320 + 1536), "rate": 320 + 1536, "loaders": loaders})
+    for teacher, width in (("", 0), ("teacher_float16", 2 * 768), ("teacher_int8", 768 + 2)):
+        data = PretrainDataset(PackedStore(stores / "speech"), crop, 2,
+                               PackedStore(stores / teacher) if teacher else None, PackedStore(stores / "noise"))
+        loaders = [PretrainLoader(data, GlobalSampler(len(data), options.batch, 1 << 20), workers)
+                   for workers in (0, options.workers)]
+        rows.append({"feed": f"packed, {teacher or 'no teacher'}", "bytes": crop * (2 * 160 + width / 2),
+                     "rate": 160 + width / 2, "loaders": loaders})
+    return rows
+
+
+def figures(rows: list[dict[str, Any]], options: FeedBench) -> None:
+    """Replace the readers by their figures."""
+    loaders = {row["feed"]: row.pop("loaders") for row in rows}
+    samples = options.batch * options.batches
+    per_core, in_all = (
+        medians(in_turns({feed: drawing(pair[i], options.batches) for feed, pair in loaders.items()}, options.turns,
+                         clock=clock)) for i, clock in enumerate(("cpu", "wall")))
+    slowest = samples / per_core[rows[0]["feed"]]
+    for row in rows:
+        rate = samples / per_core[row["feed"]]
+        row.update(kb_per_sample=row.pop("bytes") / 1e3, ls960_gb=row.pop("rate") * LS960_FRAMES / 1e9,
+                   samples_per_core_s=rate, times_folder=rate / slowest,
+                   samples_per_s=samples / in_all[row["feed"]], workers=options.workers)
+
+
+def drawing(loader: DataLoader | PretrainLoader, batches: int) -> Callable[[], None]:
+    """A call draws the next `batches` batches; the workers live on from call to call."""
+    drawn = endless(loader)
+
+    def draw() -> None:
+        for _ in range(batches):
+            next(drawn)
+    return draw
+
+
+def endless(loader: DataLoader | PretrainLoader) -> Iterator[Any]:
+    """Epoch after epoch."""
+    while True:
+        yield from loader
+
+
+def int8_change(store: str, frames: int = 4096) -> float:
+    """Relative change of the mean cosine loss when the teacher's frames are int8 instead of float16."""
+    rng = np.random.default_rng(0)
+    clean = teacher_frames(rng, frames)
+    if store:
+        teacher = PackedStore(store)
+        clips = rng.permutation(len(teacher))[:100]
+        clean = np.concatenate([teacher.read(i) for i in clips])[:frames].astype(np.float32)
+    student = torch.from_numpy(clean + rng.permutation(clean.ravel()).reshape(clean.shape))  # right by half
+    rows, scale = quantise(clean)
+    decoded = {"float16": clean.astype(np.float16).astype(np.float32), "int8": rows * scale[:, None].astype(np.float32)}
+    losses = {name: cosine_error(student, standardise(torch.from_numpy(values))).mean().item()
+              for name, values in decoded.items()}
+    return abs(losses["int8"] - losses["float16"]) / losses["float16"]
+
+
+if __name__ == "__main__":
+    run(FeedBench, bench, __doc__)
