@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -70,8 +71,13 @@ def run_all(config: SuperbConfig) -> list[Run]:
     waiting = [run for run in runs if not finished(run)]
     LOG.info("%d runs, %d of them done before", len(runs), len(runs) - len(waiting))
     if waiting:
-        for _ in progress(_completions(config, waiting), "SUPERB runs", total=len(waiting)):
-            pass
+        # a scheduler's SIGTERM must unwind, so that the task processes are ended too
+        plain = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        try:
+            for _ in progress(_completions(config, waiting), "SUPERB runs", total=len(waiting)):
+                pass
+        finally:
+            signal.signal(signal.SIGTERM, plain)
     failed = [run for run in waiting if not finished(run)]
     if failed:
         reason = Path(failed[0].folder) / FAILURE
