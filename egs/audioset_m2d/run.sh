@@ -21,6 +21,7 @@ stage=0
 stop_stage=5
 configs=         # settings of pre-training (default: conf/pretrain_m2d_r0.6.yaml, or the mini ones)
 set=             # changes to these settings: "key=value key=value"
+tag=             # added to the names of their experiments (default: the changes)
 models=          # stages 4 to 6 with other models: a model directory or .pth, random:DIR, logmel, s3prl:NAME, hf:ID_OR_FOLDER
 nj=2             # parallel jobs of data preparation and features
 ngpu=0           # GPUs on each node, for pre-training and evaluation

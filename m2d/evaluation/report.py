@@ -55,7 +55,7 @@ def write_report(exp: str | Path, out: str | Path, mini: bool) -> None:
                 draw_masking_ratios(picture, [(ratio, group_means(rows[label])) for ratio, label in ratios])
                 parts.append(f"![Masking ratio and task groups, as figure 3 of M2D]({picture.name})")
         parts.append(f"### Data\n\n{data_table(results)}")
-        parts.append(f"### Commands\n\n{commands(results)}")
+        parts.append(f"### Commands\n\n{seed_line(results)}\n\n{commands(results)}")
     write_text(out, "\n\n".join(parts) + "\n")
 
 
@@ -138,8 +138,9 @@ def masking_ratios(results: list[dict[str, Any]]) -> list[tuple[float, str]]:
 
 def data_table(results: list[dict[str, Any]]) -> str:
     """What each task was measured on: one row per task and set of counts."""
-    lines = {}
-    for result in results:
+    lines: dict[tuple[str, ...], None] = {}
+    order = list(SPECS)
+    for result in sorted(results, key=lambda result: order.index(result["task"]["name"])):
         task = result["task"]
         used = " / ".join(map(str, result["clips"].values()))
         faults = len(task["unreadable"]) + len(result["unreadable"])
@@ -149,6 +150,14 @@ def data_table(results: list[dict[str, Any]]) -> str:
         lines.setdefault(row)
     return markdown([["Task", "Classes", "Seconds", "Clips used (train / valid / test, or folds)", "Missing",
                       "Unreadable", "Full set", "Split"], *map(list, lines)])
+
+
+def seed_line(results: list[dict[str, Any]]) -> str:
+    """How many seeds each model was evaluated with, the fewest over its tasks."""
+    counts: dict[str, int] = {}
+    for result in results:
+        counts[result["label"]] = min(len(result["scores"]), counts.get(result["label"], 1 << 30))
+    return f"Seeds: {', '.join(f'{label} {count}' for label, count in counts.items())}."
 
 
 def commands(results: list[dict[str, Any]]) -> str:

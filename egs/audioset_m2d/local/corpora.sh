@@ -42,8 +42,9 @@ for config in "${configs[@]}"; do
   [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
 done
 
+tag=${tag:-$(tr -s ' /' '_' <<<"$set")}
 exp_of() {  # CONFIG: the folder of its experiment
-  echo "exp/$(basename "$1" .yaml | sed 's/^pretrain_//; s/^mini_//')${set:+_$(tr -s ' /' '_' <<<"$set")}_$corpus"
+  echo "exp/$(basename "$1" .yaml | sed 's/^pretrain_//; s/^mini_//')${tag:+_$tag}_$corpus"
 }
 
 own=()  # the models of the configs

@@ -1,0 +1,129 @@
+"""egs/audioset_m2d end to end by its own run.sh, on tiny settings, and what it says when something is wrong."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from m2d.bin import finetune, linear_eval
+from m2d.common.config import load_config
+
+TINY = ("model.width=16 model.depth=2 model.heads=2 model.predictor_width=16 model.predictor_depth=1 "
+        "model.predictor_heads=2 optim.batch_size=8 optim.epochs=2 optim.warmup_epochs=1 run.log_steps=1")
+LINEAR = ("esc50", "us8k", "spcv2", "vc1", "voxforge", "cremad", "gtzan", "nsynth", "surge")
+TUNED = ("as20k", "esc50", "spcv2", "vc1")
+EGS = Path(__file__).parents[2] / "egs"
+pytestmark = pytest.mark.timeout(1500)
+
+
+@pytest.fixture(scope="module")
+def make_audioset_recipe(make_recipe):
+    """Factory of the recipe with the other one, whose db.sh it reads, beside it."""
+    def make(**environment):
+        recipe = make_recipe("audioset_m2d", **environment)
+        (recipe.directory.parent / "librispeech_m2ds").symlink_to(EGS / "librispeech_m2ds")
+        return recipe
+    return make
+
+
+@pytest.fixture(scope="module")
+def recipe(make_audioset_recipe, tiny_corpus):
+    recipe = make_audioset_recipe(MINI_CORPUS=str(tiny_corpus))
+    conf = recipe.directory / "conf"
+    (conf / "linear_tiny.yaml").write_text("linear: {lr: 1e-2, epochs: 3, seeds: [0, 1]}\nworkers: 0\n")
+    for name in TUNED:
+        (conf / f"finetune_tiny_{name}.yaml").write_text(
+            "tune: {lr: 1e-3, optimizer: adamw, epochs: 2, warmup_epochs: 1, batch_size: 8}\nseeds: [0]\nworkers: 0\n")
+    return recipe
+
+
+OPTIONS = ["--scale", "0.1", "--set", TINY, "--tag", "tiny", "--linear_config", "conf/linear_tiny.yaml",
+           "--tuning", "tiny"]
+
+
+@pytest.fixture(scope="module")
+def finished(recipe):
+    """The output of stages 0 to 5."""
+    return recipe.run_well("--stage", "0", "--stop_stage", "5", *OPTIONS)
+
+
+def test_all_stages_end_with_both_tables(recipe, finished):
+    assert "MINI CORPUS" in finished
+    exp, models = recipe.directory / "exp", ["m2d_tiny_mini", "mae_tiny_mini"]
+    for name in [*models, "random_m2d_tiny_mini", "logmel_mini"]:
+        assert {path.parent.name for path in exp.glob(f"{name}/linear/*/result.json")} == set(LINEAR), name
+    for name in models:
+        assert {path.parent.name for path in exp.glob(f"{name}/finetune/*/result.json")} == set(TUNED), name
+    table = (exp / "RESULTS.md").read_text()
+    assert "**The mini corpus stood in" in table and "| random_m2d_tiny_mini |" in table
+    assert "## Linear evaluation" in table and "## Fine-tuning" in table and "*M2D ratio=0.6*" in table
+
+
+def test_a_second_run_finds_all_done(recipe, finished):
+    again = recipe.run_well("--stage", "0", "--stop_stage", "5", *OPTIONS)
+    assert again.count("done before, skipped") == 1 + 1 + 2 + 2 + 4 + 2
+
+
+def test_another_model_by_one_command(recipe, finished):
+    output = recipe.run_well("--stage", "4", "--stop_stage", "4", *OPTIONS, "--linear_tasks", "gtzan surge", "--models",
+                             "random:exp/m2d_tiny_mini/model:7")
+    assert "stage 2" not in output
+    exp = recipe.directory / "exp/random_exp_m2d_tiny_mini_model_7_mini"
+    result = json.loads((exp / "linear/gtzan/result.json").read_text())
+    assert result["model"].endswith("model:7") and len(result["scores"]) == 2
+
+
+def test_own_audio_and_the_tasks_that_are_there(make_audioset_recipe, tiny_corpus, recipe, finished):
+    """With a corpus of one's own nothing is replaced in silence: tasks without data are left out and named."""
+    other = make_audioset_recipe(MINI_CORPUS="/nowhere", AUDIO=str(tiny_corpus / "AudioSet"),
+                                 GTZAN=str(tiny_corpus / "GTZAN"), VOXCELEB1=str(tiny_corpus / "VoxCeleb1"))
+    for path in recipe.directory.glob("conf/*tiny*"):
+        (other.directory / "conf" / path.name).write_text(path.read_text())
+    settings = "conf/pretrain_mini_mae.yaml"
+    output = other.run_well("--stop_stage", "5", *OPTIONS, "--configs", settings)
+    assert "MINI CORPUS" not in output
+    assert set(re.findall(r"task (\w+) is LEFT OUT", output)) == {*LINEAR, *TUNED} - {"gtzan", "vc1"}
+    assert "SURGE is not set in db.sh" in output
+    exp = other.directory / "exp/mae_tiny_AudioSet"
+    assert {path.name for path in (exp / "linear").iterdir() if path.is_dir()} == {"gtzan", "vc1"}
+
+
+@pytest.mark.parametrize("words, environment, expected", [
+    (["--stge", "3"], {}, ["unknown option --stge", "--stage"]),
+    (["--configs", "conf/none.yaml"], {}, ["conf/none.yaml", "no such settings"]),
+    (["--linear_tasks", "esc51"], {}, ["unknown task 'esc51'", "esc50"]),
+    (["--stage", "0"], {"AUDIOSET": "/no/such"}, ["AUDIOSET=/no/such", "no such file"]),
+    (["--stage", "0"], {"AUDIOSET": ".", "AUDIO": "."}, ["AUDIOSET and AUDIO", "keep one"]),
+    (["--stage", "4"], {"MINI_CORPUS": "/nowhere", "AUDIO": "."}, ["earlier stage"]),
+])
+def test_a_wrong_word_is_told_in_a_line(recipe, words, environment, expected):
+    done = recipe.run(*words, **environment)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert all(text in done.stdout for text in expected), done.stdout
+
+
+# M2D, table 2: learning rate, optimiser, Mixup, Random Resize Crop, Structured Patchout
+TABLE_2 = {"as20k": (1.0, "sgd", 0.3, True, 0.5), "esc50": (0.5, "sgd", 0.0, True, 0.5),
+           "spcv2": (0.5, "sgd", 0.3, True, 0.5), "vc1": (0.001, "adamw", 0.0, False, 0.0)}
+# what the public scripts change: learning rate, epochs, frequency and time masks, frozen patch embedding
+PUBLIC = {"as20k": (0.5, 200, 30, 192, False), "esc50": (0.5, 200, 15, 48, True),
+          "spcv2": (0.5, 200, 30, 48, False), "vc1": (0.0005, 50, 30, 48, False)}
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_fine_tuning_settings_are_the_published_ones(name):
+    conf = EGS / "audioset_m2d" / "conf"
+
+    def tune(variant):
+        path = conf / f"finetune_{variant}_{name}.yaml"
+        assert path.read_text().startswith("# ")
+        return load_config(finetune.Options, path, ["model=x", "task=x", "out=x"]).tune
+
+    table2, public = tune("table2"), tune("public")
+    assert (table2.lr, table2.optimizer, table2.mixup, table2.rrc, table2.patchout) == TABLE_2[name]
+    assert (table2.epochs, table2.warmup_epochs, table2.freq_mask, table2.time_mask) == (200, 5, 0, 0)
+    assert (public.lr, public.epochs, public.freq_mask, public.time_mask, public.freeze_patch_embed) == PUBLIC[name]
+    assert (public.optimizer, public.mixup, public.rrc, public.patchout) == TABLE_2[name][1:]
+    assert tune("mini").epochs < 50
+    load_config(linear_eval.Options, conf / "linear_mini.yaml", ["model=x", "tasks=[x]", "out=x"])
