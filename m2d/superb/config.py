@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from omegaconf import MISSING
 
 from m2d.common.config import option
 from m2d.common.errors import UserError
+from m2d.common.files import sha256
 from m2d.superb.tasks import Corpora
 
 
@@ -88,6 +90,19 @@ def resolve_model(text: str) -> Model:
     if not kind.isidentifier():
         raise UserError(f"model={text}: neither a model directory nor the name of an s3prl upstream")
     return Model(kind, str(Path(rest).resolve()) if Path(rest).exists() and rest else rest or None, False, False)
+
+
+def fingerprint(model: Model) -> str | None:
+    """A digest of the weights and configuration the model's path holds now; None where it has no path here.
+
+    Results are kept for a path with this content: a model trained anew is tested anew.
+    """
+    if model.ckpt is None or not Path(model.ckpt).exists():
+        return None
+    path = Path(model.ckpt)
+    files = [path] if path.is_file() else sorted(
+        file for file in path.iterdir() if file.suffix in (".safetensors", ".bin", ".json"))
+    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()[:16]
 
 
 def _model_directory(path: str) -> str:

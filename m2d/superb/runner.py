@@ -17,7 +17,7 @@ from pathlib import Path
 from m2d.common.errors import UserError
 from m2d.common.files import write_json
 from m2d.common.progress import progress
-from m2d.superb.config import Model, SuperbConfig, resolve_model
+from m2d.superb.config import Model, SuperbConfig, fingerprint, resolve_model
 from m2d.superb.tasks import Task, choose, data_key, read_settings
 from m2d.superb.worker import FAILURE, Run, finished
 
@@ -31,10 +31,11 @@ def plan(config: SuperbConfig) -> list[Run]:
     Raises `UserError` for whatever a run would stumble over: model, corpora, settings.
     """
     model = resolve_model(config.model)
-    return [run for task in choose(config.tasks) for run in _plan_task(config, model, task)]
+    content = fingerprint(model)
+    return [run for task in choose(config.tasks) for run in _plan_task(config, model, content, task)]
 
 
-def _plan_task(config: SuperbConfig, model: Model, task: Task) -> list[Run]:
+def _plan_task(config: SuperbConfig, model: Model, content: str | None, task: Task) -> list[Run]:
     exp = Path(config.exp).resolve()
     settings = read_settings(Path(config.conf), config.overlays, task.name)
     task.prepare(config.corpora, exp / "tables", settings)
@@ -56,7 +57,7 @@ def _plan_task(config: SuperbConfig, model: Model, task: Task) -> list[Run]:
             upstream.update(given)
         runs.append(Run(
             task=task.name, module=task.module, folder=str(folder), seed=seed, fold=fold, upstream=model.upstream,
-            ckpt=model.ckpt, upstream_settings=upstream,
+            ckpt=model.ckpt, content=content, upstream_settings=upstream,
             statistics=str(statistics) if model.takes_statistics and given is None else None,
             config=adapted, device=config.device))
     return runs

@@ -43,6 +43,7 @@ class Run:
     fold: int | None
     upstream: str
     ckpt: str | None
+    content: str | None
     upstream_settings: dict[str, Any] | None
     statistics: str | None
     config: dict[str, Any]

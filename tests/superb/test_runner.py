@@ -7,11 +7,13 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from omegaconf import OmegaConf
 
@@ -114,6 +116,17 @@ def test_done_runs_are_not_done_again(config, runs, monkeypatch):
     assert run_all(config) == runs
     changed = plan(dataclasses.replace(config, lr=dataclasses.replace(config.lr, ic=1e-3)))
     assert [run.task for run in changed if not finished(run)] == ["ic"]
+
+
+def test_a_model_trained_anew_is_tested_anew(config, runs, tmp_path):
+    shutil.copytree(config.model, tmp_path / "model")
+    tensors = safetensors.torch.load_file(tmp_path / "model" / "model.safetensors")
+    before = plan(dataclasses.replace(config, model=str(tmp_path / "model")))[0].settings()
+    tensors["cls_token"] += 1
+    safetensors.torch.save_file(tensors, tmp_path / "model" / "model.safetensors")
+    after = plan(dataclasses.replace(config, model=str(tmp_path / "model")))[0].settings()
+    assert {key for key in before if before[key] != after[key]} == {"content"}
+    assert before["content"] == runs[0].content
 
 
 def test_s3prl_is_as_installed(runs):
