@@ -72,7 +72,7 @@ def products(device: torch.device, dtype: torch.dtype) -> dict[str, tuple[Callab
 
 def copy(device: torch.device) -> tuple[Callable[[], object], float]:
     """A large copy on the device, and the bytes that it reads and writes."""
-    source = torch.randn(1 << (29 if device.type == "cuda" else 26), device=device)
+    source = torch.randn(1 << (29 if device.type == "cuda" else 24), device=device)
     target = torch.empty_like(source)
     return (lambda: target.copy_(source)), 2.0 * source.nbytes
 

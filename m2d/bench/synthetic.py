@@ -11,7 +11,7 @@ from m2d.data.writer import PackedWriter, merge_index
 
 BINS, WIDTH = 80, 768
 OUTLIERS = 8
-"""Dimensions of the teacher's frames far larger than the others, as HuBERT's have them: they decide int8's steps."""
+"""Dimensions of the teacher's frames that may be larger than the others: the largest decides int8's steps."""
 
 
 def logmel_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
@@ -19,10 +19,10 @@ def logmel_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
     return (rng.standard_normal((frames, BINS)) * 4.2 - 7.1).astype(np.float32)
 
 
-def teacher_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
-    """Random teacher frames `[T, 768]` float32 with a few large dimensions."""
+def teacher_frames(rng: np.random.Generator, frames: int, outlier: float = 5.0) -> np.ndarray:
+    """Random teacher frames `[T, 768]` float32, a few dimensions `outlier` times as large as the others."""
     scale = np.ones(WIDTH)
-    scale[:OUTLIERS] = 10.0
+    scale[:OUTLIERS] = outlier
     return (rng.standard_normal((frames, WIDTH)) * scale).astype(np.float32)
 
 
