@@ -7,7 +7,8 @@
 #   pretrain CONFIG EXP OPTION...     a pre-training run; it resumes by itself
 #   export_model EXP                  EXP/model, which m2d.load_pretrained and s3prl load
 #   run_superb MODEL OUT LABEL        SUPERB ($superb_tasks, with $superb_overlays over the settings of conf/superb) of a
-#                                     model on the corpora of db.sh, else the mini corpus; exp/SUPERB.md
+#                                     model on the corpora of db.sh; where one that these tasks need is not named, on the
+#                                     mini corpus with its settings, in OUT_mini; exp/SUPERB.md
 
 check_paths() {
   local name
@@ -45,17 +46,31 @@ _superb_root() {  # KEY VARIABLE PATH: the corpus named in db.sh, else the mini 
   roots+=("corpora.$1=${!2:-$MINI_CORPUS/$3}")
 }
 
+_superb_lexicons() {  # those of LEXICON, a space between, as a list
+  local files=()
+  read -r -a files <<<"$LEXICON"
+  if [ -z "$LEXICON" ]; then mini_superb=true files=("$MINI_CORPUS/LibriSpeech/lexicon.txt"); fi
+  roots+=("corpora.lexicon=[$(IFS=,; echo "${files[*]}")]")
+}
+
+_superb_roots_of() {  # TASK: the corpora it needs; those of tasks that are not wanted decide nothing
+  case $1 in
+    pr) _superb_root librispeech SUPERB_LIBRISPEECH LibriSpeech
+      _superb_lexicons ;;
+    ks) _superb_root speech_commands SPEECH_COMMANDS speech_commands_v0.01
+      _superb_root speech_commands_test SPEECH_COMMANDS_TEST speech_commands_test_set_v0.01 ;;
+    ic) _superb_root fluent FLUENT_SPEECH_COMMANDS fluent_speech_commands_dataset ;;
+    sid) _superb_root voxceleb1 VOXCELEB1 VoxCeleb1
+      _superb_root voxceleb1_split VOXCELEB1_SPLIT VoxCeleb1/iden_split.txt ;;
+    er) _superb_root iemocap IEMOCAP IEMOCAP_full_release ;;
+    *) die "unknown SUPERB task '$1' (known: pr ks ic sid er)" ;;
+  esac
+}
+
 run_superb() {
-  local model=$1 out=$2 label=$3 corpus_name=SUPERB overlays='' mini_superb=false roots=() exps
+  local model=$1 out=$2 label=$3 corpus_name=SUPERB overlays='' mini_superb=false roots=() exps task
   if [ -d "$model" ]; then overlays=conf/superb/m2ds.yaml; fi
-  _superb_root librispeech SUPERB_LIBRISPEECH LibriSpeech
-  _superb_root lexicon LEXICON LibriSpeech/lexicon.txt
-  _superb_root speech_commands SPEECH_COMMANDS speech_commands_v0.01
-  _superb_root speech_commands_test SPEECH_COMMANDS_TEST speech_commands_test_set_v0.01
-  _superb_root fluent FLUENT_SPEECH_COMMANDS fluent_speech_commands_dataset
-  _superb_root voxceleb1 VOXCELEB1 VoxCeleb1
-  _superb_root voxceleb1_split VOXCELEB1_SPLIT VoxCeleb1/iden_split.txt
-  _superb_root iemocap IEMOCAP IEMOCAP_full_release
+  for task in $superb_tasks; do _superb_roots_of "$task"; done
   if [ $mini_superb = true ]; then
     make_mini_corpus speech
     corpus_name="mini corpus" out+=_mini overlays+=" conf/superb/mini.yaml"
