@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from m2d.common.errors import UserError
 from m2d.common.options import nearest, option
@@ -44,11 +45,11 @@ def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[
     if yaml is not None:
         merged = _merge(table, merged, _read_yaml(Path(yaml)), str(yaml))
     for text in overrides:
-        key, sign, _ = text.partition("=")
+        key, sign, value = text.partition("=")
         if not sign:
             raise UserError(f"option '{text}': write it as key=value (see --help)")
         _check_keys(table, [key], "command line")
-        merged = _merge(table, merged, OmegaConf.from_dotlist([text]), f"option '{text}'")
+        merged = _merge(table, merged, _override(known_keys(table)[key], key, value), f"option '{text}'")
     missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
         raise UserError(f"option '{missing[0]}' has no default: give it as {missing[0]}=VALUE")
@@ -71,6 +72,19 @@ def describe(table: type) -> str:
         rows.append((key, "required" if value == MISSING else str(value), field.metadata.get("help", "")))
     width = max(len(f"{key}={value}") for key, value, _ in rows)
     return "\n".join(f"  {f'{key}={value}':<{width}}  {text}".rstrip() for key, value, text in rows)
+
+
+def _override(field: dataclasses.Field, key: str, value: str) -> DictConfig:
+    """One `key=value` as a tree. The value is YAML, but an option of text takes it as it stands: `label=(a): x`."""
+    kind = getattr(field.type, "__name__", str(field.type))
+    if kind == "str" or (kind == "str | None" and value != "null"):
+        tree = OmegaConf.create()
+        OmegaConf.update(tree, key, value)
+        return tree
+    try:
+        return OmegaConf.from_dotlist([f"{key}={value}"])
+    except YAMLError as error:
+        raise UserError(f"option '{key}={value}': not a valid value ({str(error).splitlines()[0]})") from error
 
 
 def _read_yaml(path: Path) -> DictConfig:

@@ -29,6 +29,11 @@ def test_yaml_overrides_table_and_command_line_overrides_yaml(tmp_path):
     assert isinstance(config.optim, Inner)
 
 
+@pytest.mark.parametrize("text", ["(e) M2D-S: both losses", "[x", "007", "a=b", ""])
+def test_text_is_taken_as_it_stands(text):
+    assert load_config(Table, None, [f"name={text}"]).name == text
+
+
 def test_resolved_yaml_reads_back_to_the_same(tmp_path):
     config = load_config(Table, None, ["name=x", "optim.lr=0.5"])
     (tmp_path / "b.yaml").write_text(to_yaml(config))
@@ -40,6 +45,7 @@ def test_resolved_yaml_reads_back_to_the_same(tmp_path):
     ("optim.rl=3", ["unknown option 'optim.rl'", "did you mean 'optim.lr'"]),
     ("steps=many", ["steps=many", "many"]),
     ("steps", ["key=value"]),
+    ("optim.betas=[0.9", ["optim.betas=[0.9", "not a valid value"]),
 ])
 def test_wrong_words_are_named(override, words):
     with pytest.raises(UserError) as error:
