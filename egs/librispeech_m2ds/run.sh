@@ -10,8 +10,8 @@
 #   ./run.sh --dry_run true --config ...                         what a setting costs, before it is run
 #
 # stage 0: corpora -> Kaldi data directories        stage 4: the model leaves the experiment, an s3prl upstream
-# stage 1: log-mel features, mean and deviation     stage 5: SUPERB: PR KS IC SID ER -> exp/RESULTS.md
-# stage 2: features of the teacher (HuBERT)         stage 6: linear evaluation: ENV MUS
+# stage 1: log-mel features, mean and deviation     stage 5: SUPERB: PR KS IC SID ER -> exp/SUPERB.md
+# stage 2: features of the teacher (HuBERT)         stage 6: linear evaluation: ENV MUS -> exp/GENERAL.md
 # stage 3: pre-training
 #
 # A finished stage is skipped, an interrupted one goes on where it was.
@@ -22,7 +22,7 @@ stage=0
 stop_stage=5
 config=          # settings of pre-training (default: conf/pretrain_m2ds_t6.08s_80x2.yaml, or the mini one)
 set=             # changes to these settings: "key=value key=value"
-tag=             # name of the experiment (default: from config and set)
+tag=             # name of the experiment (default: from config and set); with the mini corpus it ends in _mini
 label=           # name in tables (default: the experiment's); rows of one name are averaged
 dry_run=false    # print what the settings cost, and stop
 nj=2             # parallel jobs of data preparation and features
@@ -40,6 +40,7 @@ upstream=        # SUPERB of another model: logmel, random:DIRECTORY, hubert:ID_
 
 . ../../utils/log.sh
 . ../../utils/parse_options.sh
+[ $# = 0 ] || die "'$1': options begin with -- (see ./run.sh --help)"
 . ./path.sh
 . ./db.sh
 . ./cmd.sh
@@ -50,10 +51,11 @@ upstream=        # SUPERB of another model: logmel, random:DIRECTORY, hubert:ID_
 config=${config:-conf/pretrain_$([ $mini_speech = true ] && echo mini_m2ds || echo m2ds_t6.08s_80x2).yaml}
 [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
 read -r -a changes <<<"$set"
-plan=(python3 -m m2d.bin.plan config="$config" ${set:+"set=[${set// /,}]"})
+plan=(python3 -m m2d.bin.plan config="$config" ${set:+"set=[$(printf "'%s'," "${changes[@]}")]"})
 if [ $dry_run = true ]; then exec "${plan[@]}"; fi
 needs=$("${plan[@]}" show=inputs)  # which of: speech noise teacher
-exp=exp/${tag:-$(basename "$config" .yaml | sed 's/^pretrain_//; s/^mini_//')${set:+_$(tr -s ' /' '_' <<<"$set")}_$corpus}
+exp=exp/${tag:-$(basename "$config" .yaml | sed 's/^pretrain_//; s/^mini_//')${set:+_$(tr -s ' /,[]' '_' <<<"$set")}_$corpus}
+if [ $mini = true ]; then exp=${exp%_mini}_mini; fi
 teacher=${teacher:-$([ $mini_speech = true ] && echo "exp/teacher_$corpus" || echo facebook/hubert-base-ls960)}
 teacher_store=$(basename "$teacher")_l${teacher_layer}_$teacher_dtype
 
@@ -114,9 +116,12 @@ fi
 general=(esc50 us8k gtzan nsynth surge)
 linear_config=$([ $mini = false ] || echo ../audioset_m2d/conf/linear_mini.yaml)
 mapfile -t general_inputs < <(task_variables "${general[@]}")
-if begin_stage 6 "$exp/linear/.done" "linear evaluation ENV MUS" --after "$exp/model/.done" "${general_inputs[@]}"; then
+if begin_stage 6 "$exp/linear/.done" "linear evaluation ENV MUS" --after "$exp/model/.done" "${general_inputs[@]}" \
+  "config=$linear_config" "seeds=$seeds"; then
   if [ $mini = true ] && [ -n "$(mini_tasks "${general[@]}")" ]; then make_mini_corpus general; fi
   prepare_tasks "$data/tasks" "${general[@]}"
   evaluate_linear "$exp/model" "$exp" "${label:-$(basename "$exp")}" "$data/tasks" "${general[@]}"
+  python3 -m m2d.bin.report_general exp=exp out=exp/GENERAL.md mini=$mini
+  cat exp/GENERAL.md
   end_stage
 fi

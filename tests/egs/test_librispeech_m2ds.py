@@ -40,11 +40,11 @@ def finished(recipe, options):
 
 def test_all_stages_end_with_a_table_of_all_tasks(recipe, finished):
     assert "MINI CORPUS" in finished
-    table = (recipe.directory / "exp" / "RESULTS.md").read_text()
+    table = (recipe.directory / "exp" / "SUPERB.md").read_text()
     assert all(f" {task} " in table for task in ("PR", "KS", "IC", "SID", "ER")) and "tiny" in table
-    results = json.loads((recipe.directory / "exp" / "tiny" / "superb_mini" / "results.json").read_text())
+    results = json.loads((recipe.directory / "exp" / "tiny_mini" / "superb_mini" / "results.json").read_text())
     assert set(results["tasks"]) == {"pr", "ks", "ic", "sid", "er"}
-    exp = recipe.directory / "exp" / "tiny"
+    exp = recipe.directory / "exp" / "tiny_mini"
     for name in ("config.yaml", "environment.json", "replay.sh", "metrics.jsonl", "model/model.safetensors",
                  "model/config.json"):
         assert (exp / name).is_file(), name
@@ -52,7 +52,8 @@ def test_all_stages_end_with_a_table_of_all_tasks(recipe, finished):
 
 
 def test_a_second_run_finds_all_done(recipe, finished, options):
-    before = {path: path.stat().st_mtime_ns for path in (recipe.directory / "exp" / "tiny" / "checkpoints").iterdir()}
+    checkpoints = recipe.directory / "exp" / "tiny_mini" / "checkpoints"
+    before = {path: path.stat().st_mtime_ns for path in checkpoints.iterdir()}
     again = recipe.run_well("--stage", "0", "--stop_stage", "4", *options)
     assert again.count("done before, skipped") == 5
     assert before == {path: path.stat().st_mtime_ns for path in before}
@@ -63,7 +64,7 @@ def test_exported_model_is_loaded_by_one_line(recipe, finished):
 
     from m2d import load_pretrained
 
-    model = load_pretrained(recipe.directory / "exp" / "tiny" / "model")
+    model = load_pretrained(recipe.directory / "exp" / "tiny_mini" / "model")
     output = model([torch.randn(16000), torch.randn(40000)])
     assert output.clip.shape == (2, 16) and output.lengths.tolist() == [26, 63]
 
@@ -76,14 +77,18 @@ def test_one_stage_and_one_task_alone(recipe, finished, options):
 
 
 def test_a_real_librispeech_and_own_noise(recipe, finished, options, tiny_corpus):
-    output = recipe.run_well("--stage", "0", "--stop_stage", "4", *options, "--tag", "real", "--parts", "train-clean-100",
-                             LIBRISPEECH=str(tiny_corpus / "LibriSpeech"), NOISE=str(tiny_corpus / "AudioSet"))
+    output = recipe.run_well("--stage", "0", "--stop_stage", "4", *options, "--tag", "real",
+                             "--parts", "train-clean-100", LIBRISPEECH=str(tiny_corpus / "LibriSpeech"),
+                             NOISE=str(tiny_corpus / "AudioSet"))
     assert "MINI CORPUS" not in output
     assert (recipe.directory / "exp" / "real" / "model" / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("words, environment, expected", [
     (["--stge", "3"], {}, ["unknown option --stge", "--stage"]),
+    (["stage=3"], {}, ["'stage=3'", "begin with --"]),
+    (["--stage", "5", "--tasks", "pr kws", "--upstream", "logmel"], {}, ["unknown SUPERB task 'kws'", "ks"]),
+    (["--set", "model.input_size=[80,"], {}, ["model.input_size=[80,", "not a valid value"]),
     (["--config", "conf/none.yaml"], {}, ["conf/none.yaml", "no such settings"]),
     (["--set", "optim.epoch=3"], {}, ["unknown option 'optim.epoch'", "optim.epochs"]),
     (["--stage", "0"], {"LIBRISPEECH": "/no/such/corpus"}, ["LIBRISPEECH", "/no/such/corpus", "no such file"]),
