@@ -2,7 +2,8 @@
 
 torch leaves float32 products on a CPU to MKL, which uses no AVX-512 on processors that are not Intel's; oneDNN, a part
 of torch as well, does (2.2 times the speed on an AMD EPYC with AVX-512: `m2d.bench.step`). The results differ as
-those of two summation orders do. Everywhere else this is `nn.Linear` itself.
+those of two summation orders do. Everywhere else, and with `torch.backends.mkldnn.enabled = False`, this is
+`nn.Linear` itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.autograd.function import once_differentiable
+
+# What torch.compile makes of a Linear on a CPU is an operator without a public name: not every build has it.
+HAS_ONEDNN = (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+              and torch.backends.cpu.get_cpu_capability().startswith("AVX512"))
 
 
 class Linear(nn.Linear):
@@ -31,13 +36,14 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.T
 
 
 def _takes_onednn(x: torch.Tensor, weight: torch.Tensor) -> bool:
-    return (x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.compiler.is_compiling()
-            and not torch.jit.is_tracing() and not torch.is_autocast_enabled("cpu")
-            and torch.backends.mkldnn.is_available())
+    return (HAS_ONEDNN and x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
+            and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
+            and not torch.is_autocast_enabled("cpu") and torch.backends.mkldnn.enabled
+            and x.numel() > 0)  # oneDNN has no product over nothing
 
 
 def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """What torch.compile makes of a Linear on a CPU: the operator has no name outside of it."""
+    """x [..., K] in any layout @ weight [M, K].T + bias; weight is contiguous or the transpose of what is."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
@@ -56,5 +62,5 @@ class _Product(torch.autograd.Function):
         rows = grad.flatten(0, -2)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (_product(grad, weight.T) if needs_x else None,
-                _product(rows.T, x.flatten(0, -2).T) if needs_weight else None,
+                _product(rows.T, x.flatten(0, -2).contiguous().T) if needs_weight else None,
                 rows.sum(0) if needs_bias else None)

@@ -27,6 +27,25 @@ def test_rows_of_a_larger_tensor():
     torch.testing.assert_close(linear(x, weight, bias), F.linear(x, weight, bias), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("x", [torch.randn(1, 24).expand(4, 24), torch.randn(24, 4).T, torch.empty(0, 24)],
+                         ids=["one row for all", "transposed", "no rows"])
+def test_gradients_in_any_layout(x):
+    weight, bias, grad = torch.randn(36, 24, requires_grad=True), torch.randn(36, requires_grad=True), torch.randn(36)
+    ours, torchs = (torch.autograd.grad(function(x, weight, bias), (weight, bias), grad.expand(len(x), 36))
+                    for function in (linear, F.linear))
+    torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-5)
+
+
+def test_without_onednn_it_is_torchs(monkeypatch):
+    x, weight, bias = torch.randn(64, 768), torch.randn(768, 768), torch.randn(768)
+    monkeypatch.delattr("m2d.nn.linear._product")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.backends.mkldnn, "enabled", False)
+        assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
+    monkeypatch.setattr("m2d.nn.linear.HAS_ONEDNN", False)
+    assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
+
+
 def test_frozen_weights_get_no_gradient():
     layer = Linear(24, 36).requires_grad_(False)
     x = torch.randn(4, 24, requires_grad=True)
