@@ -30,7 +30,10 @@ def atomic_open(path: str | Path, mode: str = "w") -> Iterator[IO]:
 
 @contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """A temporary neighbour directory that takes the place of `path` when the block ends without an error."""
+    """A temporary neighbour directory that takes the place of `path` when the block ends without an error.
+
+    Its files can be read by whom the umask allows, also those that a library left to their owner alone.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -38,6 +41,10 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        readable = temporary.stat().st_mode & 0o666
+        for file in temporary.rglob("*"):
+            if file.is_file() and not file.is_symlink():
+                file.chmod(file.stat().st_mode | readable)
         if path.exists():
             shutil.rmtree(path)
         os.replace(temporary, path)

@@ -28,6 +28,17 @@ def test_an_interrupted_directory_leaves_the_old_one(tmp_path):
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["three"]
 
 
+def test_files_of_a_directory_are_as_readable_as_it_is(tmp_path):
+    with atomic_directory(tmp_path / "d") as d:
+        (d / "sub").mkdir()
+        for name in ("private", "sub/private", "program"):
+            (d / name).write_text("1")
+            (d / name).chmod(0o700 if name == "program" else 0o600)  # as files made by way of a temporary one are
+        d.chmod(0o750)
+    assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "d").rglob("*") if path.is_file()} == \
+        {"private": 0o640, "program": 0o740}
+
+
 def test_sha256_and_json(tmp_path):
     write_json(tmp_path / "x.json", {"a": 1})
     assert (tmp_path / "x.json").read_text() == '{\n "a": 1\n}\n'
