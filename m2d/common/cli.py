@@ -11,6 +11,7 @@ from m2d.common.config import describe, load_config
 from m2d.common.errors import UserError
 
 T = TypeVar("T")
+LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 
 
 def parse(table: type[T], description: str, argv: list[str] | None = None) -> T:
@@ -43,7 +44,7 @@ def run(table: type[T], main: Callable[[T], int | None], description: str) -> No
     """
     logging.basicConfig(
         level=logging.INFO,
-        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
+        format=LOG_FORMAT,
         datefmt="%Y-%m-%d %H:%M:%S",
         stream=sys.stderr,
     )

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from m2d.common.cli import LOG_FORMAT
 from m2d.common.config import load_config, to_yaml
 from m2d.common.errors import UserError
 from m2d.common.files import write_json, write_text
@@ -28,7 +29,6 @@ from m2d.training.config import PretrainConfig, changes, plain
 from m2d.training.distributed import Ranks
 
 LOG = logging.getLogger(__name__)
-LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 PACKAGES = ("m2d", "torch", "torchaudio", "numpy", "omegaconf", "tensorboard")
 
 
