@@ -20,8 +20,8 @@ from m2d.training.checkpoint import read_checkpoint, read_newest
 class Options:
     """Command line of this entry point."""
 
-    source: str = option("???", "experiment directory (its newest checkpoint is taken) or one checkpoint")
-    out: str = option("???", "model directory to write")
+    source: str = option(help="experiment directory (its newest checkpoint is taken) or one checkpoint")
+    out: str = option(help="model directory to write")
     published: str | None = option(None, "also write encoder, target and predictor to this .pth, in the public format")
 
 

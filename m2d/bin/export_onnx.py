@@ -15,8 +15,8 @@ from m2d.onnx import export_onnx
 class Options:
     """Command line of this entry point."""
 
-    model: str = option("???", "model directory, published checkpoint file, or OWNER/NAME on the Hugging Face hub")
-    out: str = option("???", "ONNX file to write")
+    model: str = option(help="model directory, published checkpoint file, or OWNER/NAME on the Hugging Face hub")
+    out: str = option(help="ONNX file to write")
 
 
 def main(options: Options) -> None:

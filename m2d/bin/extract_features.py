@@ -15,9 +15,9 @@ from m2d.extraction import extract_features
 class Options:
     """Command line of this entry point."""
 
-    data: str = option("???", "data directory: wav.scp and perhaps segments, utt2dur")
-    out: str = option("???", "folder of the features")
-    model: str = option("???", "model directory, published checkpoint file, or OWNER/NAME on the Hugging Face hub")
+    data: str = option(help="data directory: wav.scp and perhaps segments, utt2dur")
+    out: str = option(help="folder of the features")
+    model: str = option(help="model directory, published checkpoint file, or OWNER/NAME on the Hugging Face hub")
     layer: int | None = option(None, "layer, from 0; default: the last")
     pool: bool = option(False, "one vector per utterance, the mean over time, instead of frames")
     packed: bool = option(False, "a packed store, to be merged with m2d.bin.merge_features, instead of single files")

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from omegaconf import MISSING
-
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.evaluation.finetune import TuneOptions
@@ -14,9 +12,9 @@ from m2d.evaluation.runs import finetune_task
 class Options:
     """Options of `m2d.bin.finetune`."""
 
-    model: str = option(MISSING, "model directory, published checkpoint, OWNER/NAME, random:DIR[:SEED]")
-    task: str = option(MISSING, "folder of a prepared task")
-    out: str = option(MISSING, "experiment directory; the result goes to its finetune/TASK/")
+    model: str = option(help="model directory, published checkpoint, OWNER/NAME, random:DIR[:SEED]")
+    task: str = option(help="folder of a prepared task")
+    out: str = option(help="experiment directory; the result goes to its finetune/TASK/")
     label: str | None = option(None, "name of the model in tables (default: model)")
     tune: TuneOptions = option(factory=TuneOptions)
     seeds: list[int] = option(factory=lambda: [0, 1, 2], help="one run each; mean and 95% interval over them")

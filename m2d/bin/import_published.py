@@ -17,8 +17,8 @@ from m2d.common.config import option
 class Options:
     """Command line of this entry point."""
 
-    checkpoint: str = option("???", "published .pth file: pre-training (with target and predictor) or encoder alone")
-    out: str = option("???", "model directory to write")
+    checkpoint: str = option(help="published .pth file: pre-training (with target and predictor) or encoder alone")
+    out: str = option(help="model directory to write")
     heads: int | None = option(None, "attention heads; default: one per 64 channels, as in every published model")
 
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from omegaconf import MISSING
-
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.evaluation.linear import LinearOptions
@@ -14,10 +12,10 @@ from m2d.evaluation.runs import linear_tasks
 class Options:
     """Options of `m2d.bin.linear_eval`."""
 
-    model: str = option(MISSING, "model directory, published checkpoint, OWNER/NAME, random:DIR[:SEED], logmel, "
-                                 "s3prl:NAME[:CHECKPOINT], hf:ID_OR_FOLDER")
-    tasks: list[str] = option(MISSING, "folders of prepared tasks, [data/esc50,data/us8k,...]")
-    out: str = option(MISSING, "experiment directory; results go to its linear/TASK/")
+    model: str = option(help="model directory, published checkpoint, OWNER/NAME, random:DIR[:SEED], logmel, "
+                             "s3prl:NAME[:CHECKPOINT], hf:ID_OR_FOLDER")
+    tasks: list[str] = option(help="folders of prepared tasks, [data/esc50,data/us8k,...]")
+    out: str = option(help="experiment directory; results go to its linear/TASK/")
     label: str | None = option(None, "name of the model in tables (default: model)")
     linear: LinearOptions = option(factory=LinearOptions)
     device: str = option("auto", "auto (CUDA where there is one), cuda, cpu")
@@ -26,8 +24,8 @@ class Options:
 
 def main(options: Options) -> None:
     """Features, classifiers, results."""
-    linear_tasks(options.model, options.label or options.model, options.tasks, options.out, options.linear, options.device,
-                 options.workers)
+    linear_tasks(options.model, options.label or options.model, options.tasks, options.out, options.linear,
+                 options.device, options.workers)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import MISSING
-
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.common.files import write_json
@@ -19,9 +17,9 @@ from m2d.evaluation.tasks import SPECS, spec_of
 class Options:
     """Options of `m2d.bin.prepare_task`."""
 
-    task: str = option(MISSING, f"one of {', '.join(SPECS)}")
-    root: str = option(MISSING, "the data set's folder")
-    out: str = option(MISSING, "folder of the prepared task")
+    task: str = option(help=f"one of {', '.join(SPECS)}")
+    root: str = option(help="the data set's folder")
+    out: str = option(help="folder of the prepared task")
     lists: str | None = option(None, "folder (vc1: or file) of the official lists, where they are not in root")
     table: str | None = option(None, "split table file_name,label,split|fold to use in place of the official split")
     seed: int = option(0, "of the split of those tasks that have no official one")
