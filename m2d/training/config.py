@@ -61,7 +61,7 @@ class RunOptions:
     keep_last: int = option(2, "newest checkpoints that are kept")
     keep_epochs: int = option(100, "a checkpoint at every so many epochs is kept for good; 0: none")
     max_skipped: int = option(20, "stop after so many non-finite steps in a row")
-    init_from: str | None = option(None, "start a new run from these weights: a checkpoint (.pt) or a model directory")
+    init_from: str | None = option(None, "weights for a new run: checkpoint, published .pth file, or model directory")
     allow_config_change: bool = option(False, "resume although options that shape the result have changed")
 
 

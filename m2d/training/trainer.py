@@ -118,7 +118,7 @@ class Trainer:
     def train_step(self, step: int, batches: Iterator[tuple[Batch, float]]) -> Step:
         """Step number `step`, from 0, on the next batches.
 
-        A step whose loss or gradient is not finite leaves weights and moments as they are, and says `skipped` 1.
+        A step whose loss or gradient is not finite leaves trained weights and moments as they are: `skipped` is 1.
         """
         set_lr(self.optimizer, self.schedule.lr(step))
         self.optimizer.zero_grad()
