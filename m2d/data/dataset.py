@@ -146,5 +146,7 @@ def _match(speech: PackedStore, teacher: PackedStore | None) -> tuple[np.ndarray
         first = speech.keys[int((there[found] != wanted).argmax())]
         raise UserError(f"{teacher.directory}: has no frames for {missing} of {len(wanted)} utterances of "
                         f"{speech.directory} ('{first}' is one): run the teacher stage on the same data")
-    LOG.info("%s: %d of %d utterances left out, they have no teacher frames", speech.directory, missing, len(wanted))
+    if missing:
+        LOG.info("%s: %d of %d utterances left out, they have no teacher frames", speech.directory, missing,
+                 len(wanted))
     return rows, found[rows]

@@ -44,7 +44,7 @@ class PretrainLoader:
                 if isinstance(batch, UserError):
                     raise batch
                 yield batch
-        except RuntimeError as error:
+        except (RuntimeError, EOFError, ConnectionError) as error:
             if not is_worker_death(error):
                 raise
             raise worker_death(self.dataset.speech.directory, error) from error
