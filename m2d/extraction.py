@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,8 +35,11 @@ class Writer(Protocol):
     def fail(self, utterance: str, reason: str) -> None:
         """Note an utterance without features; `UserError` when there are too many."""
 
-    def close(self) -> None:
-        """The job has seen all its utterances."""
+    def __enter__(self) -> Writer:
+        """Begin."""
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Keep what is finished; without an error the job has seen all its utterances."""
 
 
 class FileWriter:
@@ -67,12 +71,14 @@ class FileWriter:
         LOG.warning("%s left out: %s", utterance, reason)
         self._failed[utterance] = reason
         if len(self._failed) > self._max_failures:
-            self.close()
             raise UserError(f"{self.directory}/features.{self.job}.failed: lists {len(self._failed)} unusable "
                             f"utterances, more than the {self._max_failures} allowed: mend the data, or raise "
                             "max_bad_share")
 
-    def close(self) -> None:
+    def __enter__(self) -> FileWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Write the list of failures."""
         write_text(self.directory / f"features.{self.job}.failed",
                    "".join(f"{utterance} {reason}\n" for utterance, reason in sorted(self._failed.items())))
@@ -117,7 +123,8 @@ def extract_features(
     model = model.to(place).eval()
     loader = DataLoader(AudioBatches(part, batches, model.logmel.config.sample_rate), batch_size=None,
                         num_workers=workers)
-    with torch.inference_mode(), torch.autocast(place.type, PRECISIONS[precision], enabled=precision != "float32"):
+    half = torch.autocast(place.type, PRECISIONS[precision], enabled=precision != "float32")
+    with writer, torch.inference_mode(), half:
         for utterances, wavs in progress(loader, f"features {job}/{jobs}", len(batches)):
             whole = {}
             for utterance, wav in zip(utterances, wavs, strict=True):
@@ -127,7 +134,6 @@ def extract_features(
                     whole[utterance] = torch.as_tensor(wav, device=place)
             if whole:
                 _append(writer, model, whole, chosen, pool)
-    writer.close()
 
 
 def _append(writer: Writer, model: M2DFeatures, wavs: dict[str, torch.Tensor], layer: int, pool: bool) -> None:
