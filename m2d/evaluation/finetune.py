@@ -23,6 +23,7 @@ from m2d.common.errors import UserError
 from m2d.common.files import atomic_open
 from m2d.evaluation.augment import mixup, random_resize_crop, spec_augment
 from m2d.evaluation.classifier import Classifier, freeze_patch_embedding
+from m2d.evaluation.models import digest
 from m2d.evaluation.prepare import labels_of
 from m2d.evaluation.scores import mean_average_precision
 from m2d.evaluation.tasks import Task
@@ -107,9 +108,11 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
 
     The score is the test part's at the best validation epoch; without a validation part (AS20K, folds) at the last
     epoch, so that nothing is chosen by test scores. `directory` holds the checkpoint: an interrupted run goes on from
-    its last whole epoch, a finished one is only read. Raises `UserError` if it was begun with other settings.
+    its last whole epoch, a finished one is only read. Raises `UserError` if it was begun with other settings or from
+    other weights.
     """
     path = Path(directory) / "checkpoint.pt"
+    weights = digest(encoder)
     torch.manual_seed(seed)
     model = Classifier(encoder, len(data.task.classes), options.patchout).to(data.device)
     if options.freeze_patch_embed:
@@ -120,12 +123,13 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
     train, valid, test = data.divide(fold)
     if len(train) < 2 or not len(test):
         raise UserError(f"{data.task.title}: too few usable clips to train or test on")
-    settings = {"options": asdict(options), "seed": seed, "fold": fold, "task": data.task.digest()}
+    settings = {"options": asdict(options), "seed": seed, "fold": fold, "task": data.task.digest(), "weights": weights}
     done, best = 0, {"valid": -1.0, "epoch": -1, "test": None}
     if path.is_file():
         saved = torch.load(path, map_location="cpu", weights_only=True)
         if saved["settings"] != settings:
-            raise UserError(f"{directory} holds a run with other settings: remove it or give another out=")
+            raise UserError(f"{directory} holds a run with other settings or of another model: "
+                            "remove it or give another out=")
         done, best = saved["done"], saved["best"]
         if done < options.epochs:
             model.load_state_dict(saved["model"])

@@ -55,7 +55,7 @@ class OwnModel(Embedder):
         self.model = load_pretrained(source)
         if random_seed is not None:
             self.model.randomise(random_seed)
-        self.weights = f"m2d {self.model.encoder.config} {self.model.logmel.config} {_digest(self.model.encoder)}"
+        self.weights = f"m2d {self.model.encoder.config} {self.model.logmel.config} {digest(self.model.encoder)}"
         super().__init__(self.weights, device)
         self.model.to(device).eval()
 
@@ -206,7 +206,7 @@ def own_model(name: str, device: str) -> OwnModel:
     return OwnModel(name, device)
 
 
-def _digest(module: nn.Module) -> str:
+def digest(module: nn.Module) -> str:
     """A name for the weights of a module."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):

@@ -136,6 +136,10 @@ def test_an_interrupted_run_goes_on_exactly(model_directory, arrays, tmp_path, m
     assert again["score"] == whole["score"]
     with pytest.raises(UserError, match="other settings"):
         finetune(load_pretrained(model_directory).encoder, data, None, options(epochs=4), 1, tmp_path / "whole")
+    other = load_pretrained(model_directory)
+    other.randomise(5)
+    with pytest.raises(UserError, match="of another model"):
+        finetune(other.encoder, data, None, tune, 1, tmp_path / "whole")
 
 
 def test_a_checkpoint_is_whole_or_absent(encoder, arrays, tmp_path, monkeypatch):
