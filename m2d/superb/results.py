@@ -58,8 +58,20 @@ def collect(config: SuperbConfig, runs: list[Run]) -> dict[str, Any]:
             "seconds": round(sum(result["seconds"] for result in everything), 1),
             "layer_weights": everything[0]["layer_weights"],
         }
-    return {"label": config.label or config.model, "model": config.model, "corpus": config.corpus, "tasks": tasks,
+    return {"label": config.label or config.model, "model": config.model, "content": runs[0].content,
+            "corpus": config.corpus, "tasks": tasks,
             "command": shlex.join(["python", "-m", "m2d.bin.superb", *sys.argv[1:]]), **provenance()}
+
+
+def with_earlier(path: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """The results with those tasks added that an earlier command measured for the same model, label and corpus."""
+    same = ("label", "model", "content", "corpus")
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if any(earlier.get(key) != found[key] for key in same) or earlier["tasks"].keys() <= found["tasks"].keys():
+        return found
+    tasks = {**earlier["tasks"], **found["tasks"]}
+    return {**found, "tasks": {name: tasks[name] for name in TASKS if name in tasks},
+            "command": "\n".join(dict.fromkeys([*earlier["command"].splitlines(), found["command"]]))}
 
 
 def provenance() -> dict[str, Any]:
@@ -73,7 +85,7 @@ def provenance() -> dict[str, Any]:
 def write_results(config: SuperbConfig, runs: list[Run]) -> None:
     """Write the model's `results.json` and `RESULTS.md`, and print the table."""
     exp = Path(config.exp)
-    found = collect(config, runs)
+    found = with_earlier(exp / "results.json", collect(config, runs))
     write_json(exp / "results.json", found)
     write_text(exp / "RESULTS.md", document([found], {}, None))
     print("\n".join(table([found], {})))

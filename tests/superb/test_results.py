@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from m2d.common.errors import UserError
-from m2d.superb.results import TableConfig, table, write_table
+from m2d.superb.results import TableConfig, table, with_earlier, write_table
 
 PAPER = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb" / "paper.yaml"
 
@@ -55,6 +55,23 @@ def test_pretraining_seeds_of_one_label_make_one_row(tmp_path):
     lines = (tmp_path / "RESULTS.md").read_text().splitlines()
     assert "| ours | 12.00 ± 2.83 | 70.00 |" in lines and "| other | 50.00 | - |" in lines
     assert lines.count("python -m m2d.bin.superb ours") == 2
+
+
+def test_tasks_of_an_earlier_command_stay_unless_the_model_is_another(tmp_path):
+    def result(command, content="a", **tasks):
+        return {"label": "ours", "model": "exp/x/model", "content": content, "corpus": "SUPERB", "tasks": tasks,
+                "command": command}
+
+    path = tmp_path / "results.json"
+    first = result("first", sid={"scores": [80.0]}, ks={"scores": [90.0]})
+    assert with_earlier(path, first) == first
+    path.write_text(json.dumps(first))
+    both = with_earlier(path, result("second", pr={"scores": [5.0]}, ks={"scores": [91.0]}))
+    assert list(both["tasks"].items()) == [("pr", {"scores": [5.0]}), ("ks", {"scores": [91.0]}),
+                                           ("sid", {"scores": [80.0]})]
+    assert both["command"] == "first\nsecond"
+    trained_anew = result("second", content="b", pr={"scores": [5.0]})
+    assert with_earlier(path, trained_anew) == trained_anew
 
 
 def test_what_is_missing_is_named(tmp_path):
