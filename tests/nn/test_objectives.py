@@ -162,6 +162,22 @@ def test_teacher_frames_past_the_end_of_a_clip_do_not_count():
     assert none.item() == 0.0
 
 
+def test_patches_of_one_time_frame_are_concatenated_lowest_frequency_first():
+    """M2D-S, section 3.3, for an input split in frequency: latents where visible, predictions where masked."""
+    objective = tiny(**KINDS["m2ds"])
+    (n_freq, n_time), width = objective.config.encoder.grid, 32
+    mask = random_split(torch.zeros(2, n_freq * n_time, 1), objective.config.n_visible)
+    patches = torch.randn(2, n_freq * n_time, width)  # row f * N_T + t
+
+    def pick(index):
+        return torch.stack([patches[b, index[b]] for b in range(2)])
+    latent = torch.cat([torch.full((2, 1, width), 1e3), pick(mask.visible)], dim=1)  # the class token must not show
+    objective.offline = nn.Identity()
+    frames = objective.student_frames(latent, pick(mask.masked), mask)
+    for t in range(n_time):
+        assert torch.equal(frames[:, t], torch.cat([patches[:, t], patches[:, n_time + t]], dim=1))
+
+
 def test_standardise_uses_the_unbiased_variance():
     x = torch.randn(4, 7, 32) * 3 + 1
     expected = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, unbiased=True) + 1e-6).sqrt()
