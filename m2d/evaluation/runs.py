@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError
 from m2d.evaluation.clips import statistics
 from m2d.evaluation.features import compute_features, unreadable
@@ -57,12 +58,16 @@ def finetune_task(model_name: str, label: str, folder: str | Path, out: str | Pa
                   seeds: Sequence[int], device: str, workers: int) -> None:
     """Fine-tune one of our models on one prepared task; the result goes to `out/finetune/TASK/`, runs below it.
 
-    The task's log-mels are kept in its own folder, because every model and seed reads them many times.
+    The task's log-mels are kept in its own folder, because every model and seed reads them many times. Raises
+    `UserError` for a model that is not ours or that takes other log-mels.
     """
     if not seeds:
         raise UserError("seeds is empty: give at least one")
     task = Task.read(folder)
     device = pick_device(device)
+    front_end = own_model(model_name, device).model.logmel.config
+    if front_end != LogMelConfig():
+        raise UserError(f"{model_name} takes log-mels of its own ({front_end}): fine-tuning reads only the standard")
     mean, std = statistics(task, folder, READ_BATCH, workers)
     store = Path(folder) / "logmel"
     logmels = compute_features(store, task, LogMelFrames(device), READ_BATCH, workers, "float16")

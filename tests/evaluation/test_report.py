@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 
@@ -72,6 +73,17 @@ def test_a_task_that_is_not_prepared_stops_before_the_work(prepared, tmp_path):
         command(linear_eval, "model=logmel", f"tasks=[{prepared['gtzan']},{tmp_path}/none]", f"out={tmp_path}/o",
                 *LINEAR_QUICK)
     assert not (tmp_path / "o").exists()
+
+
+def test_only_models_of_the_standard_front_end_are_fine_tuned(prepared, model_directory, tmp_path):
+    shutil.copytree(model_directory, tmp_path / "model")
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    config["front_end"]["f_min"] = 20.0
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"takes log-mels of its own .*f_min=20.0"):
+        command(finetune, f"model={tmp_path}/model", f"task={prepared['vc1']}", f"out={tmp_path}/o", "device=cpu")
+    with pytest.raises(UserError, match="model 'logmel': not a model directory"):
+        command(finetune, "model=logmel", f"task={prepared['vc1']}", f"out={tmp_path}/o", "device=cpu")
 
 
 def test_preparing_again_with_the_same_options_does_nothing(miniatures, tmp_path, caplog):
