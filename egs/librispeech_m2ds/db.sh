@@ -2,8 +2,8 @@
 # A corpus left empty is replaced by the mini corpus, which stage 0 makes; every exp/ name then carries the tag _mini.
 # shellcheck shell=bash disable=SC2034
 
-# Where the mini corpus is made, once for both recipes.
-MINI_CORPUS=${MINI_CORPUS:-$M2D_ROOT/egs/mini_corpus}
+# Where the mini corpus is made, once for both recipes (seen from the recipe).
+MINI_CORPUS=${MINI_CORPUS:-../mini_corpus}
 
 # --- pre-training ---------------------------------------------------------------------------------------------------
 # LibriSpeech: the folder with SPEAKERS.TXT and train-clean-100/ train-clean-360/ train-other-500/ dev-clean/

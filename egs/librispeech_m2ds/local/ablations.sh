@@ -17,6 +17,8 @@ rows="a b c d e"   # of table 5
 tasks="pr ks ic sid er"
 nj=2
 table3=true        # the AudioSet recipe's part
+out=exp/ABLATIONS.md
+figure=exp/ablations.png
 
 . ../../utils/log.sh
 . ../../utils/parse_options.sh
@@ -49,8 +51,8 @@ first=exp/table5${rows:0:1}_seed${seeds:0:1}_mini/model
 published=$(for row in $rows; do printf ',"%s"' "${paper[$row]}"; done)
 exps=$(find exp -maxdepth 2 -type d \( -name "superb_logmel_4_mini" -o -name "superb_random_*_mini" -o -path "exp/table5*/superb_mini" \
   -o -name "superb_hubert_*_mini" \) | sort | paste -sd,)
-python3 -m m2d.bin.superb_results "exps=[$exps]" "rows=[${published#,}]" out=exp/ABLATIONS.md figure=exp/ablations.png
-cat exp/ABLATIONS.md
+python3 -m m2d.bin.superb_results "exps=[$exps]" "rows=[${published#,}]" out="$out" figure="$figure"
+cat "$out"
 
 if [ "$table3" = true ]; then
   for seed in $seeds; do
