@@ -68,4 +68,4 @@ def _fetch(model: str, local_files_only: bool) -> Path:
 
 def _local_copy(model: str) -> str:
     return (f"On a machine with access run 'hf download {model} --local-dir FOLDER', copy FOLDER here "
-            "and name it instead: model=FOLDER")
+            "and name it instead: model=FOLDER (run.sh: --teacher FOLDER)")
