@@ -111,7 +111,8 @@ def extract_features(
         raise UserError(f"precision={precision}: must be one of {', '.join(PRECISIONS)}")
     place = pick_device(device, job)
     chosen = model.n_layers - 1 if layer is None else layer
-    info = {"features": {"model": name, "layer": chosen, "pool": pool, "mean": model.mean, "std": model.std}}
+    info = {"features": {"model": name, "layer": chosen, "pool": pool, "mean": model.mean, "std": model.std},
+            "data": data.fingerprint()}
     max_failures = int(max_bad_share * len(data))
     writer: Writer = (
         PackedWriter(out, f"features.{job}", model.dim, jobs=jobs, info=info, max_failures=max_failures)

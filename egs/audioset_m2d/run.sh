@@ -6,6 +6,7 @@
 #   ./run.sh --configs "conf/pretrain_m2d_r0.7.yaml conf/pretrain_mae.yaml"    other settings of the paper, one or several
 #   ./run.sh --configs "$(echo conf/pretrain_m2d_r0.?.yaml)" --stop_stage 4   the masking ratios of figure 3
 #   ./run.sh --stage 4 --stop_stage 4 --models "hf:facebook/wav2vec2-base s3prl:hubert logmel"   other models
+#   ./run.sh --dry_run true --configs "$(echo conf/pretrain_m*.yaml)"    what settings cost, before they are run
 #   ./run.sh --stage 5 --stop_stage 5 --tuning public --tune_tasks "esc50 vc1"   the public scripts' settings
 #
 # stage 0: corpora -> data directory, task tables     stage 4: linear evaluation (9 tasks)
@@ -23,6 +24,7 @@ configs=         # settings of pre-training (default: conf/pretrain_m2d_r0.6.yam
 set=             # changes to these settings: "key=value key=value"
 tag=             # added to the names of their experiments (default: the changes)
 models=          # stages 4 to 6 with other models: a model directory or .pth, random:DIR, logmel, s3prl:NAME, hf:ID_OR_FOLDER
+dry_run=false    # print what the settings cost on AudioSet, and stop
 nj=2             # parallel jobs of data preparation and features
 ngpu=0           # GPUs on each node, for pre-training and evaluation
 nodes=1          # nodes for pre-training
@@ -36,12 +38,21 @@ seeds=           # of linear evaluation and fine-tuning, "0 1 2" (default: as th
 
 . ../../utils/log.sh
 . ../../utils/parse_options.sh
+[ $# = 0 ] || die "'$1': options begin with -- (see ./run.sh --help)"
 . ./path.sh
 . ./db.sh
 . ./cmd.sh
 . ../../utils/stages.sh
 . ../../utils/general_audio.sh
 . local/corpora.sh   # decides what is used and named how: mini corpus data dump inputs configs own baselines ...
+
+if [ $dry_run = true ]; then
+  for config in "${configs[@]}"; do
+    echo "$config"
+    python3 -m m2d.bin.plan config="$config" ${set:+"set=[${set// /,}]"} samples=2005132 hours=5569 throughput=5800
+  done
+  exit
+fi
 
 # ---- stage 0: a Kaldi data directory to pre-train on, a table for each task
 if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then

@@ -43,7 +43,8 @@ def extract_teacher(data: DataDir, out: str | Path, teacher: SpeechTeacher, name
     if dtype not in DTYPES:
         raise UserError(f"dtype={dtype}: must be one of {', '.join(DTYPES)}")
     part = data.split(job, jobs)
-    info = {"teacher": {"model": name, "layer": teacher.layer, "hop": teacher.hop, "sample_rate": teacher.sample_rate}}
+    info = {"teacher": {"model": name, "layer": teacher.layer, "hop": teacher.hop, "sample_rate": teacher.sample_rate},
+            "data": data.fingerprint()}
     with PackedWriter(out, f"teacher.{job}", teacher.width, dtype, jobs=jobs, info=info,
                       max_failures=int(max_bad_share * len(data))) as writer:
         if writer.finished:
