@@ -41,28 +41,38 @@ export_model() {
   python3 -m m2d.bin.superb_check model="$1/model"
 }
 
-_superb_root() {  # KEY VARIABLE PATH: the corpus named in db.sh, else the mini corpus's
-  if [ -z "${!2}" ]; then mini_superb=true; fi
-  roots+=("corpora.$1=${!2:-$MINI_CORPUS/$3}")
+_superb_corpora() {  # TASK [KEY VARIABLE STAND_IN]...: all as db.sh names them, or else all the mini corpus's
+  local task=$1 own=() stand_in=() lacking=()
+  shift
+  while [ $# -gt 0 ]; do
+    own+=("corpora.$1=${!2}")
+    stand_in+=("corpora.$1=$3")
+    if [ -z "${!2}" ]; then lacking+=("${2^^}"); fi
+    shift 3
+  done
+  if [ ${#lacking[@]} = 0 ]; then
+    roots+=("${own[@]}")
+    return
+  fi
+  roots+=("${stand_in[@]}")
+  mini_superb=true
+  if [ ${#lacking[@]} -lt ${#own[@]} ]; then
+    log "SUPERB $task: db.sh does not name ${lacking[*]}: the mini corpus stands in for all of this task"
+  fi
 }
 
-_superb_lexicons() {  # those of LEXICON, a space between, as a list
-  local files=()
-  read -r -a files <<<"$LEXICON"
-  if [ -z "$LEXICON" ]; then mini_superb=true files=("$MINI_CORPUS/LibriSpeech/lexicon.txt"); fi
-  roots+=("corpora.lexicon=[$(IFS=,; echo "${files[*]}")]")
-}
-
-_superb_roots_of() {  # TASK: the corpora it needs; those of tasks that are not wanted decide nothing
+_superb_corpora_of() {  # TASK: only what it needs, so that corpora of other tasks decide nothing
+  # shellcheck disable=SC2034  # named to _superb_corpora
+  local lexicon=${LEXICON:+[${LEXICON// /,}]}
   case $1 in
-    pr) _superb_root librispeech SUPERB_LIBRISPEECH LibriSpeech
-      _superb_lexicons ;;
-    ks) _superb_root speech_commands SPEECH_COMMANDS speech_commands_v0.01
-      _superb_root speech_commands_test SPEECH_COMMANDS_TEST speech_commands_test_set_v0.01 ;;
-    ic) _superb_root fluent FLUENT_SPEECH_COMMANDS fluent_speech_commands_dataset ;;
-    sid) _superb_root voxceleb1 VOXCELEB1 VoxCeleb1
-      _superb_root voxceleb1_split VOXCELEB1_SPLIT VoxCeleb1/iden_split.txt ;;
-    er) _superb_root iemocap IEMOCAP IEMOCAP_full_release ;;
+    pr) _superb_corpora pr librispeech SUPERB_LIBRISPEECH "$MINI_CORPUS/LibriSpeech" \
+      lexicon lexicon "[$MINI_CORPUS/LibriSpeech/lexicon.txt]" ;;
+    ks) _superb_corpora ks speech_commands SPEECH_COMMANDS "$MINI_CORPUS/speech_commands_v0.01" \
+      speech_commands_test SPEECH_COMMANDS_TEST "$MINI_CORPUS/speech_commands_test_set_v0.01" ;;
+    ic) _superb_corpora ic fluent FLUENT_SPEECH_COMMANDS "$MINI_CORPUS/fluent_speech_commands_dataset" ;;
+    sid) _superb_corpora sid voxceleb1 VOXCELEB1 "$MINI_CORPUS/VoxCeleb1" \
+      voxceleb1_split VOXCELEB1_SPLIT "$MINI_CORPUS/VoxCeleb1/iden_split.txt" ;;
+    er) _superb_corpora er iemocap IEMOCAP "$MINI_CORPUS/IEMOCAP_full_release" ;;
     *) die "unknown SUPERB task '$1' (known: pr ks ic sid er)" ;;
   esac
 }
@@ -70,7 +80,7 @@ _superb_roots_of() {  # TASK: the corpora it needs; those of tasks that are not 
 run_superb() {
   local model=$1 out=$2 label=$3 corpus_name=SUPERB overlays='' mini_superb=false roots=() exps task
   if [ -d "$model" ]; then overlays=conf/superb/m2ds.yaml; fi
-  for task in $superb_tasks; do _superb_roots_of "$task"; done
+  for task in $superb_tasks; do _superb_corpora_of "$task"; done
   if [ $mini_superb = true ]; then
     make_mini_corpus speech
     corpus_name="mini corpus" out+=_mini overlays+=" conf/superb/mini.yaml"

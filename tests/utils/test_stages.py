@@ -7,7 +7,7 @@ set -euo pipefail
 . UTILS/log.sh
 . UTILS/stages.sh
 cmd=launch gpu_job=() ngpu=0 nj=1 MINI_CORPUS="/mini corpus" superb_tasks=$1 LEXICON=${LEXICON:-}
-SUPERB_LIBRISPEECH='' SPEECH_COMMANDS='' SPEECH_COMMANDS_TEST='' FLUENT_SPEECH_COMMANDS='' IEMOCAP=''
+SUPERB_LIBRISPEECH=${SUPERB_LIBRISPEECH:-} SPEECH_COMMANDS='' SPEECH_COMMANDS_TEST='' FLUENT_SPEECH_COMMANDS='' IEMOCAP=''
 VOXCELEB1=${VOXCELEB1:-} VOXCELEB1_SPLIT=${VOXCELEB1_SPLIT:-}
 make_mini_corpus() { echo "mini corpus made"; }
 launch() { printf '<%s>' "$@"; }
@@ -39,8 +39,14 @@ def test_the_mini_corpus_stands_in_and_marks_the_results(superb):
     assert "<corpora.lexicon=[/mini corpus/LibriSpeech/lexicon.txt]>" in done.stdout
 
 
+def test_half_of_a_tasks_corpora_is_not_mixed_with_the_mini_corpus(superb):
+    done = superb("sid", VOXCELEB1="/real/vox")
+    assert "/real" not in done.stdout and "<corpora.voxceleb1=/mini corpus/VoxCeleb1>" in done.stdout
+    assert "SUPERB sid: db.sh does not name VOXCELEB1_SPLIT: the mini corpus stands in" in done.stderr
+
+
 def test_several_lexicons_are_a_list(superb):
-    assert "<corpora.lexicon=[/a.txt,/b.txt]>" in superb("pr", LEXICON="/a.txt /b.txt").stdout
+    assert "<corpora.lexicon=[/a.txt,/b.txt]>" in superb("pr", LEXICON="/a.txt /b.txt", SUPERB_LIBRISPEECH="/l").stdout
 
 
 def test_an_unknown_task_is_named(superb):
