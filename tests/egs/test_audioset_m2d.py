@@ -91,6 +91,7 @@ def test_own_audio_and_the_tasks_that_are_there(make_audioset_recipe, tiny_corpu
 
 @pytest.mark.parametrize("words, environment, expected", [
     (["--stge", "3"], {}, ["unknown option --stge", "--stage"]),
+    (["stage=4"], {}, ["'stage=4'", "begin with --"]),
     (["--configs", "conf/none.yaml"], {}, ["conf/none.yaml", "no such settings"]),
     (["--linear_tasks", "esc51"], {}, ["unknown task 'esc51'", "esc50"]),
     (["--stage", "0"], {"AUDIOSET": "/no/such"}, ["AUDIOSET=/no/such", "no such file"]),
