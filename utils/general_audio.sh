@@ -58,10 +58,16 @@ prepare_tasks() {
   done
 }
 
+_prepared() {  # DIR TASK: whether it is there to be measured; one that is not is named
+  if [ -d "$1/$2" ]; then return 0; fi
+  log "task $2 is LEFT OUT: there is no $1/$2 (stage 0 prepares the tasks whose data there is)"
+  return 1
+}
+
 evaluate_linear() {
   local model=$1 out=$2 label=$3 dir=$4 task folders=''
   for task in "${@:5}"; do
-    if [ -d "$dir/$task" ]; then folders+=${folders:+,}$dir/$task; fi
+    if _prepared "$dir" "$task"; then folders+=${folders:+,}$dir/$task; fi
   done
   [ -n "$folders" ] || die "none of the tasks ${*:5} is prepared: name their data in db.sh"
   "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/linear.log" python3 -m m2d.bin.linear_eval \
@@ -72,7 +78,7 @@ evaluate_linear() {
 finetune() {
   local model=$1 out=$2 label=$3 dir=$4 task
   for task in "${@:6}"; do
-    [ -d "$dir/$task" ] || continue
+    _prepared "$dir" "$task" || continue
     "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/finetune_$task.log" python3 -m m2d.bin.finetune \
       --config "${5//TASK/$task}" model="$model" task="$dir/$task" out="$out" label="$label" \
       ${seeds:+"seeds=[${seeds// /,}]"}
