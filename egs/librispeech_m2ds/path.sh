@@ -13,3 +13,5 @@ elif ! python3 -c 'import m2d' 2>/dev/null; then
 fi
 
 export LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1
+# Threads that wait sleep: those that spin bring each other to a halt where other work shares the processors.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}

@@ -47,7 +47,7 @@ def test_two_jobs_make_one_store_with_every_clip_as_alone(tmp_path, audio, data,
     merge_index(tmp_path)
     store = PackedStore(tmp_path)
     assert list(store.keys) == sorted(SAMPLES)
-    assert store.info == {"teacher": {"model": "tiny", "layer": 2, "hop": 320, "sample_rate": 16000}}
+    assert store.info["teacher"] == {"model": "tiny", "layer": 2, "hop": 320, "sample_rate": 16000}
     for utterance, wav in audio[1].items():
         rows = store.read(store.index_of(utterance)).astype(np.float32)
         np.testing.assert_allclose(rows, teacher([wav])[0].numpy(), atol=tolerance)
