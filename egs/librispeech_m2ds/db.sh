@@ -1,5 +1,6 @@
 # Where the corpora are. Fill in here, or set the variable in the environment, which wins.
 # A corpus left empty is replaced by the mini corpus, which stage 0 makes; every exp/ name then carries the tag _mini.
+# (Stage 6 on a model of real speech and noise leaves out the tasks that are not named here, and says so.)
 # shellcheck shell=bash disable=SC2034
 
 # Where the mini corpus is made, once for both recipes (seen from the recipe).

@@ -30,6 +30,7 @@ ngpu=0           # GPUs on each node, for teacher and pre-training
 nodes=1          # nodes for pre-training
 scale=1          # size of the mini corpus
 parts="train-clean-100 train-clean-360 train-other-500"   # of LibriSpeech, for pre-training
+held_out=50      # recordings of SPEECH kept for the validation loss, by other speakers where known
 teacher=         # transformers model id or folder (default: facebook/hubert-base-ls960, or the mini corpus's own)
 teacher_layer=9  # its transformer layer
 teacher_dtype=float16   # storage of its frames: float16 or int8

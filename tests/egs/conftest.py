@@ -1,6 +1,7 @@
 """A recipe in a place of its own: its scripts are copied, the rest of the repository is linked."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,8 +40,9 @@ class Recipe:
 @pytest.fixture(scope="session")
 def make_recipe(tmp_path_factory):
     """Factory of recipes; corpora that a machine has configured do not reach the tests."""
-    for name in ("LIBRISPEECH", "SPEECH", "NOISE", "AUDIOSET"):
-        os.environ.pop(name, None)
+    for script in ROOT.glob("egs/*/db.sh"):
+        for name in re.findall(r"^([A-Z0-9_]+)=", script.read_text(encoding="utf-8"), re.MULTILINE):
+            os.environ.pop(name, None)
     return lambda name, **environment: Recipe(name, tmp_path_factory.mktemp("recipe"), environment)
 
 

@@ -46,7 +46,7 @@ done
 first=exp/table5${rows:0:1}_seed${seeds:0:1}_mini/model
 "${recipe[@]}" --stage 5 --seeds "$seeds" --upstream logmel:4 --label "log-mel"
 "${recipe[@]}" --stage 5 --seeds "$seeds" --upstream "random:$first" --label "random weights"
-"${recipe[@]}" --stage 5 --seeds "$seeds" --upstream hubert:exp/teacher_mini --label "the teacher (supervised by phone times)"
+"${recipe[@]}" --stage 5 --seeds "${seeds%% *}" --upstream hubert:exp/teacher_mini --label "the teacher (supervised by phone times)"
 
 published=$(for row in $rows; do printf ',"%s"' "${paper[$row]}"; done)
 exps=$(find exp -maxdepth 2 -type d \( -name "superb_logmel_4_mini" -o -name "superb_random_*_mini" -o -path "exp/table5*/superb_mini" \

@@ -27,13 +27,14 @@ fi
 data=data/$corpus
 dump=dump/$corpus
 inputs=("LIBRISPEECH=$LIBRISPEECH" "SPEECH=$SPEECH" "NOISE=$NOISE" "parts=$parts")
+if [ -n "$SPEECH" ]; then inputs+=("held_out=$held_out"); fi
 if [ $mini = true ]; then inputs+=("scale=$scale" "MINI_CORPUS=$MINI_CORPUS"); fi
 
 prepare_speech() {  # -> $data/train, $data/valid
   local root=$LIBRISPEECH train=$parts
   if [ -n "$SPEECH" ]; then
     python3 -m m2d.bin.prepare_data corpus=folder root="$SPEECH" out="$data/train" segment_seconds=20 \
-      valid_out="$data/valid" valid_utterances=50
+      valid_out="$data/valid" valid_utterances="$held_out"
     return
   fi
   if [ $mini_speech = true ]; then root=$MINI_CORPUS/LibriSpeech train=train-clean-100; fi
