@@ -35,6 +35,7 @@ _bad_option() {
 }
 
 _script=${BASH_SOURCE[1]}
+[ -e "$_script" ] || _script=$OLDPWD/$_script  # named from where the script was before it changed to its own folder
 _table=$(_options_of "$_script" "${BASH_LINENO[0]}")
 
 while [ $# -gt 0 ]; do

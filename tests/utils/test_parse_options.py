@@ -59,3 +59,10 @@ def test_help_is_the_header_and_the_table(tool):
     assert done.returncode == 0
     assert done.stdout.startswith("Makes things.\n\nusage: tool.sh [options]\n")
     assert "--stage 0         # first stage\n" in done.stdout and "below" not in done.stdout
+
+
+def test_a_script_that_goes_to_its_own_folder_is_still_read(shell):
+    (shell.cwd / "recipe").mkdir()
+    name = shell.script("recipe/run.sh", SCRIPT.replace("stage=0 ", 'cd "$(dirname "$0")"\nstage=0 '))
+    done = shell.run(name, "--stage", "3")
+    assert done.stdout == "3|pr ks|false|4|1|\n", done.stderr

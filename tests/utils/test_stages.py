@@ -7,8 +7,8 @@ set -euo pipefail
 . UTILS/log.sh
 . UTILS/stages.sh
 cmd=launch gpu_job=() ngpu=0 nj=1 MINI_CORPUS="/mini corpus" superb_tasks=$1 LEXICON=${LEXICON:-}
-SUPERB_LIBRISPEECH=${SUPERB_LIBRISPEECH:-} SPEECH_COMMANDS='' SPEECH_COMMANDS_TEST='' FLUENT_SPEECH_COMMANDS='' IEMOCAP=''
-VOXCELEB1=${VOXCELEB1:-} VOXCELEB1_SPLIT=${VOXCELEB1_SPLIT:-}
+SUPERB_LIBRISPEECH=${SUPERB_LIBRISPEECH:-} SPEECH_COMMANDS='' SPEECH_COMMANDS_TEST='' FLUENT_SPEECH_COMMANDS=''
+IEMOCAP='' VOXCELEB1=${VOXCELEB1:-} VOXCELEB1_SPLIT=${VOXCELEB1_SPLIT:-}
 make_mini_corpus() { echo "mini corpus made"; }
 launch() { printf '<%s>' "$@"; }
 python3() { mkdir -p exp; : >exp/SUPERB.md; }
