@@ -18,9 +18,7 @@ class Recipe:
     def __init__(self, name: str, root: Path, environment: dict[str, str]):
         self.directory = root / "egs" / name
         shutil.copytree(ROOT / "egs" / name, self.directory, ignore=shutil.ignore_patterns("data", "dump", "exp"))
-        for part in ("utils", "tools"):
-            if not (root / part).exists():
-                (root / part).symlink_to(ROOT / part)
+        (root / "utils").symlink_to(ROOT / "utils")  # without tools/, path.sh takes the python3 on PATH: this one
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **environment}
 
