@@ -28,7 +28,8 @@ def recipe(make_recipe, tiny_corpus):
 def options(tiny_teacher, tmp_path_factory):
     overlay = tmp_path_factory.mktemp("conf") / "superb.yaml"
     overlay.write_text(SUPERB)
-    return ["--config", "conf/pretrain_mini_m2ds.yaml", "--scale", "0.1", "--teacher", str(tiny_teacher), "--set", TINY, "--tag", "tiny",
+    return ["--config", "conf/pretrain_mini_m2ds.yaml", "--scale", "0.1",
+            "--teacher", str(tiny_teacher), "--set", TINY, "--tag", "tiny",
             "--superb_overlays", str(overlay)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -11,6 +12,11 @@ from pathlib import Path
 import pytest
 
 UTILS = Path(__file__).parents[2] / "utils"
+
+
+def _heed_interrupts() -> None:
+    """Undo what a test run in the background inherits: SIGINT ignored, which bash can't trap."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Shell:
@@ -34,7 +40,7 @@ class Shell:
         program = words[0] if "/" in words[0] else str(UTILS / words[0])
         return subprocess.Popen([program, *words[1:]], cwd=self.cwd, env={**self.env, **extra}, text=True,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                start_new_session=True)
+                                start_new_session=True, preexec_fn=_heed_interrupts)
 
     def run(self, *words: object, **extra: str) -> subprocess.CompletedProcess:
         """The ended command with `returncode`, `stdout`, `stderr`."""
