@@ -9,10 +9,9 @@ What it is not. It is a check of the pipeline and of learning, never of transfer
 test data share the synthesisers, the sound formulas and the sound font. No score on it says anything about a score on
 the corpus whose layout it has.
 
-How hard it is (scale 1, accuracy in %; "log-mel" is logistic regression on the mean over time, "supervised" a small
-convolutional GRU trained on the set's own training part for about a CPU minute, not a ceiling): KS 30 against 84,
-IC 8 against 66, SID 60 against 72, ER 32 against 76. On IC the transcripts' bag of words gives
-86, their bag of word pairs 94.
+How hard it is. The tasks leave room between log-mel and what a network can learn: emotions differ in contour, rate and
+pauses, not in level or tilt; intents share their words; every video of a speaker has a microphone of its own. The tables of
+`egs/librispeech_m2ds/RESULTS.md` have log-mel, random weights and the teacher, which has seen phone labels, side by side.
 
 Speakers. Speaker `i` is a function of `i` (voice variant, accent, pitch, rate, vocal-tract length). Each use has a
 band of indices of its own (`m2d.minicorpus.speakers.BANDS`): pre-training speech and noise, LibriSpeech dev and test,
