@@ -47,11 +47,11 @@ def pretrain(config: PretrainConfig) -> int:
     0: finished, now or before. 75: asked to stop by a signal; a checkpoint is written, the same command goes on.
     Raises `UserError` for everything that the user can mend.
     """
-    with open_ranks(config.run.device) as ranks, Experiment(config, ranks) as experiment:
+    with StopFlag() as stop, open_ranks(config.run.device) as ranks, Experiment(config, ranks) as experiment:
         if experiment.finished:
             LOG.info("%s: this run is finished; nothing to do", experiment.directory)
             return 0
-        with explained(config), StopFlag() as stop:
+        with explained(config):
             trainer = Trainer(config, ranks)
             if experiment.resumed is not None:
                 trainer.restore(experiment.resumed)
