@@ -3,9 +3,11 @@
 # log-mel, the same network with random weights, and the teacher. Then table 3 of the M2D paper, by the AudioSet recipe:
 # targets from masked patches against targets from all. Everything is pre-trained on the mini corpus from several seeds.
 #
-#   local/ablations.sh                            -> exp/ABLATIONS.md, exp/ablations.png and the AudioSet recipe's exp/RESULTS.md
+#   local/ablations.sh
 #   local/ablations.sh --rows "a e" --table3 false
 #
+# writes exp/ABLATIONS.md and exp/ablations.png, the AudioSet recipe's exp/RESULTS.md, and of all these runs the losses and
+# signs of collapse in exp/OBJECTIVES.md and exp/objectives.png.
 # What is done already is not done again; a run takes hours on two cores.
 # shellcheck source-path=SCRIPTDIR/..
 set -euo pipefail
@@ -23,6 +25,8 @@ figure=exp/ablations.png
 . ../../utils/log.sh
 . ../../utils/parse_options.sh
 . ./path.sh
+. ./db.sh
+[ -z "$LIBRISPEECH$SPEECH$NOISE" ] || die "these are the mini corpus's settings, but db.sh names LIBRISPEECH, SPEECH or NOISE"
 
 declare -A setting=(
   [a]="model.lambda_m2d=1 model.lambda_off=0 data.noise_ratio=0.2"
@@ -43,14 +47,16 @@ for row in $rows; do
       --tag "table5${row}_seed${seed}_mini" --label "${title[$row]}"
   done
 done
-first=exp/table5${rows:0:1}_seed${seeds:0:1}_mini/model
+random=random:exp/table5${rows##* }_seed${seeds%% *}_mini/model  # every row has the same encoder
 "${recipe[@]}" --stage 5 --seeds "$seeds" --upstream logmel:4 --label "log-mel"
-"${recipe[@]}" --stage 5 --seeds "$seeds" --upstream "random:$first" --label "random weights"
-"${recipe[@]}" --stage 5 --seeds "${seeds%% *}" --upstream hubert:exp/teacher_mini --label "the teacher (supervised by phone times)"
+"${recipe[@]}" --stage 5 --seeds "$seeds" --upstream "$random" --label "random weights"
+if [ -e exp/teacher_mini/config.json ]; then  # row (a) alone has none
+  "${recipe[@]}" --stage 5 --seeds "${seeds%% *}" --upstream hubert:exp/teacher_mini --label "the teacher (supervised by phone times)"
+fi
 
 published=$(for row in $rows; do printf ',"%s"' "${paper[$row]}"; done)
-exps=$(find exp -maxdepth 2 -type d \( -name "superb_logmel_4_mini" -o -name "superb_random_*_mini" -o -path "exp/table5*/superb_mini" \
-  -o -name "superb_hubert_*_mini" \) | sort | paste -sd,)
+exps=$(find exp -name results.json \( -path "exp/superb_logmel_4_mini/*" -o -path "exp/superb_${random//[^A-Za-z0-9]/_}_mini/*" \
+  -o -path "exp/table5*/superb_mini/*" -o -path "exp/superb_hubert_exp_teacher_mini_mini/*" \) -printf '%h\n' | sort | paste -sd,)
 python3 -m m2d.bin.superb_results "exps=[$exps]" "rows=[${published#,}]" out="$out" figure="$figure"
 cat "$out"
 
@@ -61,3 +67,8 @@ if [ "$table3" = true ]; then
       --set "run.seed=$seed model.objective=m2d_all_patches"
   done
 fi
+
+runs=$(find exp ../audioset_m2d -maxdepth 3 \( -path "exp/table5*_mini/done" -o -path "../audioset_m2d/exp/m*_mini/done" \) \
+  -printf '%h\n' | sort | paste -sd,)
+python3 -m m2d.bin.compare_runs "exps=[$runs]" out=exp/OBJECTIVES.md figure=exp/objectives.png
+cat exp/OBJECTIVES.md

@@ -1,0 +1,145 @@
+"""Runs side by side: how the losses fell, and whether a target or the latents collapsed, as a table and a figure."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from omegaconf import MISSING
+
+from m2d.common.config import load_config, option
+from m2d.common.errors import UserError
+from m2d.common.files import atomic_open, write_text
+from m2d.training.config import PretrainConfig, plain
+from m2d.training.monitor import COLLAPSED, read_metrics
+
+WINDOW = 20  # steps that are averaged: single batches are noisy
+DEVIATIONS = {"target_std": "target's deviation", "latent_std": "latents' deviation"}
+QUANTITIES = {"m2d": "M2D loss", "off": "offline loss", "mae": "reconstruction loss", **DEVIATIONS}
+
+
+@dataclass
+class ComparisonOptions:
+    """Options of `python -m m2d.bin.compare_runs`."""
+
+    exps: list[str] = option(MISSING, "experiment directories of m2d.bin.pretrain; seeds of one setting make one row")
+    out: str = option("OBJECTIVES.md", "the Markdown file to write")
+    figure: str = option("objectives.png", "the image file to write, linked in the Markdown")
+
+
+@dataclass
+class Setting:
+    """The runs of one setting, which differ in their seeds."""
+
+    title: str
+    runs: list[str]  # names of their directories
+    curves: dict[str, list[tuple[np.ndarray, np.ndarray]]]  # quantity -> per run: epochs, values, each [windows]
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the target, or without one the latents, ever said the same of every patch."""
+        watched = next(name for name in DEVIATIONS if name in self.curves)
+        return min(values.min() for _, values in self.curves[watched]) < COLLAPSED
+
+
+def compare_runs(options: ComparisonOptions) -> None:
+    """Write the table and the figure of finished runs.
+
+    Raises `UserError` for a directory that holds no finished run, or one without a step.
+    """
+    settings: dict[str, Setting] = {}
+    for exp in map(Path, options.exps):
+        config = _config(exp)
+        curves = windows(exp / "metrics.jsonl")
+        key = json.dumps({name: part for name, part in plain(config).items() if name != "run"})
+        setting = settings.setdefault(key, Setting(title(config), [], {}))
+        setting.runs.append(exp.name)
+        for name, curve in curves.items():
+            setting.curves.setdefault(name, []).append(curve)
+    rows = list(settings.values())
+    figure = Path(options.figure)
+    with atomic_open(figure, "wb") as stream:
+        draw(rows).savefig(stream, format=figure.suffix[1:] or "png", dpi=120)
+    write_text(options.out, document(rows, os.path.relpath(figure, Path(options.out).parent)))
+
+
+def title(config: PretrainConfig) -> str:
+    """What a run learns, from its options: `M2D + denoising distillation, 80x4, noise 0.2`."""
+    model, noise = config.model, config.data.noise_ratio
+    online = {"m2d": "M2D", "m2d_all_patches": "M2D, target of all patches", "mae": "MSM-MAE"}[model.objective]
+    parts = [online] if model.lambda_m2d > 0 else []
+    if model.lambda_off > 0:
+        parts.append("denoising distillation" if noise > 0 else "distillation")
+    patch = "x".join(map(str, model.patch_size))
+    return ", ".join([" + ".join(parts), patch, *([f"noise {noise:g}"] if noise > 0 else [])])
+
+
+def windows(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Epochs and values `[windows]` of each quantity of a metrics.jsonl, means over `WINDOW` steps.
+
+    Skipped steps are left out. Raises `UserError` for a file without steps.
+    """
+    steps = [line for line in read_metrics(path) if line.get("skipped") == 0]
+    if not steps:
+        raise UserError(f"{path}: no finite step is recorded there")
+    cuts = np.arange(0, len(steps), WINDOW)
+    counts = np.diff([*cuts, len(steps)])
+
+    def mean(name: str) -> np.ndarray:
+        return np.add.reduceat(np.array([step[name] for step in steps], dtype=float), cuts) / counts
+
+    return {name: (mean("epoch"), mean(name)) for name in QUANTITIES if name in steps[0]}
+
+
+def document(rows: list[Setting], figure: str) -> str:
+    """The Markdown text."""
+    shown = [name for name in QUANTITIES if any(name in row.curves for row in rows)]
+    lines = ["# Losses and deviations of pre-training", "",
+             f"Start / minimum / end of each run, in means over {WINDOW} steps. Of several seeds: the mean of the "
+             "starts, the lowest minimum, the mean of the ends.",
+             "The deviation is that of each dimension over all tokens of a batch, averaged over dimensions, of the "
+             "standardised target and of the online encoder's output; where it nears 0 the network says the same of "
+             f"every patch. Collapsed means that the target's deviation (without a target, the latents') fell under "
+             f"{COLLAPSED:g}.", "",
+             f"| objective | {' | '.join(QUANTITIES[name] for name in shown)} | collapsed | runs |",
+             "| --- |" + " --- |" * (len(shown) + 2)]
+    for row in rows:
+        cells = [_cell(row.curves[name]) if name in row.curves else "-" for name in shown]
+        cells = [row.title, *cells, "yes" if row.collapsed else "no", " ".join(row.runs)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"![losses and deviations]({figure})", ""])
+
+
+def draw(rows: list[Setting]) -> Figure:
+    """A panel per quantity, a colour per setting, a line per run, against the share of the training that is done."""
+    shown = [name for name in QUANTITIES if any(name in row.curves for row in rows)]
+    figure = Figure(figsize=(3.4 * len(shown), 3.2 + 0.22 * len(rows)), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        for colour, row in enumerate(rows):
+            for epochs, values in row.curves.get(name, []):
+                axes.plot(epochs / epochs[-1], values, color=f"C{colour % 10}", linewidth=1,
+                          linestyle="-" if colour < 10 else "--")
+        axes.set(title=QUANTITIES[name], xlabel="share of the training", ylim=(0, None))
+        axes.grid(alpha=0.3)
+        if name in DEVIATIONS:
+            axes.axhline(COLLAPSED, color="black", linestyle=":", linewidth=1)
+    handles = [figure.axes[0].plot([], [], color=f"C{i % 10}", linestyle="-" if i < 10 else "--", label=row.title)[0]
+               for i, row in enumerate(rows)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _config(exp: Path) -> PretrainConfig:
+    if not (exp / "done").is_file():
+        raise UserError(f"{exp}: no finished run of m2d.bin.pretrain is there")
+    return load_config(PretrainConfig, exp / "config.yaml")
+
+
+def _cell(curves: list[tuple[np.ndarray, np.ndarray]]) -> str:
+    values = [value for _, value in curves]
+    start, end = (np.mean([value[i] for value in values]) for i in (0, -1))
+    return f"{start:.3f} / {min(value.min() for value in values):.3f} / {end:.3f}"
