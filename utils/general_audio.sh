@@ -1,12 +1,12 @@
 # shellcheck shell=bash disable=SC2154
 # The tasks on general audio, for the recipes; source it after log.sh, db.sh and cmd.sh.
 #
-#   task_variables TASK...         NAME=VALUE words for begin_stage: what db.sh says of these tasks' data
-#   mini_tasks TASK...             those of them whose data db.sh does not name
+#   task_variables TASK...         sets task_inputs, NAME=VALUE words for begin_stage: what db.sh says of these tasks' data
+#   lack_data TASK...              whether db.sh does not name the data of one of them
 #   prepare_tasks DIR TASK...      prepared tasks in DIR/TASK; where db.sh names no data, the mini corpus's if $mini is
 #                                  true, otherwise the task is left out and named
 #   evaluate_linear MODEL OUT LABEL DIR TASK...     of those prepared in DIR; results in OUT/linear
-#   finetune MODEL OUT LABEL DIR CONFIG TASK...     the same in OUT/finetune; the word TASK in CONFIG is the task's name
+#   finetune MODEL OUT LABEL DIR TUNING TASK...     the same in OUT/finetune/TUNING, by conf/finetune_TUNING_TASK.yaml
 #
 # db.sh names a task's data by the variable below, official lists that lie elsewhere by VARIABLE_SPLIT, and a split table
 # of one's own by VARIABLE_TABLE.
@@ -26,20 +26,22 @@ _data_of() {  # TASK: sets root, lists, table (what db.sh says), variable, mini_
   root=${!variable:-} lists=${!split:-} table=${!own:-}
 }
 
-task_variables() {
+task_variables() {  # not by its output: what dies in a substitution stops nothing
   local task root lists table variable mini_root mini_table
+  task_inputs=()
   for task in "$@"; do
     _data_of "$task"
-    echo "$variable=$root${lists:+,$lists}${table:+,$table}"
+    task_inputs+=("$variable=$root${lists:+,$lists}${table:+,$table}")
   done
 }
 
-mini_tasks() {
+lack_data() {
   local task root lists table variable mini_root mini_table
   for task in "$@"; do
     _data_of "$task"
-    [ -n "$root" ] || echo "$task"
+    if [ -z "$root" ]; then return 0; fi
   done
+  return 1
 }
 
 prepare_tasks() {
@@ -76,11 +78,11 @@ evaluate_linear() {
 }
 
 finetune() {
-  local model=$1 out=$2 label=$3 dir=$4 task
+  local model=$1 out=$2 label=$3 dir=$4 tuning=$5 task
   for task in "${@:6}"; do
     _prepared "$dir" "$task" || continue
-    "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/finetune_$task.log" python3 -m m2d.bin.finetune \
-      --config "${5//TASK/$task}" model="$model" task="$dir/$task" out="$out" label="$label" \
-      ${seeds:+"seeds=[${seeds// /,}]"}
+    "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/finetune_${tuning}_$task.log" \
+      python3 -m m2d.bin.finetune --config "conf/finetune_${tuning}_$task.yaml" model="$model" task="$dir/$task" \
+      out="$out" tuning="$tuning" label="$label" ${seeds:+"seeds=[${seeds// /,}]"}
   done
 }

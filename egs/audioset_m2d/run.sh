@@ -89,8 +89,8 @@ done
 # ---- stage 4: linear evaluation of the models and of what they must beat
 for model in "${own[@]}" ${baselines[@]+"${baselines[@]}"}; do
   out=$(out_of "$model")
-  mapfile -t needs < <(made_by "$model")
-  if begin_stage 4 "$out/linear/.done" "linear evaluation of $model" --after "$data/.done" "${needs[@]}" \
+  made_by "$model"
+  if begin_stage 4 "$out/linear/.done" "linear evaluation of $model" --after "$data/.done" ${needs[@]+"${needs[@]}"} \
     "tasks=${linear_tasks[*]}" "config=$linear_config" "seeds=$seeds"; then
     evaluate_linear "$model" "$out" "$(label_of "$model")" "$data/tasks" "${linear_tasks[@]}"
     end_stage
@@ -100,10 +100,10 @@ done
 # ---- stage 5: fine-tuning of the models; then the tables of all that is in exp/
 for model in "${own[@]}"; do
   out=$(out_of "$model")
-  mapfile -t needs < <(made_by "$model")
-  if begin_stage 5 "$out/finetune/.done" "fine-tuning of $model" --after "$data/.done" "${needs[@]}" \
-    "tasks=${tune_tasks[*]}" "tuning=$tuning" "seeds=$seeds"; then
-    finetune "$model" "$out" "$(label_of "$model")" "$data/tasks" "conf/finetune_${tuning}_TASK.yaml" "${tune_tasks[@]}"
+  made_by "$model"
+  if begin_stage 5 "$out/finetune/$tuning/.done" "fine-tuning ($tuning) of $model" --after "$data/.done" \
+    ${needs[@]+"${needs[@]}"} "tasks=${tune_tasks[*]}" "seeds=$seeds"; then
+    finetune "$model" "$out" "$(label_of "$model")" "$data/tasks" "$tuning" "${tune_tasks[@]}"
     end_stage
   fi
 done

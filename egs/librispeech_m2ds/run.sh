@@ -116,10 +116,10 @@ fi
 # ---- stage 6: linear evaluation of environmental sound (ENV) and music (MUS)
 general=(esc50 us8k gtzan nsynth surge)
 linear_config=$([ $mini = false ] || echo ../audioset_m2d/conf/linear_mini.yaml)
-mapfile -t general_inputs < <(task_variables "${general[@]}")
-if begin_stage 6 "$exp/linear/.done" "linear evaluation ENV MUS" --after "$exp/model/.done" "${general_inputs[@]}" \
+task_variables "${general[@]}"
+if begin_stage 6 "$exp/linear/.done" "linear evaluation ENV MUS" --after "$exp/model/.done" "${task_inputs[@]}" \
   "config=$linear_config" "seeds=$seeds"; then
-  if [ $mini = true ] && [ -n "$(mini_tasks "${general[@]}")" ]; then make_mini_corpus general; fi
+  if [ $mini = true ] && lack_data "${general[@]}"; then make_mini_corpus general; fi
   prepare_tasks "$data/tasks" "${general[@]}"
   evaluate_linear "$exp/model" "$exp" "${label:-$(basename "$exp")}" "$data/tasks" "${general[@]}"
   python3 -m m2d.bin.report_general exp=exp out=exp/GENERAL.md mini=$mini

@@ -14,7 +14,8 @@ class Options:
 
     model: str = option(help="model directory, published checkpoint, OWNER/NAME, random:DIR[:SEED]")
     task: str = option(help="folder of a prepared task")
-    out: str = option(help="experiment directory; the result goes to its finetune/TASK/")
+    out: str = option(help="experiment directory; the result goes to its finetune/TUNING/TASK/")
+    tuning: str = option(help="name of these settings, in paths and tables: table2, public, ...")
     label: str | None = option(None, "name of the model in tables (default: model)")
     tune: TuneOptions = option(factory=TuneOptions)
     seeds: list[int] = option(factory=lambda: [0, 1, 2], help="one run each; mean and 95% interval over them")
@@ -24,8 +25,8 @@ class Options:
 
 def main(options: Options) -> None:
     """Log-mels, runs, result."""
-    finetune_task(options.model, options.label or options.model, options.task, options.out, options.tune, options.seeds,
-                  options.device, options.workers)
+    finetune_task(options.model, options.label or options.model, options.task, options.out, options.tuning,
+                  options.tune, options.seeds, options.device, options.workers)
 
 
 if __name__ == "__main__":

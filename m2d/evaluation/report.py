@@ -16,6 +16,7 @@ from m2d.evaluation import paper
 from m2d.evaluation.figures import draw_masking_ratios
 from m2d.evaluation.paper import Printed, Row
 from m2d.evaluation.results import KINDS, read_results
+from m2d.evaluation.seeds import Setting, averaged, by_setting, claims, compared, is_random, seed_table
 from m2d.evaluation.tasks import FINETUNE_TASKS, LINEAR_TASKS, SPECS
 
 GROUPS = {"env": "Env. sound", "speech": "Speech", "music": "Music"}
@@ -36,19 +37,22 @@ def write_report(exp: str | Path, out: str | Path, mini: bool) -> None:
     Raises `UserError` if there is no result.
     """
     parts = [f"# Results\n\n{MINI if mini else ''}Written by `python -m m2d.bin.report_general` on "
-             f"{time.strftime('%Y-%m-%d')}. ± is the 95% confidence interval over seeds (Student's t); that of an "
-             "average is the mean of its tasks', as in the paper. Rows in italics are the papers' (full data sets)."]
+             f"{time.strftime('%Y-%m-%d')}. ± is the 95% confidence interval (Student's t) over the seeds of the "
+             "evaluation, or over the models where a row averages several seeds of pre-training; that of an average "
+             "is the mean of its tasks', as in the paper. Rows in italics are the papers' (full data sets)."]
     by_kind = {kind: read_results(exp, kind) for kind in KINDS}
     if not any(by_kind.values()):
-        raise UserError(f"{exp}: no */linear/*/result.json or */finetune/*/result.json: evaluate a model first")
+        raise UserError(f"{exp}: no */linear/*/result.json or */finetune/*/*/result.json: evaluate a model first")
     for kind, results in by_kind.items():
         if not results:
             continue
-        rows = by_label(results)
+        settings = by_setting(results)
+        rows = {label: averaged(setting) for label, setting in settings.items()}
         columns = [name for name in COLUMNS[kind] if any(name in row for row in rows.values())]
         parts.append(f"## {TITLES[kind]}\n\n{score_table(rows, PAPER_ROWS[kind], columns, kind == 'linear')}")
         if kind == "linear":
             parts.append(f"### Means over groups of tasks\n\n{group_table(rows)}")
+            parts += seed_section(settings)
             ratios = masking_ratios(results)
             if len({ratio for ratio, _ in ratios}) > 2:
                 picture = Path(out).with_name("masking_ratio.png")
@@ -59,12 +63,14 @@ def write_report(exp: str | Path, out: str | Path, mini: bool) -> None:
     write_text(out, "\n\n".join(parts) + "\n")
 
 
-def by_label(results: list[dict[str, Any]]) -> dict[str, Row]:
-    """Rows of a score table: label -> task -> score."""
-    rows: dict[str, Row] = {}
-    for result in results:
-        rows.setdefault(result["label"], {})[result["task"]["name"]] = Printed(result["mean"], result["ci"])
-    return rows
+def seed_section(settings: dict[str, Setting]) -> list[str]:
+    """What the seeds of pre-training say, in Markdown; nothing where no setting was pre-trained from several."""
+    scores, tasks = compared(settings)
+    if not scores:
+        return []
+    table = markdown(seed_table(scores, settings, tasks))
+    return ["### Seeds of pre-training\n\n± is the standard deviation over the seeds of pre-training, or of random "
+            f"weights.\n\n{table}", "\n".join(f"- {line}" for line in claims(scores, settings))]
 
 
 def cell(score: Printed | None) -> str:
@@ -128,8 +134,8 @@ def masking_ratios(results: list[dict[str, Any]]) -> list[tuple[float, str]]:
     """(masking ratio, label) of every M2D model that was pre-trained in the folder its results lie in, by ratio."""
     found = set()
     for result in results:
-        config = Path(result["path"]).parents[1] / "config.yaml"
-        if config.is_file() and not result["model"].startswith("random:"):
+        config = Path(result["exp"]) / "config.yaml"
+        if config.is_file() and not is_random(result["model"]):
             model = OmegaConf.load(config).model
             if model.objective == "m2d":
                 found.add((float(model.mask_ratio), result["label"]))

@@ -38,7 +38,14 @@ def write_result(directory: str | Path, kind: str, label: str, model: str, task:
 
 
 def read_results(exp: str | Path, kind: str) -> list[dict[str, Any]]:
-    """All results of a kind below a folder of experiments, by path."""
-    paths = sorted(Path(exp).glob(f"*/{kind}/*/result.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) | {"path": str(path.parent)} for path in paths]
+    """All results of a kind below a folder of experiments, by path, with `exp`, the model's own folder there.
 
+    The label of a fine-tuning names its settings too.
+    """
+    found = []
+    for path in sorted(Path(exp).glob(f"*/{kind}/{'*/' if kind == 'finetune' else ''}*/result.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if kind == "finetune":
+            result["label"] += f" ({path.parents[1].name})"
+        found.append(result | {"exp": str(Path(exp) / path.relative_to(exp).parts[0])})
+    return found

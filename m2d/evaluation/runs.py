@@ -54,9 +54,9 @@ def linear_tasks(model_name: str, label: str, tasks: Sequence[str | Path], out: 
         write_result(directory, "linear", label, model_name, task, options, result)
 
 
-def finetune_task(model_name: str, label: str, folder: str | Path, out: str | Path, options: TuneOptions,
+def finetune_task(model_name: str, label: str, folder: str | Path, out: str | Path, tuning: str, options: TuneOptions,
                   seeds: Sequence[int], device: str, workers: int) -> None:
-    """Fine-tune one of our models on one prepared task; the result goes to `out/finetune/TASK/`, runs below it.
+    """Fine-tune one of our models on one prepared task; the result goes to `out/finetune/TUNING/TASK/`, runs below it.
 
     The task's log-mels are kept in its own folder, because every model and seed reads them many times. Raises
     `UserError` for a model that is not ours or that takes other log-mels.
@@ -72,7 +72,7 @@ def finetune_task(model_name: str, label: str, folder: str | Path, out: str | Pa
     store = Path(folder) / "logmel"
     logmels = compute_features(store, task, LogMelFrames(device), READ_BATCH, workers, "float16")
     data = TaskArrays(task, logmels, mean, std, device)
-    directory = Path(out) / "finetune" / task.name
+    directory = Path(out) / "finetune" / tuning / task.name
     scores = []
     confusion = None if task.multilabel else np.zeros((len(task.classes),) * 2, dtype=int)
     for seed in seeds:

@@ -22,10 +22,10 @@ class Recipe:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **environment}
 
-    def run(self, *options: str, **environment: str) -> subprocess.CompletedProcess:
-        """./run.sh with the given options; output and errors are one text."""
+    def run(self, *options: str, script: str = "run.sh", **environment: str) -> subprocess.CompletedProcess:
+        """./run.sh, or another script, with the given options; output and errors are one text."""
         return subprocess.run(
-            [str(self.directory / "run.sh"), *options], env={**self.environment, **environment}, text=True,
+            [str(self.directory / script), *options], env={**self.environment, **environment}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1200)
 
     def run_well(self, *options: str, **environment: str) -> str:

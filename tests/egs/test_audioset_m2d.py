@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_all_stages_end_with_both_tables(recipe, finished):
     for name in [*models, "random_m2d_tiny_mini", "logmel_mini"]:
         assert {path.parent.name for path in exp.glob(f"{name}/linear/*/result.json")} == set(LINEAR), name
     for name in models:
-        assert {path.parent.name for path in exp.glob(f"{name}/finetune/*/result.json")} == set(TUNED), name
+        assert {path.parent.name for path in exp.glob(f"{name}/finetune/tiny/*/result.json")} == set(TUNED), name
     table = (exp / "RESULTS.md").read_text()
     assert "**The mini corpus stood in" in table and "| random_m2d_tiny_mini |" in table
     assert "## Linear evaluation" in table and "## Fine-tuning" in table and "*M2D ratio=0.6*" in table
@@ -69,9 +70,58 @@ def test_another_model_by_one_command(recipe, finished):
     output = recipe.run_well("--stage", "4", "--stop_stage", "4", *OPTIONS, "--linear_tasks", "gtzan surge", "--models",
                              "random:exp/m2d_tiny_mini/model:7")
     assert "stage 2" not in output
-    exp = recipe.directory / "exp/random_exp_m2d_tiny_mini_model_7_mini"
+    exp = recipe.directory / "exp/random_m2d_tiny_seed=7_mini"
     result = json.loads((exp / "linear/gtzan/result.json").read_text())
     assert result["model"].endswith("model:7") and len(result["scores"]) == 2
+    assert "| random_m2d_tiny_mini | 0, 7 |" in output  # a row with those of the other seed
+
+
+def test_other_settings_of_fine_tuning_lie_beside_the_first(recipe, finished):
+    """The same model once more, under another name of settings; the first results stay."""
+    conf = recipe.directory / "conf"
+    (conf / "finetune_other_vc1.yaml").write_text((conf / "finetune_tiny_vc1.yaml").read_text().replace("1e-3", "1e-2"))
+    output = recipe.run_well("--stage", "5", "--stop_stage", "5", *OPTIONS, "--tuning", "other", "--tune_tasks", "vc1",
+                             "--models", "exp/m2d_tiny_mini/model")
+    assert "| m2d_tiny_mini (tiny) |" in output and "| m2d_tiny_mini (other) |" in output
+    exp = recipe.directory / "exp/m2d_tiny_mini/finetune"
+    assert {path.name for path in exp.iterdir()} == {"tiny", "other"} and (exp / "other/.done").is_file()
+
+
+def test_seeds_of_all_settings_by_one_command(make_audioset_recipe):
+    """local/seeds.sh: what it asks of run.sh, which only tells here."""
+    recipe = make_audioset_recipe()
+    (recipe.directory / "run.sh").write_text("#!/bin/bash\nprintf '<%s>' \"$@\"; echo\n")
+    done = recipe.run("--table3", "true", "--seeds", "0 2", "--", "--nj", "4", script="local/seeds.sh")
+    assert done.returncode == 0, done.stdout
+    calls = [line for line in done.stdout.splitlines() if line.startswith("<")]
+    configs = " ".join(f"conf/pretrain_mini_{name}.yaml" for name in ("m2d", "mae", "m2d_all_patches"))
+    assert calls == [f"<--stage><0><--stop_stage><4><--configs><{configs}><--set><{seed}><--nj><4>"
+                     for seed in ("", "run.seed=2")]
+    assert all((recipe.directory / path).is_file() for path in configs.split())
+
+
+@pytest.mark.parametrize("model, folder, label, after", [
+    ("exp/m2d_mini/model", "m2d_mini", "m2d_mini", "exp/m2d_mini/model/.done"),
+    ("exp/m2d_run.seed=1_mini/model", "m2d_run.seed=1_mini", "m2d_mini", "exp/m2d_run.seed=1_mini/model/.done"),
+    ("random:exp/m2d_mini/model", "random_m2d_mini", "random_m2d_mini", "exp/m2d_mini/model/.done"),
+    ("random:exp/m2d_mini/model:0", "random_m2d_mini", "random_m2d_mini", "exp/m2d_mini/model/.done"),
+    ("random:exp/m2d_run.seed=1_mini/model:1", "random_m2d_seed=1_mini", "random_m2d_mini",
+     "exp/m2d_run.seed=1_mini/model/.done"),
+    ("logmel", "logmel_mini", "logmel_mini", ""),
+    ("hf:facebook/wav2vec2-base", "hf_facebook_wav2vec2_base_mini", "hf_facebook_wav2vec2_base_mini", ""),
+])
+def test_names_of_models(model, folder, label, after):
+    """Seeds of one setting have folders of their own and one name in tables."""
+    script = """
+        set -euo pipefail
+        cd "$1/audioset_m2d"
+        AUDIOSET= AUDIO= MINI_CORPUS=/mini linear_tasks=esc50 tune_tasks=vc1 set= configs= models= tag= scale=1
+        . ../../utils/log.sh; . ../../utils/stages.sh; . ../../utils/general_audio.sh; . local/corpora.sh
+        made_by "$2"
+        echo "$(out_of "$2") $(label_of "$2") ${needs[1]:-}"
+    """
+    done = subprocess.run(["bash", "-c", script, "bash", str(EGS), model], text=True, capture_output=True)
+    assert done.stdout == f"exp/{folder} {label} {after}\n", done.stderr
 
 
 def test_own_audio_and_the_tasks_that_are_there(make_audioset_recipe, tiny_corpus, recipe, finished):
@@ -119,7 +169,7 @@ def test_fine_tuning_settings_are_the_published_ones(name):
     def tune(variant):
         path = conf / f"finetune_{variant}_{name}.yaml"
         assert path.read_text().startswith("# ")
-        return load_config(finetune.Options, path, ["model=x", "task=x", "out=x"]).tune
+        return load_config(finetune.Options, path, ["model=x", "task=x", "out=x", "tuning=x"]).tune
 
     table2, public = tune("table2"), tune("public")
     assert (table2.lr, table2.optimizer, table2.mixup, table2.rrc, table2.patchout) == TABLE_2[name]

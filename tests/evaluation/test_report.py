@@ -43,7 +43,8 @@ def test_every_task_from_download_to_results(prepared, model_directory, tmp_path
     command(linear_eval, "model=logmel", tasks, f"out={exp}/logmel", *LINEAR_QUICK)
     for name in FINETUNE_TASKS:
         command(finetune, f"model={model_directory}", f"task={prepared[name]}", f"out={exp}/tiny", "label=tiny",
-                "tune.epochs=2", "tune.warmup_epochs=1", "tune.batch_size=4", "seeds=[0,1]", "device=cpu", "workers=0")
+                "tuning=quick", "tune.epochs=2", "tune.warmup_epochs=1", "tune.batch_size=4", "seeds=[0,1]",
+                "device=cpu", "workers=0")
     command(report_general, f"exp={exp}", f"out={tmp_path}/RESULTS.md")
     text = (tmp_path / "RESULTS.md").read_text()
     rows = {line.split(" | ")[0].strip("| "): line.strip("|").split(" | ") for line in text.splitlines()
@@ -56,16 +57,20 @@ def test_every_task_from_download_to_results(prepared, model_directory, tmp_path
     # AudioSet's counts, GTZAN's damaged file
     assert "| AS20K | 5 | 1 | 10 / 6 | train 2, test 2 | 0 | 42531 |" in text
     assert "| GTZAN | 2 | 1 | 12 / 5 / 6 | 0 | 1 | 930 |" in text
-    assert text.count("Seeds: logmel 2, tiny 2.") == 1 and text.count("Seeds: tiny 2.") == 1
+    assert text.count("Seeds: logmel 2, tiny 2.") == 1 and text.count("Seeds: tiny (quick) 2.") == 1
     assert "mini corpus" not in text and "masking_ratio.png" not in text and "git " in text
     result = json.loads((exp / "tiny/linear/esc50/result.json").read_text())
     assert len(result["scores"]) == 2 and result["options"]["lr"] == 0.01
     assert result["task"]["split"] == "5 official folds"
-    for kind, name in (("linear", "esc50"), ("finetune", "vc1")):
-        matrix = (exp / f"tiny/{kind}/{name}/confusion.csv").read_text().splitlines()
-        assert matrix[0].split(",")[1:] == Task.read(prepared[name]).classes
-        assert (exp / f"tiny/{kind}/{name}/confusion.png").read_bytes().startswith(b"\x89PNG")
-    assert not (exp / "tiny/finetune/as20k/confusion.csv").exists()
+    for where in [*(f"linear/{name}" for name in LINEAR_TASKS), "finetune/quick/esc50", "finetune/quick/vc1"]:
+        folder = exp / "tiny" / where
+        matrix = [line.split(",") for line in (folder / "confusion.csv").read_text().splitlines()]
+        assert matrix[0][1:] == Task.read(prepared[folder.name]).classes == [line[0] for line in matrix[1:]]
+        clips = json.loads((folder / "result.json").read_text())["clips"]
+        tested = clips.get("test") or sum(clips.values())  # with folds every clip once
+        assert sum(int(count) for line in matrix[1:] for count in line[1:]) == 2 * tested  # seeds
+        assert (folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert not (exp / "tiny/finetune/quick/as20k/confusion.csv").exists()
 
 
 def test_a_task_that_is_not_prepared_stops_before_the_work(prepared, tmp_path):
@@ -81,9 +86,10 @@ def test_only_models_of_the_standard_front_end_are_fine_tuned(prepared, model_di
     config["front_end"]["f_min"] = 20.0
     (tmp_path / "model/config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"takes log-mels of its own .*f_min=20.0"):
-        command(finetune, f"model={tmp_path}/model", f"task={prepared['vc1']}", f"out={tmp_path}/o", "device=cpu")
+        command(finetune, f"model={tmp_path}/model", f"task={prepared['vc1']}", f"out={tmp_path}/o", "tuning=quick",
+                "device=cpu")
     with pytest.raises(UserError, match="model 'logmel': not a model directory"):
-        command(finetune, "model=logmel", f"task={prepared['vc1']}", f"out={tmp_path}/o", "device=cpu")
+        command(finetune, "model=logmel", f"task={prepared['vc1']}", f"out={tmp_path}/o", "tuning=quick", "device=cpu")
 
 
 def test_preparing_again_with_the_same_options_does_nothing(miniatures, tmp_path, caplog):

@@ -26,7 +26,8 @@ read -r -a linear_tasks <<<"$linear_tasks"
 read -r -a tune_tasks <<<"$tune_tasks"
 read -r -a changes <<<"$set"
 mapfile -t all_tasks < <(printf '%s\n' "${linear_tasks[@]}" "${tune_tasks[@]}" | sort -u)
-mapfile -t inputs < <(echo "AUDIO=$AUDIO"; task_variables as20k "${all_tasks[@]}" | sort -u)
+task_variables as20k "${all_tasks[@]}"
+mapfile -t inputs < <(printf '%s\n' "AUDIO=$AUDIO" "${task_inputs[@]}" | sort -u)
 if [ $mini = true ]; then inputs+=("scale=$scale" "MINI_CORPUS=$MINI_CORPUS"); fi
 
 # The mini corpus's defaults: both objectives, and what they must beat.
@@ -49,27 +50,29 @@ exp_of() {  # CONFIG: the folder of its experiment
 
 own=()  # the models of the configs
 for config in "${configs[@]}"; do own+=("$(exp_of "$config")/model"); done
-if [ $mini = true ]; then baselines=("random:${own[0]}" logmel); fi
+weights_seed=$(sed -nE 's/.*run\.seed=([0-9]+).*/\1/p' <<<"$set")
+if [ $mini = true ]; then baselines=("random:${own[0]}:${weights_seed:-0}" logmel); fi
 read -r -a models <<<"$models"
 if [ ${#models[@]} -gt 0 ]; then own=("${models[@]}") baselines=(); fi
 
 out_of() {  # MODEL: the folder of its results; a model of this recipe has them in its experiment
   local name=$1
-  case $1 in
-    exp/*/model) dirname "$1"; return ;;
-    random:exp/*/model) name=random_${name#random:exp/} name=${name%/model} ;;
-  esac
-  name=$(tr -c 'A-Za-z0-9.\n' '_' <<<"$name")
+  case $1 in exp/*/model) dirname "$1"; return ;; esac
+  if [[ $1 =~ ^random:exp/([^/]+)/model(:([0-9]+))?$ ]]; then  # the seed of the weights that are not used says nothing
+    name=random_$(sed -E 's/_run\.seed=[0-9]+//' <<<"${BASH_REMATCH[1]%_"$corpus"}")
+    if [ "${BASH_REMATCH[3]:-0}" != 0 ]; then name+=_seed=${BASH_REMATCH[3]}; fi
+  fi
+  name=$(tr -c 'A-Za-z0-9.=\n' '_' <<<"$name")
   echo "exp/${name%_"$corpus"}_$corpus"
 }
 
-label_of() {  # MODEL: its name in tables
-  basename "$(out_of "$1")"
+label_of() {  # MODEL: its name in tables, where the seeds of one setting are one row
+  basename "$(out_of "$1")" | sed -E 's/_(run\.)?seed=[0-9]+//'
 }
 
-made_by() {  # MODEL: the words by which a stage depends on it
-  local model=${1#random:}
-  case $model in exp/*/model) printf '%s\n' --after "$model/.done" ;; esac
+made_by() {  # MODEL: sets needs, the words by which a stage depends on it
+  needs=()
+  if [[ $1 =~ ^(random:)?(exp/[^/]+/model)(:[0-9]+)?$ ]]; then needs=(--after "${BASH_REMATCH[2]}/.done"); fi
 }
 
 prepare_audio() {  # -> $data/train

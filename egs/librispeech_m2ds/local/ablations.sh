@@ -60,15 +60,4 @@ exps=$(find exp -name results.json \( -path "exp/superb_logmel_4_mini/*" -o -pat
 python3 -m m2d.bin.superb_results "exps=[$exps]" "rows=[${published#,}]" out="$out" figure="$figure"
 cat "$out"
 
-if [ "$table3" = true ]; then
-  for seed in $seeds; do
-    ../audioset_m2d/run.sh --stage 0 --stop_stage 4 --nj "$nj" --configs conf/pretrain_mini_m2d.yaml --set "run.seed=$seed"
-    ../audioset_m2d/run.sh --stage 2 --stop_stage 4 --nj "$nj" --configs conf/pretrain_mini_m2d.yaml \
-      --set "run.seed=$seed model.objective=m2d_all_patches"
-  done
-fi
-
-runs=$(find exp ../audioset_m2d -maxdepth 3 \( -path "exp/table5*_mini/done" -o -path "../audioset_m2d/exp/m*_mini/done" \) \
-  -printf '%h\n' | sort | paste -sd,)
-python3 -m m2d.bin.compare_runs "exps=[$runs]" out=exp/OBJECTIVES.md figure=exp/objectives.png
-cat exp/OBJECTIVES.md
+if [ "$table3" = true ]; then ../audioset_m2d/local/seeds.sh --seeds "$seeds" --table3 true -- --nj "$nj"; fi
