@@ -199,7 +199,10 @@ class Trainer:
         monitor.close()
         if writer is not None:
             writer.wait()
-            draw_figures(experiment.directory, self.objective, self.feed)
+            try:
+                draw_figures(experiment.directory, self.objective, self.feed)
+            except Exception as error:  # whatever it is: the run itself is whole
+                LOG.warning("the figures could not be drawn (%s: %s)", type(error).__name__, error)
             experiment.mark_done(total)
             LOG.info("finished after step %d", total)
         return 0

@@ -73,8 +73,10 @@ def test_signal_to_all_processes(number, options, start, finish, state_of, tmp_p
     assert_same_run(expected, finish(stopped), [tmp_path / "plain", tmp_path / "stopped"])
 
 
-def test_finished_run_says_so_and_ends(options, start, finish, tmp_path):
+def test_finished_run_is_drawn_says_so_and_ends(options, start, finish, tmp_path):
     finish(options)
+    images = (tmp_path / "exp/images").iterdir()
+    assert sorted(path.name for path in images) == ["deviation.png", "losses.png", "masked_clip.png"]
     before = (tmp_path / "exp/metrics.jsonl").stat().st_mtime_ns
     run = start(options)
     assert run.wait() == 0

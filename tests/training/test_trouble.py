@@ -159,6 +159,15 @@ def test_full_disk_leaves_the_last_checkpoint_sound(options, start, finish, tmp_
         subprocess.run(["umount", tmp_path / "exp"], check=True)
 
 
+def test_a_run_whose_figures_cannot_be_drawn_is_finished(options, start, tmp_path):
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp/images").write_text("in the way of the folder")
+    run = start(options)
+    assert run.wait() == 0
+    assert "WARNING: the figures could not be drawn (FileExistsError: " in (tmp_path / "exp/train.log").read_text()
+    assert (tmp_path / "exp/done").is_file()
+
+
 def test_out_of_memory_names_what_to_lower(own_options, start, tmp_path):
     """A real refusal by the allocator: a model that no address space holds."""
     run = start([*own_options, f"model.width={1 << 40}", f"model.heads={1 << 30}"])
