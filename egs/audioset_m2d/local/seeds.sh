@@ -14,10 +14,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seeds="0 1 2"    # of pre-training and of random weights
 table3=false     # with M2D that has its targets from all patches
-configs=         # settings of pre-training (default: the mini corpus's)
+configs=         # settings of pre-training (default: the mini corpus's, which db.sh must not replace)
 
 . ../../utils/log.sh
 . ../../utils/parse_options.sh
+. ./db.sh
+[ -n "$configs" ] || [ -z "$AUDIOSET$AUDIO" ] || die "db.sh names AUDIOSET or AUDIO: give the settings to pre-train as --configs"
 
 configs=${configs:-conf/pretrain_mini_m2d.yaml conf/pretrain_mini_mae.yaml}
 if [ $table3 = true ]; then configs+=" conf/pretrain_mini_m2d_all_patches.yaml"; fi

@@ -61,3 +61,8 @@ python3 -m m2d.bin.superb_results "exps=[$exps]" "rows=[${published#,}]" out="$o
 cat "$out"
 
 if [ "$table3" = true ]; then ../audioset_m2d/local/seeds.sh --seeds "$seeds" --table3 true -- --nj "$nj"; fi
+
+runs=$(find exp ../audioset_m2d -maxdepth 3 \( -path "exp/table5*_mini/done" -o -path "../audioset_m2d/exp/m*_mini/done" \) \
+  -printf '%h\n' | sort | paste -sd,)
+python3 -m m2d.bin.compare_runs "exps=[$runs]" out=exp/OBJECTIVES.md figure=exp/objectives.png
+cat exp/OBJECTIVES.md
