@@ -38,7 +38,7 @@ def load_pretrained(path: str | Path, heads: int | None = None) -> M2DFeatures:
         return from_published(read_published(path, heads))
     if heads is not None:
         raise UserError("heads apply to a published checkpoint file only: a model directory says its own")
-    return _load_directory(path if path.is_dir() else _download(str(path)))
+    return _load_directory(path if path.is_dir() else download(str(path)))
 
 
 def save_pretrained(model: M2DFeatures, directory: str | Path, origin: dict[str, Any] | None = None) -> None:
@@ -118,8 +118,11 @@ def _build(table: type, values: dict[str, Any]) -> Any:
     return table(**values)
 
 
-def _download(name: str) -> Path:
-    """The local copy of a model on the Hugging Face hub."""
+def download(name: str) -> Path:
+    """The local copy of a model directory on the Hugging Face hub; `name` is OWNER/NAME.
+
+    Raises `UserError` if it can't be had.
+    """
     from huggingface_hub import snapshot_download
 
     try:

@@ -37,7 +37,7 @@ teacher_dtype=float16   # storage of its frames: float16 or int8
 tasks="pr ks ic sid er" # SUPERB tasks
 seeds=           # of SUPERB and linear evaluation, "0 1 2" (default: SUPERB 0, linear as its settings say)
 superb_overlays= # settings files laid over those of conf/superb, with a space between
-upstream=        # SUPERB of another model: logmel, random:DIRECTORY, hubert:ID_OR_FOLDER, any s3prl upstream
+upstream=        # SUPERB of another model: logmel[:FRAMES], random:DIRECTORY, hf:ID_OR_FOLDER, s3prl:NAME
 
 . ../../utils/log.sh
 . ../../utils/parse_options.sh

@@ -6,14 +6,14 @@ from m2d.common import cli
 from m2d.common.config import option
 from m2d.evaluation.linear import LinearOptions
 from m2d.evaluation.runs import linear_tasks
+from m2d.model_name import FORMS
 
 
 @dataclass
 class Options:
     """Options of `m2d.bin.linear_eval`."""
 
-    model: str = option(help="model directory, published checkpoint, OWNER/NAME, random:DIR[:SEED], logmel, "
-                             "s3prl:NAME[:CHECKPOINT], hf:ID_OR_FOLDER")
+    model: str = option(help=FORMS)
     tasks: list[str] = option(help="folders of prepared tasks, [data/esc50,data/us8k,...]")
     out: str = option(help="experiment directory; results go to its linear/TASK/")
     label: str | None = option(None, "name of the model in tables (default: model)")

@@ -1,8 +1,6 @@
 """Any model as a map from clips to vectors: ours, random weights, log-mel, s3prl upstreams, transformers models.
 
-A model is named on the command line: a model directory, a published checkpoint file or OWNER/NAME on the Hugging Face
-hub; `random:` and one of these, with `:SEED` (the same architecture with fresh weights); `logmel`;
-`s3prl:NAME[:CHECKPOINT]`; `hf:ID_OR_FOLDER`.
+How they are named on the command line: see `m2d.model_name`.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +18,7 @@ from m2d.audio.noise import normalise
 from m2d.common.errors import UserError
 from m2d.common.files import sha256
 from m2d.hub import load_pretrained
+from m2d.model_name import parse_model
 
 
 class Embedder:
@@ -175,35 +173,33 @@ def _window(extractor: Any) -> tuple[int | None, bool]:
     return None, False
 
 
-def load_model(name: str, device: str) -> Embedder:
-    """The model of a name (see the module's docstring), on a device, ready to embed.
+def load_model(text: str, device: str) -> Embedder:
+    """The model of a name (see `m2d.model_name`), on a device, ready to embed.
 
     Raises `UserError` for a name of no known form and as the loader concerned does.
     """
-    kind, colon, rest = name.partition(":")
-    if name == "logmel":
+    name = parse_model(text)
+    if name.kind == "logmel":
+        if name.detail:
+            raise UserError(f"model '{text}': a mean over time knows no patches; write logmel")
         return LogMelMean(device)
-    if kind == "s3prl" and colon:
-        upstream, _, checkpoint = rest.partition(":")
-        return S3prlModel(upstream, checkpoint or None, device)
-    if kind == "hf" and colon:
-        return TransformersModel(rest, device)
-    return own_model(name, device)
+    if name.kind == "s3prl":
+        return S3prlModel(name.source, name.detail or None, device)
+    if name.kind == "hf":
+        return TransformersModel(name.source, device)
+    return own_model(text, device)
 
 
-def own_model(name: str, device: str) -> OwnModel:
-    """One of our models by name, or `random:NAME[:SEED]` (seed 0 if not given).
+def own_model(text: str, device: str) -> OwnModel:
+    """One of our models by name, or `random:NAME[:SEED]` (seed 0 if not given): what can be fine-tuned.
 
-    Raises `UserError` for anything else, and as `m2d.load_pretrained` does.
+    Raises `UserError` for any other kind, and as `m2d.load_pretrained` does.
     """
-    kind, colon, rest = name.partition(":")
-    if kind == "random" and colon:
-        source, _, seed = rest.rpartition(":")
-        return OwnModel(source, device, int(seed)) if source and seed.isdigit() else OwnModel(rest, device, 0)
-    if not Path(name).exists() and "/" not in name:
-        raise UserError(f"model '{name}': not a model directory, a published checkpoint, OWNER/NAME on the hub, "
-                        "random:DIR, logmel, s3prl:NAME or hf:ID_OR_FOLDER")
-    return OwnModel(name, device)
+    name = parse_model(text)
+    if name.kind not in ("own", "random"):
+        raise UserError(f"model '{text}': only models of ours are fine-tuned: a model directory, a published "
+                        "checkpoint, OWNER/NAME on the hub, random: and one of these")
+    return OwnModel(name.source, device, int(name.detail or 0) if name.kind == "random" else None)
 
 
 def digest(module: nn.Module) -> str:

@@ -21,7 +21,7 @@ TOLERANCE = 1e-4
 class CheckConfig:
     """Options of `m2d.bin.superb_check`."""
 
-    model: str = option(MISSING, "model directory, random:DIRECTORY, logmel[:FRAMES] or hubert:FOLDER_OR_ID")
+    model: str = option(MISSING, "model directory, random:DIRECTORY, logmel[:FRAMES] or hf:ID_OR_FOLDER")
 
 
 def check(config: CheckConfig) -> None:

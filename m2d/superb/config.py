@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from omegaconf import MISSING
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.files import sha256
+from m2d.model_name import FORMS, parse_model
 from m2d.superb.tasks import Corpora
 
 
@@ -31,8 +31,7 @@ class LearningRates:
 class SuperbConfig:
     """Options of the SUPERB runner."""
 
-    model: str = option(MISSING, "model directory or published checkpoint, random:DIRECTORY, logmel[:FRAMES], "
-                                 "hubert:FOLDER_OR_ID, or the name of an s3prl upstream, NAME[:CHECKPOINT]")
+    model: str = option(MISSING, f"{FORMS}; logmel:FRAMES for patches of more than 2 frames")
     exp: str = option(MISSING, "folder for this model's runs, results.json and RESULTS.md")
     tasks: list[str] = option(factory=lambda: ["pr", "ks", "ic", "sid", "er"], help="which tasks")
     seeds: list[int] = option(factory=lambda: [0], help="each task is trained once per seed")
@@ -52,12 +51,16 @@ class SuperbConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model as s3prl gets it: hub name, checkpoint, and what of our upstream settings applies to it."""
+    """A model as s3prl gets it: hub name, checkpoint, and what of our upstream settings applies to it.
+
+    `seed` is that of random weights where the name gives one; otherwise they are drawn by the run's seed.
+    """
 
     upstream: str
     ckpt: str | None
     takes_statistics: bool
     takes_seed: bool
+    seed: int | None = None
 
     @property
     def ours(self) -> bool:
@@ -68,28 +71,26 @@ class Model:
         """What goes into the upstream's settings file for a run of this seed; None for s3prl's own upstreams."""
         if not self.ours:
             return None
-        return {"cache_gib": cache_gib, **({"seed": seed} if self.takes_seed else {})}
+        drawn = {"seed": seed if self.seed is None else self.seed} if self.takes_seed else {}
+        return {"cache_gib": cache_gib, **drawn}
 
 
 def resolve_model(text: str) -> Model:
-    """What `model=TEXT` names.
+    """What `model=TEXT` names (see `m2d.model_name`).
 
-    Raises `UserError` for a folder that is no model directory and for text that can be neither folder nor name.
+    Raises `UserError` for a folder that is no model directory and for text of no known form.
     """
-    kind, _, rest = text.partition(":")
-    if kind == "random":
-        return Model("m2d_random_local", _model_directory(rest), True, True)
-    if kind == "logmel":
-        if rest and not re.fullmatch("[1-9][0-9]*", rest):
-            raise UserError(f"model={text}: write logmel or logmel:FRAMES, the frames of a patch")
-        return Model("m2d_logmel", rest or "2", True, False)
-    if kind == "hubert" and rest:
-        return Model("m2d_hubert_local", str(Path(rest).resolve()) if Path(rest).is_dir() else rest, False, False)
-    if "/" in kind or Path(text).exists():
-        return Model("m2d_local", _model_directory(text), True, False)
-    if not kind.isidentifier():
-        raise UserError(f"model={text}: neither a model directory nor the name of an s3prl upstream")
-    return Model(kind, str(Path(rest).resolve()) if Path(rest).exists() and rest else rest or None, False, False)
+    name = parse_model(text)
+    if name.kind == "random":
+        return Model("m2d_random_local", _model_directory(name.source), True, True,
+                     int(name.detail) if name.detail else None)
+    if name.kind == "logmel":
+        return Model("m2d_logmel", name.detail or "2", True, False)
+    if name.kind == "hf":
+        return Model("m2d_hubert_local", _absolute(name.source), False, False)
+    if name.kind == "s3prl":
+        return Model(name.source, _absolute(name.detail) or None, False, False)
+    return Model("m2d_local", _model_directory(name.source), True, False)
 
 
 def fingerprint(model: Model) -> str | None:
@@ -105,7 +106,16 @@ def fingerprint(model: Model) -> str | None:
     return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()[:16]
 
 
+def _absolute(path: str) -> str:
+    """A path from here as one from anywhere; what is not here (a hub's id, an address) as it is."""
+    return str(Path(path).resolve()) if path and Path(path).exists() else path
+
+
 def _model_directory(path: str) -> str:
+    if not Path(path).exists() and path.count("/") == 1:
+        from m2d.hub import download  # torch, which a local name does without
+
+        return str(download(path))
     if not Path(path).is_file() and not (Path(path) / "config.json").is_file():
-        raise UserError(f"{path or 'random:'}: no model directory (no config.json in it); make one with m2d.bin.export")
+        raise UserError(f"{path}: no model directory (no config.json in it); make one with m2d.bin.export")
     return str(Path(path).resolve())

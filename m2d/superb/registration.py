@@ -38,7 +38,7 @@ def m2d_logmel(ckpt: str | None = None, model_config: Any = None, **_: Any) -> A
 
 
 def m2d_hubert_local(ckpt: str, model_config: Any = None, **_: Any) -> Any:
-    """A HuBERT of the transformers library, by folder or hub id, every layer, each clip as if it were alone."""
+    """HuBERT, wav2vec 2.0 or WavLM from transformers, by folder or hub id, every layer, each clip as if alone."""
     from m2d.superb import upstream
 
     return upstream.HubertUpstream(ckpt, upstream.Settings.read(model_config))

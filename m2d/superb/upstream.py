@@ -197,9 +197,10 @@ class LogMelUpstream(Upstream):
 
 
 class HubertUpstream(Upstream):
-    """HuBERT from transformers, by folder or hub id: the input of the first transformer layer and the output of each.
+    """HuBERT, wav2vec 2.0 or WavLM from transformers, by folder or hub id.
 
-    Each clip's features equal those of a batch of one (see `m2d.teacher.speech_model`).
+    Its layers are the input of the first transformer layer and the output of each. Each clip's features equal those
+    of a batch of one (see `m2d.teacher.speech_model`).
     """
 
     def __init__(self, ckpt: str, settings: Settings):

@@ -104,6 +104,8 @@ def test_an_upstream_of_s3prl():
 
 @pytest.mark.parametrize("name, words", [
     ("lgmel", "model 'lgmel': not a model directory"),
+    ("hubert", "s3prl:NAME"),
+    ("logmel:4", "model 'logmel:4': a mean over time knows no patches"),
     ("no/such/dir/at/all", "no/such/dir/at/all"),
     ("hf:/no/such/folder", "hf:/no/such/folder: not loadable"),
 ])

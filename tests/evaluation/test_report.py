@@ -88,7 +88,7 @@ def test_only_models_of_the_standard_front_end_are_fine_tuned(prepared, model_di
     with pytest.raises(UserError, match=r"takes log-mels of its own .*f_min=20.0"):
         command(finetune, f"model={tmp_path}/model", f"task={prepared['vc1']}", f"out={tmp_path}/o", "tuning=quick",
                 "device=cpu")
-    with pytest.raises(UserError, match="model 'logmel': not a model directory"):
+    with pytest.raises(UserError, match="model 'logmel': only models of ours are fine-tuned"):
         command(finetune, "model=logmel", f"task={prepared['vc1']}", f"out={tmp_path}/o", "tuning=quick", "device=cpu")
 
 

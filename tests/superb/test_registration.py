@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -54,9 +55,10 @@ def test_importing_costs_nothing_until_s3prl_is_used():
 
 
 @pytest.mark.parametrize(("text", "upstream", "ckpt"), [
-    ("logmel", "m2d_logmel", "2"), ("logmel:4", "m2d_logmel", "4"), ("fbank", "fbank", None),
-    ("hubert", "hubert", None), ("hubert:facebook/hubert-base-ls960", "m2d_hubert_local", "facebook/hubert-base-ls960"),
-    ("hf_hubert_custom:facebook/hubert-base-ls960", "hf_hubert_custom", "facebook/hubert-base-ls960"),
+    ("logmel", "m2d_logmel", "2"), ("logmel:4", "m2d_logmel", "4"), ("s3prl:fbank", "fbank", None),
+    ("s3prl:hubert", "hubert", None),
+    ("hf:facebook/hubert-base-ls960", "m2d_hubert_local", "facebook/hubert-base-ls960"),
+    ("s3prl:hf_hubert_custom:facebook/hubert-base-ls960", "hf_hubert_custom", "facebook/hubert-base-ls960"),
 ])
 def test_models_are_resolved(text, upstream, ckpt):
     model = resolve_model(text)
@@ -70,9 +72,19 @@ def test_model_directories_become_absolute(model, tmp_path, monkeypatch):
     assert resolve_model("model").ckpt == resolve_model("random:./model").ckpt == model
 
 
+def test_a_seed_in_the_name_of_random_weights_is_theirs(model):
+    assert resolve_model(f"random:{model}").settings(3, 1.0) == {"cache_gib": 1.0, "seed": 3}
+    assert resolve_model(f"random:{model}:5").settings(3, 1.0) == {"cache_gib": 1.0, "seed": 5}
+
+
+def test_a_name_of_the_hub_is_fetched_before_any_run(model, monkeypatch):
+    monkeypatch.setattr("m2d.hub.download", lambda name: Path(model) if name == "owner/name" else None)
+    assert resolve_model("owner/name").ckpt == model
+
+
 @pytest.mark.parametrize(("text", "words"), [
-    ("exp/none/model", "no model directory"), ("random:", "no model directory"), ("logmel:x", "write logmel"),
-    ("what is this", "neither a model directory"),
+    ("exp/none/model", "no model directory"), ("random:", "model 'random:': not a model directory"),
+    ("logmel:x", "write logmel"), ("what is this", "not a model directory"), ("fbank", "s3prl:NAME"),
 ])
 def test_what_is_no_model_is_said(text, words):
     with pytest.raises(UserError, match=words):

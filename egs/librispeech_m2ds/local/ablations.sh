@@ -51,12 +51,12 @@ random=random:exp/table5${rows##* }_seed${seeds%% *}_mini/model  # every row has
 "${recipe[@]}" --stage 5 --seeds "$seeds" --upstream logmel:4 --label "log-mel"
 "${recipe[@]}" --stage 5 --seeds "$seeds" --upstream "$random" --label "random weights"
 if [ -e exp/teacher_mini/config.json ]; then  # row (a) alone has none
-  "${recipe[@]}" --stage 5 --seeds "${seeds%% *}" --upstream hubert:exp/teacher_mini --label "the teacher (supervised by phone times)"
+  "${recipe[@]}" --stage 5 --seeds "${seeds%% *}" --upstream hf:exp/teacher_mini --label "the teacher (supervised by phone times)"
 fi
 
 published=$(for row in $rows; do printf ',"%s"' "${paper[$row]}"; done)
 exps=$(find exp -name results.json \( -path "exp/superb_logmel_4_mini/*" -o -path "exp/superb_${random//[^A-Za-z0-9]/_}_mini/*" \
-  -o -path "exp/table5*/superb_mini/*" -o -path "exp/superb_hubert_exp_teacher_mini_mini/*" \) -printf '%h\n' | sort | paste -sd,)
+  -o -path "exp/table5*/superb_mini/*" -o -path "exp/superb_hf_exp_teacher_mini_mini/*" \) -printf '%h\n' | sort | paste -sd,)
 python3 -m m2d.bin.superb_results "exps=[$exps]" "rows=[${published#,}]" out="$out" figure="$figure"
 cat "$out"
 
