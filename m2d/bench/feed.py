@@ -2,14 +2,18 @@
 
     python -m m2d.bench.feed [clips=200 workers=2 ...]
 
-A sample is that of M2D-S: a crop of log-mel, a crop of noise, the teacher's frames. Per core: one process, its CPU
-seconds. In all: a DataLoader with worker processes, wall clock. The page cache is warm.
+A sample is that of M2D-S: a crop of log-mel, a crop of noise, the teacher's frames. By one process, against its CPU
+seconds and those of a plain copy of as many bytes; and through worker processes, against the CPU seconds of all
+processes together and against the wall clock. The page cache is warm.
 """
 
 from __future__ import annotations
 
+import itertools
+import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from m2d.audio.noise import mix_noise
-from m2d.bench.measure import in_turns, machine, medians
+from m2d.bench.measure import CPU, copy, cpu_of_all, in_turns, machine, medians
 from m2d.bench.report import leave
 from m2d.bench.synthetic import teacher_frames, write_folder, write_stores
 from m2d.common.cli import run
@@ -35,8 +39,10 @@ from m2d.nn.losses import cosine_error, standardise
 LS960_FRAMES = 960 * 3600 * 100
 """10 ms frames of LibriSpeech's 960 h, for the size of each choice."""
 RATIO, MEAN, STD = 0.2, -7.1, 4.2
-COLUMNS = {"feed": "", "kb_per_sample": ".0f", "ls960_gb": ".0f", "samples_per_core_s": ".0f", "times_folder": ".1f",
-           "samples_per_s": ".0f", "workers": "d"}
+ENDLESS = 1 << 30
+COLUMNS = {"crop_frames": "d", "feed": "", "kb_per_sample": ".0f", "ls960_gb": ".0f", "samples_per_core_s": ".0f",
+           "times_folder": ".1f", "times_copy": ".2f", "workers": "d", "by_workers_per_core_s": ".0f",
+           "by_workers_times_folder": ".1f", "samples_per_s": ".0f"}
 
 
 @dataclass
@@ -45,11 +51,11 @@ class FeedBench:
 
     clips: int = option(200, "clips of speech, and as many of noise")
     seconds: float = option(12.3, "length of a clip (LibriSpeech's mean)")
-    crop_frames: int = option(608, "log-mel frames of a sample")
+    crop_frames: list[int] = option(factory=lambda: [208, 608], help="log-mel frames of a sample: a table each")
     batch: int = option(64, "samples in a batch")
-    batches: int = option(3, "batches in a turn")
+    batches: int = option(3, "batches in a turn of one process; workers read ten times as many")
     turns: int = option(5, "timed turns of each reader")
-    workers: int = option(2, "worker processes of the second figure")
+    workers: int = option(2, "worker processes of the second figures")
     teacher: str = option("", "float16 teacher store to measure int8 on (default: random frames)")
     directory: str = option("", "where the data are made (default: a temporary folder)")
     json: str = option("", "write machine, command and rows here as well")
@@ -87,59 +93,79 @@ def bench(options: FeedBench) -> None:
         folder, stores = Path(name) / "folder", Path(name) / "stores"
         write_folder(folder, options.clips, round(100 * options.seconds))
         write_stores(stores, folder)
-        rows = readers(folder, stores, options)
-        figures(rows, options)
+        rows = [row for crop in options.crop_frames for row in figures(folder, stores, crop, options)]
     about = {**machine(), "int8_change_of_cosine_loss": int8_changes(options.teacher)}
     leave(about, rows, COLUMNS, options.json)
 
 
-def readers(folder: Path, stores: Path, options: FeedBench) -> list[dict[str, Any]]:
-    """Each way to feed, with its bytes, and its batches by this process (`here`) and by workers (`loader`)."""
-    rows, crop, frames = [], options.crop_frames, round(100 * options.seconds)
+def figures(folder: Path, stores: Path, crop: int, options: FeedBench) -> list[dict[str, Any]]:
+    """One row for each way to feed crops of so many frames, the slowest first: the others are held against it."""
+    rows, readers = [], {}
+    frames = round(100 * options.seconds)
     for feed, mix in (("folder, mixed in the worker", True), ("folder", False)):
-        data = FolderDataset(folder, crop, mix)
-        loaders = [DataLoader(data, options.batch, shuffle=True, num_workers=workers, drop_last=True)
-                   for workers in (0, options.workers)]
-        rows.append({"feed": feed, "bytes": frames * (2 * 320 + 1536), "rate": 320 + 1536, "loaders": loaders})
+        readers[feed] = folder_reader(FolderDataset(folder, crop, mix), options.batch)
+        rows.append({"feed": feed, "bytes": frames * (2 * 320 + 1536), "rate": 320 + 1536})
     for teacher, width in (("", 0), ("teacher_float16", 2 * 768), ("teacher_int8", 768 + 2)):
         data = PretrainDataset(PackedStore(stores / "speech"), crop, 2,
                                PackedStore(stores / teacher) if teacher else None, PackedStore(stores / "noise"))
-        loaders = [PretrainLoader(data, GlobalSampler(len(data), options.batch, 1 << 20), workers)
-                   for workers in (0, options.workers)]
-        rows.append({"feed": f"packed, {teacher or 'no teacher'}", "bytes": crop * (2 * 160 + width / 2),
-                     "rate": 160 + width / 2, "loaders": loaders})
+        feed = f"packed, {teacher or 'no teacher'}"
+        readers[feed] = packed_reader(data, options.batch)
+        rows.append({"feed": feed, "bytes": crop * (2 * 160 + width / 2), "rate": 160 + width / 2})
+    samples, (copied, copied_bytes) = options.batch * options.batches, copy(CPU)
+    works = {feed: drawing(reader(0), options.batches) for feed, reader in readers.items()}
+    alone = medians(in_turns({**works, "copy": copied}, options.turns, clock="cpu"))
+    by_workers = worker_rates(readers, options)
+    slowest = rows[0]["feed"]
+    for row in rows:
+        feed, (per_core, in_all) = row["feed"], by_workers[row["feed"]]
+        bytes_ = row.pop("bytes")
+        floor = 2 * bytes_ * samples * alone["copy"] / copied_bytes  # each byte is read and written
+        row.update(crop_frames=crop, kb_per_sample=bytes_ / 1e3, ls960_gb=row.pop("rate") * LS960_FRAMES / 1e9,
+                   samples_per_core_s=samples / alone[feed], times_folder=alone[slowest] / alone[feed],
+                   times_copy=alone[feed] / floor, workers=options.workers, by_workers_per_core_s=per_core,
+                   by_workers_times_folder=per_core / by_workers[slowest][0], samples_per_s=in_all)
     return rows
 
 
-def figures(rows: list[dict[str, Any]], options: FeedBench) -> None:
-    """Replace the readers by their figures."""
-    loaders = {row["feed"]: row.pop("loaders") for row in rows}
-    samples = options.batch * options.batches
-    per_core, in_all = (
-        medians(in_turns({feed: drawing(pair[i], options.batches) for feed, pair in loaders.items()}, options.turns,
-                         clock=clock)) for i, clock in enumerate(("cpu", "wall")))
-    slowest = samples / per_core[rows[0]["feed"]]
-    for row in rows:
-        rate = samples / per_core[row["feed"]]
-        row.update(kb_per_sample=row.pop("bytes") / 1e3, ls960_gb=row.pop("rate") * LS960_FRAMES / 1e9,
-                   samples_per_core_s=rate, times_folder=rate / slowest,
-                   samples_per_s=samples / in_all[row["feed"]], workers=options.workers)
+def folder_reader(data: FolderDataset, batch: int) -> Callable[[int], Iterable]:
+    """A call makes a loader with so many workers that draws files at random without end."""
+    def reader(workers: int) -> DataLoader:
+        return DataLoader(data, batch, sampler=RandomSampler(data, replacement=True, num_samples=ENDLESS),
+                          num_workers=workers)
+    return reader
 
 
-def drawing(loader: DataLoader | PretrainLoader, batches: int) -> Callable[[], None]:
+def packed_reader(data: PretrainDataset, batch: int) -> Callable[[int], Iterable]:
+    """The same from stores, by the loader that training uses."""
+    return lambda workers: PretrainLoader(data, GlobalSampler(len(data), batch, ENDLESS), workers)
+
+
+def drawing(loader: Iterable, batches: int) -> Callable[[], None]:
     """A call draws the next `batches` batches; the workers live on from call to call."""
-    drawn = endless(loader)
+    drawn = iter(loader)
 
     def draw() -> None:
-        for _ in range(batches):
-            next(drawn)
+        for _ in itertools.islice(drawn, batches):
+            pass
     return draw
 
 
-def endless(loader: DataLoader | PretrainLoader) -> Iterator[Any]:
-    """Epoch after epoch."""
-    while True:
-        yield from loader
+def worker_rates(readers: dict[str, Callable[[int], Iterable]], options: FeedBench) -> dict[str, tuple[float, float]]:
+    """Samples per CPU second of all processes, and per second: medians over turns with fresh workers.
+
+    Each turn begins when the workers are as far ahead as they get, and is long against that.
+    """
+    rates: dict[str, list[tuple[float, float]]] = {feed: [] for feed in readers}
+    for _ in range(options.turns):
+        for feed, reader in readers.items():
+            draw = drawing(reader(options.workers), 10 * options.batches)
+            draw()
+            before, start = cpu_of_all(), time.perf_counter()
+            draw()
+            samples = 10 * options.batches * options.batch
+            rates[feed].append((samples / (cpu_of_all() - before), samples / (time.perf_counter() - start)))
+    return {feed: (statistics.median(core for core, _ in taken), statistics.median(wall for _, wall in taken))
+            for feed, taken in rates.items()}
 
 
 def int8_changes(store: str, frames: int = 4096) -> dict[str, str]:

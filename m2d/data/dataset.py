@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from m2d.audio.logmel import SILENCE
 from m2d.common.errors import UserError
+from m2d.data.memory import Layout, block_bytes, views
 from m2d.data.randomness import uniform
 from m2d.data.store import PackedStore
 
@@ -55,19 +56,38 @@ class PretrainDataset(Dataset):
         """Utterance id of the sample at `index`."""
         return self.speech.keys[index if self._speech_rows is None else self._speech_rows[index]]
 
-    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
-        """The batch of `(epoch, indices [B])`, with T = crop_frames and contiguous tensors:
+    def layout(self, size: int) -> Layout:
+        """The tensors of a batch of `size` samples."""
+        numbers = (size,), torch.int64
+        crops = (size, self.crop_frames, self.speech.width), torch.float16
+        layout = {"index": numbers, "start": numbers, "valid": numbers, "logmel": crops}
+        if self.teacher is not None:
+            rows = size, self.crop_frames // 2
+            layout["teacher_valid"] = numbers
+            layout["teacher"] = (*rows, self.teacher.width), torch.int8 if self.teacher.quantised else torch.float16
+            if self.teacher.quantised:
+                layout["teacher_scale"] = rows, torch.float16
+        if self.noise is not None:
+            layout["noise"] = crops
+        return layout
 
-        - `index` int64 `[B]`, `utt` list of B ids;
+    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
+        """The batch of `(epoch, indices [B])` in memory of its own: see `fill`."""
+        layout = self.layout(len(key[1]))
+        return self.fill(views(np.empty(block_bytes(layout), np.uint8), layout), *key)
+
+    def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:
+        """Read the samples `indices` `[B]` of an epoch into the tensors of `layout(B)`, with T = crop_frames:
+
+        - `index` int64 `[B]`, and added to them `utt`, the list of B ids;
         - `logmel` float16 `[B, T, 80]` raw log-mel from frame `start` (int64 `[B]`, uniform over all places where the
           crop fits); `valid` int64 `[B]` frames of it are speech, the rest is silence;
         - `noise` float16 `[B, T, 80]`: a random part of a random clip, a short clip repeated from a random frame on;
         - `teacher` `[B, T // 2, W]` as stored, from row `start // 2`, and `teacher_scale` float16 `[B, T // 2]` when
           that is int8 (see `decode_teacher`); `teacher_valid` int64 `[B]` rows are there, the rest is 0.
 
-        Raises `UserError` that names the shard when one can't be read.
+        Returns the batch. Raises `UserError` that names the shard when one can't be read.
         """
-        epoch, indices = key
         indices = np.asarray(indices)
         draws = uniform(self.seed, epoch, indices, 3)
         rows = indices if self._speech_rows is None else self._speech_rows[indices]
@@ -79,45 +99,38 @@ class PretrainDataset(Dataset):
             usable = np.minimum(frames, 2 * teacher_frames) // self.patch_frames * self.patch_frames
         starts = _place(draws[:, 0], usable - self.crop_frames + 1)
         valid = np.minimum(frames - starts, self.crop_frames)
-        batch = {"index": torch.from_numpy(indices.astype(np.int64)), "utt": [self.speech.keys[row] for row in rows],
-                 "start": torch.from_numpy(starts), "valid": torch.from_numpy(valid),
-                 "logmel": self._crops(self.speech, rows, starts, valid)}
+        arrays = {name: tensor.numpy() for name, tensor in batch.items()}
+        arrays["index"][:], arrays["start"][:], arrays["valid"][:] = indices, starts, valid
+        _read(self.speech, arrays["logmel"], rows, starts, valid, SILENCE)
         if self.teacher is not None:
-            self._add_teacher(batch, teacher_rows, starts // 2, teacher_frames)
+            rows_valid = np.minimum(teacher_frames - starts // 2, self.crop_frames // 2)
+            _read(self.teacher, arrays["teacher"], teacher_rows, starts // 2, rows_valid, 0,
+                  arrays.get("teacher_scale"))
+            arrays["teacher_valid"][:] = rows_valid
         if self.noise is not None:
-            batch["noise"] = self._noise(draws[:, 1:])
+            self._read_noise(arrays["noise"], draws[:, 1:])
+        batch["utt"] = [self.speech.keys[row] for row in rows]
         return batch
 
-    def _crops(self, store: PackedStore, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> Tensor:
-        crops = torch.empty(len(rows), self.crop_frames, store.width, dtype=torch.float16)
-        store.read_into(crops.numpy(), rows, starts, counts)
-        for b in np.flatnonzero(counts < self.crop_frames):
-            crops[b, counts[b]:] = SILENCE
-        return crops
-
-    def _add_teacher(self, batch: Batch, rows: np.ndarray, starts: np.ndarray, frames: np.ndarray) -> None:
-        count = self.crop_frames // 2
-        dtype = torch.int8 if self.teacher.quantised else torch.float16
-        crops = torch.empty(len(rows), count, self.teacher.width, dtype=dtype)
-        scale = torch.zeros(len(rows), count, dtype=torch.float16) if self.teacher.quantised else None
-        valid = np.minimum(frames - starts, count)
-        self.teacher.read_into(crops.numpy(), rows, starts, valid, None if scale is None else scale.numpy())
-        for b in np.flatnonzero(valid < count):
-            crops[b, valid[b]:] = 0
-        batch["teacher"], batch["teacher_valid"] = crops, torch.from_numpy(valid)
-        if scale is not None:
-            batch["teacher_scale"] = scale
-
-    def _noise(self, draws: np.ndarray) -> Tensor:
+    def _read_noise(self, crops: np.ndarray, draws: np.ndarray) -> None:
         rows = _place(draws[:, 0], np.full(len(draws), len(self.noise)))
         frames = self.noise.entries["frames"][rows].astype(np.int64)
         short = frames < self.crop_frames
         starts = np.where(short, 0, _place(draws[:, 1], frames - self.crop_frames + 1))
-        crops = self._crops(self.noise, rows, starts, np.minimum(frames, self.crop_frames))
+        _read(self.noise, crops, rows, starts, np.minimum(frames, self.crop_frames), SILENCE)
         for b in np.flatnonzero(short):
             first = _place(draws[b, 1], frames[b])
-            crops[b] = crops[b, torch.arange(first, first + self.crop_frames) % int(frames[b])]
-        return crops
+            crops[b] = crops[b, np.arange(first, first + self.crop_frames) % frames[b]]
+
+
+def _read(store: PackedStore, crops: np.ndarray, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray,
+          rest: float, scale: np.ndarray | None = None) -> None:
+    """Fill `crops` `[B, T, D]` with `counts` frames of each clip, then `rest`; `scale` `[B, T]` with theirs, then 0."""
+    store.read_into(crops, rows, starts, counts, scale)
+    for b in np.flatnonzero(counts < crops.shape[1]):
+        crops[b, counts[b]:] = rest
+        if scale is not None:
+            scale[b, counts[b]:] = 0
 
 
 def decode_teacher(batch: Batch) -> Tensor:

@@ -39,7 +39,7 @@ def open_index(directory: Path, shards: dict[str, int]) -> np.ndarray:
 def map_entries(directory: Path) -> np.ndarray | None:
     """The memory-mapped twin as it lies there; None when it is damaged."""
     try:
-        entries = np.load(directory / "index.npy", mmap_mode="r")
+        entries = np.asarray(np.load(directory / "index.npy", mmap_mode="r"))  # np.memmap's own indexing is slow
     except (ValueError, EOFError):
         return None
     return entries if entries.dtype.names == _FIELDS else None

@@ -10,27 +10,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from m2d.common.errors import UserError
 from m2d.data.dataset import Batch, PretrainDataset
+from m2d.data.memory import BatchMemory, Filled
 from m2d.data.sampler import GlobalSampler
+
+IN_USE = 3
+"""Batches that training may hold beside those read ahead: one being worked on, one being copied, one to come."""
 
 
 class PretrainLoader:
     """Batches of a dataset in a sampler's order, read ahead by `workers` processes (0: by this one).
 
-    Iteration, one at a time, follows the sampler to the end of its last epoch. Raises `UserError` that names the file
-    when data can't be read, and the data when a worker dies.
+    Iteration, one at a time, follows the sampler to the end of its last epoch. The memory of a batch is used again once
+    nothing refers to any of its tensors. Raises `UserError` that names the file when data can't be read, and the data
+    when a worker dies.
     """
 
     def __init__(self, dataset: PretrainDataset, sampler: GlobalSampler, workers: int = 0, *, pin_memory: bool = False,
                  prefetch: int = 4):
         self.dataset, self.sampler = dataset, sampler
-        self._loader = DataLoader(
-            _ErrorsAsItems(dataset), batch_size=None, sampler=sampler, num_workers=workers, pin_memory=pin_memory,
-            collate_fn=_unchanged, prefetch_factor=prefetch if workers else None, worker_init_fn=_ignore_signals,
-            generator=torch.Generator())  # its own: the loader's draws must not move the run's generator
+        self.workers, self.pin_memory, self.prefetch = workers, pin_memory, prefetch
         self._batches: Iterator[Batch | UserError] | None = None
         atexit.register(_close, weakref.ref(self))
 
@@ -38,7 +40,13 @@ class PretrainLoader:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        self._batches = iter(self._loader)
+        memory = BatchMemory(self.dataset.layout(self.sampler.local_batch), self.workers * self.prefetch + IN_USE,
+                             shared=self.workers > 0)
+        self._batches = iter(DataLoader(
+            _Reader(self.dataset, memory), batch_size=None, sampler=_Places(self.sampler, memory),
+            num_workers=self.workers, pin_memory=self.pin_memory, collate_fn=_unchanged,
+            prefetch_factor=self.prefetch if self.workers else None, worker_init_fn=_ignore_signals,
+            generator=torch.Generator()))  # its own: the loader's draws must not move the run's generator
         try:
             while (batch := next(self._batches, None)) is not None:
                 if isinstance(batch, UserError):
@@ -72,15 +80,35 @@ def worker_death(data: str | Path, error: Exception) -> UserError:
                      "room in /dev/shm; use fewer workers or a smaller batch")
 
 
-class _ErrorsAsItems(Dataset):
-    """Hands a `UserError` over as an item: raised in a worker it would arrive wrapped in a page of traceback."""
+class _Places(Sampler):
+    """A sampler's batches, each with the place in memory that it is to be read to, None when all are in use."""
 
-    def __init__(self, dataset: PretrainDataset):
-        self._dataset = dataset
+    def __init__(self, sampler: GlobalSampler, memory: BatchMemory):
+        self._sampler, self._memory = sampler, memory
 
-    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch | UserError:
+    def __iter__(self) -> Iterator[tuple[int | None, int, np.ndarray]]:
+        for epoch, indices in self._sampler:
+            yield self._memory.take(), epoch, indices
+
+
+class _Reader(Dataset):
+    """Reads batches to their places, in a worker or here.
+
+    Hands a `UserError` over as an item: raised in a worker it would arrive wrapped in a page of traceback.
+    """
+
+    def __init__(self, dataset: PretrainDataset, memory: BatchMemory):
+        self._dataset, self._memory = dataset, memory
+
+    def __getitem__(self, key: tuple[int | None, int, np.ndarray]) -> Batch | Filled | UserError:
+        place, *samples = key
         try:
-            return self._dataset[key]
+            if place is None:
+                return self._dataset[samples]
+            if get_worker_info() is None:
+                return self._dataset.fill(self._memory.lend(place), *samples)
+            batch = self._dataset.fill(self._memory.tensors(place), *samples)
+            return Filled(self._memory, place, {"utt": batch["utt"]})
         except UserError as error:
             return error
 
@@ -91,5 +119,5 @@ def _ignore_signals(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _unchanged(batch: Batch | UserError) -> Batch | UserError:
+def _unchanged(batch: Batch | Filled | UserError) -> Batch | Filled | UserError:
     return batch

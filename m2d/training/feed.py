@@ -15,6 +15,7 @@ from torch import Tensor
 from m2d.audio.noise import mix_noise
 from m2d.common.errors import UserError
 from m2d.data.dataset import Batch, PretrainDataset, decode_teacher
+from m2d.data.memory import Layout
 from m2d.data.randomness import uniform
 from m2d.data.store import PackedStore
 from m2d.training.config import PretrainConfig
@@ -48,11 +49,14 @@ class MaskedDataset(PretrainDataset):
 
     n_patches: int
 
-    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
-        """The batch of `(epoch, indices [B])`."""
-        batch = super().__getitem__(key)
-        noise = uniform(self.seed + MASKS, key[0], key[1], self.n_patches)
-        return {**batch, "mask_noise": torch.from_numpy(noise.astype(np.float32))}
+    def layout(self, size: int) -> Layout:
+        """The tensors of a batch of `size` samples."""
+        return {**super().layout(size), "mask_noise": ((size, self.n_patches), torch.float32)}
+
+    def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:
+        """Read the samples `indices` `[B]` of an epoch into the tensors of `layout(B)`, and return them."""
+        batch["mask_noise"].numpy()[:] = uniform(self.seed + MASKS, epoch, indices, self.n_patches)
+        return super().fill(batch, epoch, indices)
 
 
 class Feed:

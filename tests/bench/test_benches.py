@@ -20,10 +20,13 @@ def rows_of(module, options):
 
 
 def test_feed(tmp_path):
-    result = rows_of(feed, feed.FeedBench(clips=4, seconds=1.0, crop_frames=64, batch=2, batches=1, turns=1, workers=1,
-                                          directory=str(tmp_path), json=str(tmp_path / "feed.json")))
-    rows = {row["feed"]: row for row in result["rows"]}
-    assert len(rows) == 5 and all(row["samples_per_core_s"] > 0 and row["samples_per_s"] > 0 for row in rows.values())
+    options = feed.FeedBench(clips=4, seconds=1.0, crop_frames=[64], batch=2, batches=1, turns=1, workers=1,
+                             directory=str(tmp_path), json=str(tmp_path / "feed.json"))
+    rows = {row["feed"]: row for row in rows_of(feed, options)["rows"]}
+    assert len(rows) == 5
+    assert all(row[f"{rate}_per_core_s"] > 0 for row in rows.values() for rate in ("samples", "by_workers"))
+    slowest = rows["folder, mixed in the worker"]
+    assert slowest["times_folder"] == slowest["by_workers_times_folder"] == pytest.approx(1)
     float16, int8 = (rows[f"packed, teacher_{dtype}"]["kb_per_sample"] for dtype in ("float16", "int8"))
     assert float16 == pytest.approx(64 * 320 / 1e3 + 32 * 1536 / 1e3)
     assert int8 == pytest.approx(64 * 320 / 1e3 + 32 * 770 / 1e3)

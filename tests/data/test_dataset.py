@@ -151,6 +151,20 @@ def test_batches_do_not_depend_on_the_number_of_workers(stores, kind):
     assert all(v.is_contiguous() for v in two[0].values() if torch.is_tensor(v))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_memory_of_a_batch_is_used_again_once_nothing_refers_to_it(stores, workers):
+    dataset = PretrainDataset(stores["speech"], 64, 2, stores["int8"], stores["noise"], seed=4)
+    sampler = GlobalSampler(len(dataset), 3, 40, seed=1)
+    places, kept = set(), None
+    for step, (batch, key) in enumerate(zip(PretrainLoader(dataset, sampler, workers), sampler, strict=True)):
+        assert same(batch, dataset[key])
+        places.add(batch["logmel"].data_ptr())
+        if step == 5:
+            kept = batch["noise"][1], dataset[key]["noise"][1].clone()
+    assert torch.equal(*kept)
+    assert len(places) < 20 < step
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_file_that_vanishes_during_training_is_named(tmp_path, workers):
     speech = make(tmp_path, LENGTHS, 80)
