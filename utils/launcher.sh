@@ -37,7 +37,7 @@ report() {  # INDEX CODE [WHY]: one failed task, and the end of its log
   log_path=$(log_of "$1")
   if $is_array; then task="task $1 of $first:$last"; fi
   if [ "$2" = $INTERRUPTED ]; then
-    echo "${0##*/}: $task was interrupted and goes on when run again (log: $log_path)" >&2
+    echo "${0##*/}: $task was interrupted${3:+ ($3)} and goes on when run again (log: $log_path)" >&2
     return
   fi
   echo "${0##*/}: $task failed with code $2${3:+ ($3)}; the end of $log_path:" >&2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -38,6 +39,13 @@ def missing() -> str:
     return ""
 
 
+def start(folder: Path, *port: int) -> None:
+    """Start what does not run of the cluster in the folder."""
+    started = subprocess.run([HERE / "start_slurm.sh", folder, *map(str, port)], capture_output=True, text=True)
+    if started.returncode != 0:
+        pytest.fail(started.stderr)
+
+
 @pytest.fixture(scope="session")
 def cluster():
     """Folder of a running Slurm of two nodes. Skips where none can be had, unless M2D_TEST_SLURM=required."""
@@ -45,9 +53,7 @@ def cluster():
     if reason:
         (pytest.fail if os.environ.get("M2D_TEST_SLURM") == "required" else pytest.skip)(reason)
     folder = Path(tempfile.mkdtemp(prefix="slurm."))  # its socket's path has to be short
-    started = subprocess.run([HERE / "start_slurm.sh", folder, str(three_ports())], capture_output=True, text=True)
-    if started.returncode != 0:
-        pytest.fail(started.stderr)
+    start(folder, three_ports())
     yield folder
     subprocess.run([HERE / "stop_slurm.sh", folder], check=True)
     shutil.rmtree(folder)
@@ -56,8 +62,9 @@ def cluster():
 class Slurm:
     """Slurm's own commands on the test cluster."""
 
-    def __init__(self, env: dict[str, str]):
-        self.env = env
+    def __init__(self, folder: Path, env: dict[str, str]):
+        self.folder, self.env = folder, {**env, "SLURM_CONF": str(folder / "etc/slurm.conf")}
+        self.is_whole = True
 
     def __call__(self, line: str) -> str:
         """The output of a command line such as 'squeue -h'."""
@@ -65,9 +72,29 @@ class Slurm:
         assert done.returncode == 0, f"{line}: {done.stderr}"
         return done.stdout.strip()
 
-    def accepts(self, line: str) -> bool:
-        """Whether a command line succeeds."""
-        return subprocess.run(shlex.split(line), env=self.env, capture_output=True, timeout=60).returncode == 0
+    def preempt(self) -> None:
+        """Submit a job that takes both nodes at once from those that run."""
+        self("sbatch --partition=urgent --nodes=2 --exclusive --mem=7000 --output=/dev/null --wrap 'sleep 1'")
+
+    def lose_node_of(self, job: str) -> None:
+        """Kill all there is of a job's only node at once, as a power cut does, and tell Slurm, which would wait."""
+        node = self(f"squeue -h -o %N -j {job}")
+        daemon = (self.folder / f"run/slurmd-{node}.pid").read_text().split()[0]
+        steps, work = [], []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words, environ = ((process / name).read_text().split("\0") for name in ("cmdline", "environ"))
+            except OSError:  # it has ended meanwhile
+                continue
+            if f"SLURM_CONF={self.env['SLURM_CONF']}" in environ:
+                if words[0].startswith(f"slurmstepd: [{job}."):
+                    steps.append(process.name)
+                elif f"SLURM_JOB_ID={job}" in environ:
+                    work.append(process.name)
+        for pid in (daemon, *steps, *work):
+            os.kill(int(pid), signal.SIGKILL)
+        self(f"scontrol update nodename={node} state=down reason=lost")
+        self.is_whole = False
 
     def job(self, state: str = "RUNNING", name: str = "", seconds: float = 20) -> str:
         """The number of the job (of an array: without the task) that is in this state, waited for."""
@@ -83,9 +110,11 @@ class Slurm:
 @pytest.fixture
 def slurm(cluster, shell):
     """The test cluster with nothing running, known to what `shell` starts."""
-    shell.env["SLURM_CONF"] = str(cluster / "etc/slurm.conf")
-    slurm = Slurm(shell.env)
+    slurm = Slurm(cluster, shell.env)
+    shell.env["SLURM_CONF"] = slurm.env["SLURM_CONF"]
     yield slurm
+    if not slurm.is_whole:
+        start(cluster)
     slurm("scancel -u root")
     end = time.monotonic() + 30
     while slurm("squeue -h"):

@@ -1,4 +1,4 @@
-"""utils/slurm.sh on a real Slurm: results, refusals, cancelled, warned, preempted and lost jobs."""
+"""utils/slurm.sh on a real Slurm: results, refusals, cancelled, warned, preempted jobs."""
 
 import signal
 import time
@@ -102,30 +102,30 @@ def test_the_job_ends_with_the_script_that_started_it(shell, slurm, wait_for):
     wait_for(lambda: "JobState=CANCELLED" in slurm(f"scontrol show job {job}"))
 
 
-def test_time_limit_with_warning_requeue_and_resume(shell, slurm, work):
-    done = shell.run("slurm.sh", "--mem", 100, "--time", 1, "--warn", 55, "a.log", "python3", "work.py", 70)
-    log = shell.read("a.log")
-    assert done.returncode == 0, log
-    assert log.count("the job is requeued") >= 1 and ", restart 1\n" in log
-    assert work("a.log") == list(range(1, 71))  # nothing lost, nothing done twice
-
-
-@pytest.mark.parametrize("event", ["preemption", "lost node"])
-def test_what_slurm_requeues_is_waited_for(shell, slurm, work, wait_for, event):
-    launcher = shell.start("slurm.sh", "--mem", 100, "a.log", "python3", "work.py", 1000)
+def test_time_limit_without_a_warning_is_named(shell, slurm, work, wait_for):
+    """Whether the work was stopped in order by Slurm's TERM or just ended, one is told what ended it."""
+    words = "[ JOB = 2 ] || exec python3 work.py 1000; exec sleep 1000"
+    launcher = shell.start("slurm.sh", "--mem", 100, "--time", 1, "JOB=1:2", "JOB.log", "bash", "-c", words)
     job = slurm.job()
+    wait_for(lambda: (shell.cwd / "step").exists() and (shell.cwd / "2.log").exists())
+    slurm(f"scontrol update jobid={job} endtime=now")  # so that it is not a minute
+    _, err = launcher.communicate(timeout=120)
+    why = "(Slurm ended it at the time limit: give --time or time in conf/slurm.conf)"
+    assert launcher.returncode == 1
+    assert f"slurm.sh: task 1 of 1:2 was interrupted {why} and goes on when run again (log: 1.log)\n" in err
+    assert f"slurm.sh: task 2 of 1:2 failed with code 143 {why}; the end of 2.log:\n" in err
+    assert "DUE TO TIME LIMIT" in err
+
+
+def test_preemption_without_a_warning(shell, slurm, work, wait_for):
+    """Slurm ends the job by TERM and requeues it: nothing is lost, nothing done twice."""
+    launcher = shell.start("slurm.sh", "--mem", 100, "a.log", "python3", "work.py", 1000)
+    slurm.job()
     wait_for(lambda: (shell.cwd / "step").exists())
-    if event == "preemption":
-        slurm("sbatch --partition=urgent --nodes=2 --exclusive --mem=7000 --output=/dev/null --wrap 'sleep 1'")
-    else:
-        node = slurm(f"squeue -h -o %N -j {job}")
-        slurm(f"scontrol update nodename={node} state=down reason=test")
-        wait_for(lambda: slurm.accepts(f"scontrol update nodename={node} state=resume"))
+    slurm.preempt()
     wait_for(lambda: ", restart 1\n" in shell.read("a.log"), 90)
     (shell.cwd / "enough").touch()
     _, err = launcher.communicate(timeout=60)
     assert launcher.returncode == 0, err
     steps = work("a.log")
-    assert sorted(set(steps)) == list(range(1, len(set(steps)) + 1))
-    if event == "preemption":  # it comes with a warning: nothing is done twice
-        assert steps == sorted(set(steps))
+    assert steps == list(range(1, len(steps) + 1))
