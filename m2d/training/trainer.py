@@ -57,7 +57,7 @@ def pretrain(config: PretrainConfig) -> int:
                 trainer.restore(experiment.resumed)
                 experiment.resumed = None  # its memory
             elif config.run.init_from:
-                start_from(trainer.objective, config.run.init_from)
+                start_from(trainer.objective, config.run.init_from, trainer.feed.statistics)
             return trainer.run(experiment, stop)
 
 

@@ -6,8 +6,12 @@ import torch
 from m2d.common.errors import UserError
 from m2d.hub import from_checkpoint, save_pretrained
 from m2d.nn import ModelConfig, build_objective
+from m2d.published import write_published
 from m2d.training.checkpoint import checkpoints
+from m2d.training.feed import Statistics
 from m2d.training.weights import start_from
+
+STATISTICS = Statistics(-7.0, 4.0, -8.0)
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def test_from_a_model_directory(finished, tmp_path):
     torch.manual_seed(1)
     objective = build_objective(ModelConfig(**state["config"]["model"]))
     predictor = objective.predictor.head.weight.clone()
-    start_from(objective, str(tmp_path / "model"))
+    start_from(objective, str(tmp_path / "model"), STATISTICS)
     own = objective.state_dict()
     for name, value in state["model"].items():
         if name.startswith("encoder."):
@@ -45,4 +49,33 @@ def test_other_networks_are_refused(finished):
     state, path = finished
     objective = build_objective(ModelConfig(**{**state["config"]["model"], "width": 64}))
     with pytest.raises(UserError, match=r"step_000000010\.pt: parameter .* is .*, expected"):
-        start_from(objective, str(path))
+        start_from(objective, str(path), STATISTICS)
+
+
+def test_another_number_of_heads_is_refused(finished, tmp_path):
+    """No tensor tells the heads, so the same shapes would load and mean something else."""
+    state, path = finished
+    save_pretrained(from_checkpoint(state), tmp_path / "model")
+    objective = build_objective(ModelConfig(**{**state["config"]["model"], "heads": 4}))
+    for origin in (path, tmp_path / "model"):
+        with pytest.raises(UserError, match=r"has 2 attention heads, this run's 4 \(model\.heads\)"):
+            start_from(objective, str(origin), STATISTICS)
+
+
+def test_other_statistics_are_warned_of(finished, tmp_path, caplog):
+    """Whatever the weights come from; the warning names both pairs and the options that set them."""
+    state, path = finished
+    objective = build_objective(ModelConfig(**state["config"]["model"]))
+    model = from_checkpoint(state)
+    model.set_statistics(-6.5, 3.5)
+    save_pretrained(model, tmp_path / "model")
+    write_published(tmp_path / "published.pth", state["model"], objective.config.encoder, (-6.5, 3.5))
+    for origin in (tmp_path / "model", tmp_path / "published.pth"):
+        start_from(objective, str(origin), Statistics(-6.51, 3.49, 0.0))
+        assert "normalises by" not in caplog.text
+        start_from(objective, str(origin), Statistics(-6.5, 4.0, 0.0))
+        assert "mean -6.5 and deviation 3.5, this run normalises by -6.5 and 4 " in caplog.text
+        assert "data.mean=-6.5 data.std=3.5 would keep" in caplog.text
+        caplog.clear()
+    start_from(objective, str(path), Statistics(**{**state["statistics"], "mean": -1.0}, noise_mean=0.0))
+    assert "this run normalises by -1 and" in caplog.text
