@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+import math
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import safetensors.torch
 import torch
@@ -35,7 +36,11 @@ def load_pretrained(path: str | Path, heads: int | None = None) -> M2DFeatures:
     """
     path = Path(path)
     if path.is_file():
-        return from_published(read_published(path, heads))
+        published = read_published(path, heads)
+        try:
+            return from_published(published)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
     if heads is not None:
         raise UserError("heads apply to a published checkpoint file only: a model directory says its own")
     return _load_directory(path if path.is_dir() else download(str(path)))
@@ -81,7 +86,7 @@ def _features(config: EncoderConfig, state: dict[str, torch.Tensor], mean: float
 
 
 def _load_directory(directory: Path) -> M2DFeatures:
-    config, front_end, mean, std = _read_config(directory / CONFIG)
+    model = _described(directory / CONFIG)
     path = directory / WEIGHTS
     if not path.is_file():
         raise UserError(f"{path}: no such file: {directory} is no model directory, or an unfinished one")
@@ -89,33 +94,47 @@ def _load_directory(directory: Path) -> M2DFeatures:
         state = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: not readable as safetensors, or cut off ({error})") from error
-    encoder = Encoder(config)
-    check_state(state, encoder.state_dict(), str(path))
-    encoder.load_state_dict(state)
-    return M2DFeatures(encoder, front_end, mean, std).eval()
+    check_state(state, model.encoder.state_dict(), str(path))
+    model.encoder.load_state_dict(state)
+    return model.eval()
 
 
-def _read_config(path: Path) -> tuple[EncoderConfig, LogMelConfig, float, float]:
+def _described(path: Path) -> M2DFeatures:
+    """The model that a configuration file describes, with weights of chance."""
     if not path.is_file():
         raise UserError(f"{path}: no such file: {path.parent} is no model directory, or an unfinished one")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.get("model_type") != MODEL_TYPE:
-            raise UserError(f"{path}: model_type is {config.get('model_type')!r}, expected '{MODEL_TYPE}'")
-        shape = {name: tuple(value) if isinstance(value, list) else value for name, value in config["encoder"].items()}
-        encoder, front_end = _build(EncoderConfig, shape), _build(LogMelConfig, config["front_end"])
-        mean, std = (float(config["statistics"][name]) for name in ("mean", "std"))
+            raise UserError(f"model_type is {config.get('model_type')!r}, expected '{MODEL_TYPE}'")
+        encoder = Encoder(_build(EncoderConfig, config["encoder"]))
+        statistics = (_checked(name, float, config["statistics"][name]) for name in ("mean", "std"))
+        return M2DFeatures(encoder, _build(LogMelConfig, config["front_end"]), *statistics)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: not a model's configuration ({type(error).__name__}: {error})") from error
-    return encoder, front_end, mean, std
 
 
 def _build(table: type, values: dict[str, Any]) -> Any:
-    """A dataclass from values that must name each of its fields, and no others."""
-    names = {field.name for field in fields(table)}
-    if names != set(values):
-        raise KeyError(f"keys of {table.__name__} missing or unknown: {', '.join(sorted(names ^ set(values)))}")
-    return table(**values)
+    """A dataclass from JSON values that must name each of its fields, and no others."""
+    kinds = get_type_hints(table)
+    if kinds.keys() != values.keys():
+        wrong = ", ".join(sorted(kinds.keys() ^ values.keys()))
+        raise KeyError(f"keys of {table.__name__} missing or unknown: {wrong}")
+    return table(**{name: _checked(name, kind, values[name]) for name, kind in kinds.items()})
+
+
+def _checked(name: str, kind: Any, value: Any) -> Any:
+    """A JSON value as an int, a finite float or a pair of ints; UserError for one of another kind."""
+    if kind is int and type(value) is int:  # not a bool
+        return value
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if kind == tuple[int, int] and isinstance(value, list) and [type(number) for number in value] == [int, int]:
+        return tuple(value)
+    wanted = {int: "a whole number", float: "a finite number"}.get(kind, "two whole numbers")
+    raise UserError(f"{name} is {value!r}, expected {wanted}")
 
 
 def download(name: str) -> Path:

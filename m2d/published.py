@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def check_state(
     origin: str,
     name_of: Callable[[str], str] = str,
 ) -> None:
-    """Raise `UserError` for the first parameter that is missing, of another shape, or one too many.
+    """Raise `UserError` for the first parameter that is missing, of another shape, not finite numbers, or one too many.
 
     `name_of` gives the name that the reader of the message knows a parameter by.
     """
@@ -149,6 +150,10 @@ def check_state(
         if state[name].shape != value.shape:
             raise UserError(f"{origin}: parameter '{name_of(name)}' is {list(state[name].shape)}, "
                             f"expected {list(value.shape)}")
+        if not state[name].is_floating_point():
+            raise UserError(f"{origin}: parameter '{name_of(name)}' is {state[name].dtype}, expected floating point")
+        if not state[name].isfinite().all():
+            raise UserError(f"{origin}: parameter '{name_of(name)}' has values that are not finite")
     for name in state:
         if name not in expected:
             raise UserError(f"{origin}: parameter '{name_of(name)}' is one too many")
@@ -171,15 +176,20 @@ def _load(path: pathlib.Path) -> dict[str, torch.Tensor]:
     if isinstance(content, dict) and {"model", "config", "statistics"} <= content.keys():
         raise UserError(f"{path}: a checkpoint of pre-training here, not a published one: run m2d.bin.export on it")
     model = content.get("model", content) if isinstance(content, dict) else None
-    if not isinstance(model, dict) or not model or not all(isinstance(v, torch.Tensor) for v in model.values()):
+    if not isinstance(model, dict) or not model or not all(
+            isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in model.items()):
         raise UserError(f"{path}: holds no state dict, neither at the top nor under 'model'")
     return model
 
 
 def _interpret(tensors: dict[str, torch.Tensor], heads: int | None) -> Published:
+    for name, value in tensors.items():
+        if not value.is_floating_point() or value.layout != torch.strided or value.is_meta:
+            raise UserError(f"'{name}' is a {value.layout} tensor of {value.dtype} on {value.device}, expected plain "
+                            "floating-point values")
     tensors = dict(tensors)
     positions = {name: tensors.pop(name) for name in ("pos_embed", "decoder_pos_embed") if name in tensors}
-    norm_stats = tensors.pop("norm_stats", None)
+    statistics = _statistics(tensors.pop("norm_stats", None))
     state = {}
     for name, value in tensors.items():
         ours = from_published(name)
@@ -188,12 +198,19 @@ def _interpret(tensors: dict[str, torch.Tensor], heads: int | None) -> Published
         state[ours] = value.float()
     encoder = _encoder_config(state, positions, heads)
     check_state(state, _expected(state, encoder), "not a whole model", to_published)
+    return Published(state, encoder, statistics)
+
+
+def _statistics(norm_stats: torch.Tensor | None) -> tuple[float, float]:
     if norm_stats is None:
         LOG.info("no norm_stats in the checkpoint: the public default %s is taken", DEFAULT_STATISTICS)
-        statistics = DEFAULT_STATISTICS
-    else:
-        statistics = tuple(norm_stats.tolist())
-    return Published(state, encoder, statistics)
+        return DEFAULT_STATISTICS
+    if norm_stats.shape != (2,):
+        raise UserError(f"norm_stats is {list(norm_stats.shape)}, expected [2], mean and deviation")
+    mean, std = norm_stats.tolist()
+    if not math.isfinite(mean) or not 0 < std < math.inf:
+        raise UserError(f"norm_stats is {mean:g} and {std:g}, expected a mean and a positive deviation")
+    return mean, std
 
 
 def _encoder_config(
@@ -256,10 +273,16 @@ def _objective_config(state: dict[str, torch.Tensor], encoder: EncoderConfig) ->
         objective="m2d" if has_target or offline is not None else "mae",
         input_size=list(encoder.input_size), patch_size=list(encoder.patch_size), in_channels=encoder.in_channels,
         size="custom", width=encoder.width, depth=encoder.depth, heads=encoder.heads,
-        predictor_width=state["predictor.embed.weight"].shape[0],
+        predictor_width=_rows(state, "predictor.embed.weight"),
         predictor_depth=_depth(state, "predictor.transformer.blocks."), predictor_heads=1, mask_ratio=0.5,
         lambda_m2d=1.0 if has_target or offline is None else 0.0, lambda_off=0.0 if offline is None else 1.0,
-        teacher_width=1 if offline is None else offline.shape[0])
+        teacher_width=1 if offline is None else _rows(state, "offline.weight"))
+
+
+def _rows(state: dict[str, torch.Tensor], name: str) -> int:
+    if state[name].ndim != 2 or not len(state[name]):
+        raise UserError(f"parameter '{to_published(name)}' is {list(state[name].shape)}, expected a matrix")
+    return len(state[name])
 
 
 def _depth(state: dict[str, torch.Tensor], prefix: str) -> int:

@@ -122,6 +122,16 @@ def rename(state, old, new):
     ("m2d", lambda s: s.pop("decoder_pred.weight"), "'decoder_pred.weight' is missing"),
     ("m2d", lambda s: s.pop("mask_token"), "'mask_token' is missing"),
     ("m2ds", lambda s: s.update({"offline_predictor.weight": torch.zeros(768, 65)}), "offline_predictor.weight"),
+    ("m2ds", lambda s: s.update({"offline_predictor.weight": torch.tensor(1.0)}), r"is \[\], expected a matrix"),
+    ("m2d", lambda s: s.update({"decoder_embed.weight": torch.zeros(0)}), r"is \[0\], expected a matrix"),
+    ("m2d", lambda s: s.update({"norm.weight": torch.ones(64).long()}), "'norm.weight' is a .* of torch.int64"),
+    ("m2d", lambda s: s.update({"norm.weight": torch.ones(64).to_sparse()}), "'norm.weight' is a torch.sparse_coo"),
+    ("m2d", lambda s: s["norm.weight"].fill_(torch.nan), "'norm.weight' has values that are not finite"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor(-7.1)), r"norm_stats is \[\], expected \[2\]"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor([[-7.1, 4.2]])), r"norm_stats is \[1, 2\], expected \[2\]"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor([-7, 4])), "'norm_stats' is a .* of torch.int64"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor([-7.1, 0.0])), "norm_stats is -7.1 and 0, expected a mean"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor([torch.nan, 4.2])), "norm_stats is nan and 4.2"),
 ])
 def test_wrong_published_files_name_the_first_mismatch(published, kind, change, message):
     path = published(kind, change)
@@ -146,9 +156,10 @@ def test_files_that_are_no_checkpoints(published, tmp_path, capsys):
         read_published(text)
     with pytest.raises(UserError, match="no such checkpoint file"):
         read_published(tmp_path / "none.pth")
-    torch.save({"model": {"x": 1}}, text)
-    with pytest.raises(UserError, match="holds no state dict"):
-        read_published(text)
+    for content in ({"model": {"x": 1}}, {"model": {0: torch.zeros(1)}}, {"model": None}, [torch.zeros(1)], {}):
+        torch.save(content, text)
+        with pytest.raises(UserError, match="holds no state dict"):
+            read_published(text)
     torch.save({"model": {}, "args": Evil()}, text)
     with pytest.raises(UserError, match="not a readable checkpoint"):
         read_published(text)
@@ -216,13 +227,25 @@ def edit(directory, change):
     (lambda c: c["front_end"].update(fmin=1), "keys of LogMelConfig missing or unknown: fmin"),
     (lambda c: c.pop("statistics"), "statistics"),
     (lambda c: c["encoder"].update(heads=7), "multiple of the heads"),
+    (lambda c: c["encoder"].update(depth=2.5), "depth is 2.5, expected a whole number"),
+    (lambda c: c["encoder"].update(patch_size=[16.0, 16]), r"patch_size is \[16.0, 16\], expected two whole numbers"),
+    (lambda c: c["encoder"].update(patch_size=[12, 16]), "patch_size 12 does not divide the 80"),
+    (lambda c: c["encoder"].update(in_channels=True), "in_channels is True, expected a whole number"),
+    (lambda c: c["front_end"].update(n_mels=64), "1 channels of 80 bins, the front end gives one of 64"),
+    (lambda c: c["front_end"].update(f_min="50"), "f_min is '50', expected a finite number"),
+    (lambda c: c["front_end"].update(hop_length=0), "no log-mel can be made with .*hop_length=0"),
+    (lambda c: c["front_end"].update(f_max=9000), "no log-mel can be made with .*f_max=9000"),
+    (lambda c: c["statistics"].update(mean=None), "mean is None, expected a finite number"),
+    (lambda c: c["statistics"].update(std=0), "standard deviation 0.0: must be positive"),
+    (lambda c: c.update(encoder=[]), "not a model's configuration"),
     (lambda c: c["encoder"].update(width=128, heads=2), r"is \[1, 1, 64\], expected \[1, 1, 128\]"),
 ])
 def test_wrong_model_directories(published, tmp_path, change, message):
     save_pretrained(load_pretrained(published("encoder"), heads=4), tmp_path / "model")
     edit(tmp_path / "model", change)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         load_pretrained(tmp_path / "model")
+    assert str(caught.value).startswith(f"{tmp_path}/model/") and "\n" not in str(caught.value)
 
 
 def test_broken_weights(published, tmp_path):
@@ -234,6 +257,9 @@ def test_broken_weights(published, tmp_path):
     with pytest.raises(UserError, match="cut off"):
         load_pretrained(directory)
     state = safetensors.torch.load(whole)
+    weights.write_bytes(safetensors.torch.save({**state, "cls_token": state["cls_token"].int()}))
+    with pytest.raises(UserError, match=r"'cls_token' is torch\.int32, expected floating point"):
+        load_pretrained(directory)
     state.pop("cls_token")
     weights.write_bytes(safetensors.torch.save(state))
     with pytest.raises(UserError, match="'cls_token' is missing"):

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
+from m2d.common.errors import UserError
+
 LOG_EPS = 1.1920929e-7
 """Added to the mel power before the logarithm: the float32 epsilon."""
 
@@ -21,7 +23,10 @@ BLOCK = 256
 
 @dataclass(frozen=True)
 class LogMelConfig:
-    """Front-end settings: Hz, samples and number of bins. The defaults are those of the published models."""
+    """Front-end settings: Hz, samples and number of bins. The defaults are those of the published models.
+
+    Raises `UserError` for settings that no front end can have.
+    """
 
     sample_rate: int = 16000
     n_fft: int = 400
@@ -30,6 +35,11 @@ class LogMelConfig:
     n_mels: int = 80
     f_min: float = 50.0
     f_max: float = 8000.0
+
+    def __post_init__(self) -> None:
+        counts = (self.sample_rate, self.n_fft, self.win_length, self.hop_length, self.n_mels)
+        if min(counts) < 1 or self.win_length > self.n_fft or not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
+            raise UserError(f"no log-mel can be made with {self}")
 
 
 class LogMel(nn.Module):
