@@ -1,14 +1,11 @@
 """Turn an official download into a prepared evaluation task: `table.csv` and `task.json`."""
 
-import dataclasses
-import json
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.common.files import write_json
+from m2d.common.stamp import is_made, mark_made
 from m2d.evaluation.prepare import prepare
 from m2d.evaluation.tasks import SPECS, spec_of
 
@@ -27,13 +24,12 @@ class Options:
 
 def main(options: Options) -> None:
     """Read, check, write, unless these very options have done it before."""
-    stamp, words = Path(options.out) / "prepared.json", dataclasses.asdict(options)
-    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == words:
+    if is_made(options, options.out):
         logging.info("%s: already done", options.out)
         return
     task = prepare(spec_of(options.task), options.root, options.lists, options.table, options.seed)
     task.write(options.out)
-    write_json(stamp, words)
+    mark_made(options, options.out)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
         saved = torch.load(path, map_location="cpu", weights_only=True)
         if saved["settings"] != settings:
             raise UserError(f"{directory} holds a run with other settings or of another model: "
-                            "remove it or give another out=")
+                            "remove it or give these settings another name (tuning=)")
         done, best = saved["done"], saved["best"]
         if done < options.epochs:
             model.load_state_dict(saved["model"])

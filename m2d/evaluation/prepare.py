@@ -53,7 +53,7 @@ def prepare(spec: TaskSpec, root: str | Path, lists: str | Path | None = None, t
         f"split table {Path(table).name}" if table is not None else spec.split, names, spec.multilabel, spec.official,
         dict(Counter(clip.part for clip in listing.missing)), [clip.file_name for clip in listing.missing],
         unreadable, clips)
-    _check_parts(task)
+    _check_parts(task, tree)
     LOG.info("%s: %s clips, %d classes, %d files missing, %d unreadable", spec.title,
              " / ".join(f"{part} {count}" for part, count in task.counts().items()), len(names),
              len(listing.missing), len(unreadable))
@@ -110,11 +110,12 @@ def _check_missing(spec: TaskSpec, root: Path, listing: Listing, tree: str) -> N
             f"(complete the copy, or give a split table that names only what is there){tree}")
 
 
-def _check_parts(task: Task) -> None:
+def _check_parts(task: Task, tree: str) -> None:
     parts = task.parts
     if task.has_folds:
         if len(parts) < 2:
             raise UserError(f"{task.title}: one fold only; cross-validation needs two or more")
     elif not {"train", "test"} <= set(parts):
-        raise UserError(f"{task.title}: no readable clip in split '{'train' if 'train' not in parts else 'test'}'")
+        part = "test" if "train" in parts else "train"
+        raise UserError(f"{task.title}: no readable clip in split '{part}' in {task.root}{tree}")
 

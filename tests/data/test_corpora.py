@@ -1,5 +1,7 @@
 """Official layouts in miniature, whole and broken."""
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -137,6 +139,13 @@ def test_audioset_goes_on_with_the_clips_that_are_left(audioset, caplog):
     assert len(read_audioset(audioset / "audio", ["balanced_train", "eval"], metadata=audioset)) == 4
 
 
+def test_audioset_goes_on_without_a_part_of_which_nothing_is_there(audioset, caplog):
+    caplog.set_level("INFO")
+    (audioset / "unbalanced_train_segments.csv").write_text('aaaaaaaaaaa, 0, 10, "/m/1"\n')
+    assert len(read_audioset(audioset, ["balanced_train", "unbalanced_train"])) == 2
+    assert "unbalanced_train: 0 of 1 official clips are there" in caplog.text
+
+
 @pytest.mark.parametrize("stem, video", [
     ("abcdefghijk", "abcdefghijk"), ("Yabcdefghijk", "abcdefghijk"), ("abcdefghijk_30", "abcdefghijk"),
     ("Yabcdefghijk_30_40", "abcdefghijk"), ("abcdefghijk_30.000", "abcdefghijk"),
@@ -172,6 +181,9 @@ def test_prepare_writes_once_and_again_when_options_change(librispeech, tmp_path
     assert "already done" not in caplog.text
     prepare(config)
     assert "already done" in caplog.text
+    shutil.rmtree(tmp_path / "valid")  # it is part of what these options make
+    prepare(config)
+    assert len(DataDir.read(tmp_path / "valid")) == 3
     config.parts = ["train-clean-100", "dev-clean"]
     prepare(config)
     assert len(DataDir.read(tmp_path / "train")) == 6

@@ -104,6 +104,14 @@ def test_missing_audioset_clips_are_counted(miniatures):
     assert task.missing == {"train": 2, "test": 2} and len(task.missing_files) == 4
 
 
+def test_audioset_without_its_evaluation_clips_says_what_is_missing(own_copy):
+    root = own_copy("as20k")
+    for path in (root / "eval_segments").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match=r"AS20K: no readable clip in split 'test' in .*\nexpected tree of AS20K"):
+        prepare(SPECS["as20k"], root)
+
+
 MISSING = {
     "esc50": ("meta/esc50.csv", "esc50.csv is missing"),
     "us8k": ("metadata/UrbanSound8K.csv", "UrbanSound8K.csv is missing"),

@@ -8,8 +8,8 @@
 #       inputs        NAME=VALUE words that stage 0 depends on
 
 if [ -n "$AUDIOSET" ] && [ -n "$AUDIO" ]; then die "db.sh names AUDIOSET and AUDIO: keep one"; fi
-check_paths AUDIOSET AUDIOSET_SPLIT AUDIO ESC50 URBANSOUND8K SPEECH_COMMANDS_V2 VOXCELEB1 VOXCELEB1_SPLIT VOXFORGE \
-  VOXFORGE_TABLE CREMAD CREMAD_TABLE GTZAN GTZAN_SPLIT NSYNTH SURGE SURGE_TABLE
+check_paths AUDIO AUDIOSET ESC50 URBANSOUND8K SPEECH_COMMANDS_V2 VOXCELEB1 VOXFORGE CREMAD GTZAN NSYNTH SURGE \
+  {AUDIOSET,ESC50,URBANSOUND8K,SPEECH_COMMANDS_V2,VOXCELEB1,VOXFORGE,CREMAD,GTZAN,NSYNTH,SURGE}_{SPLIT,TABLE}
 
 mini=false
 corpus=audioset
@@ -41,6 +41,9 @@ read -r -a configs <<<"${configs:-conf/pretrain_m2d_r0.6.yaml}"
 tuning=${tuning:-table2}
 for config in "${configs[@]}"; do
   [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
+done
+for task in "${tune_tasks[@]}"; do
+  [ -f "conf/finetune_${tuning}_$task.yaml" ] || die "conf/finetune_${tuning}_$task.yaml: no such settings, for --tuning $tuning"
 done
 
 tag=${tag:-$(tr -s ' /' '_' <<<"$set")}

@@ -35,7 +35,7 @@ def read_audioset(root: str | Path, parts: list[str], metadata: str | Path | Non
 
     `labels` holds MIDs joined by commas; `classes` their position and name when `class_labels_indices.csv` is there.
     How many of the official clips were found is logged, per part. Raises `UserError` for a missing list, or when none
-    of a part's clips is there.
+    of all the clips is there.
     """
     root, lists = Path(root), Path(metadata or root)
     if not parts:
@@ -52,10 +52,11 @@ def read_audioset(root: str | Path, parts: list[str], metadata: str | Path | Non
     for part in parts:
         there = [clip for clip in clips[part] if clip.video in found]
         LOG.info("AudioSet %s: %d of %d official clips are there", part, len(there), len(clips[part]))
-        if not there:
-            raise UserError(f"{root}: none of the {len(clips[part])} clips of {part} is there; {TREE}")
         data.wav.update((f"Y{clip.video}", found[clip.video]) for clip in there)
         data.labels.update((f"Y{clip.video}", ",".join(clip.labels)) for clip in there)
+    if not data.wav:
+        count = sum(map(len, clips.values()))
+        raise UserError(f"{root}: none of the {count} clips of {', '.join(parts)} is there; {TREE}")
     if other:
         LOG.info("%s: %d files belong to none of %s", root, other, ", ".join(parts))
     names = lists / "class_labels_indices.csv"

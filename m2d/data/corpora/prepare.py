@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
-from m2d.common.files import write_json
+from m2d.common.stamp import is_made, mark_made
 from m2d.data.corpora.audioset import read_audioset
 from m2d.data.corpora.folder import read_folder
 from m2d.data.corpora.librispeech import read_librispeech
@@ -42,9 +39,8 @@ def prepare(config: PrepareConfig) -> None:
     Raises `UserError` for an option that does not apply to the corpus, and as the readers of the corpora do.
     """
     _check(config)
-    options = dataclasses.asdict(config)
-    stamp = Path(config.out) / "prepared.json"
-    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == options:
+    folders = [config.out] if config.valid_out is None else [config.out, config.valid_out]
+    if is_made(config, *folders):
         LOG.info("%s: already done", config.out)
         return
     data = _read(config)
@@ -53,7 +49,7 @@ def prepare(config: PrepareConfig) -> None:
         valid.write(config.valid_out)
         LOG.info("%s: %d utterances held out", config.valid_out, len(valid))
     data.write(config.out)
-    write_json(stamp, options)
+    mark_made(config, *folders)
     LOG.info("%s: %d utterances", config.out, len(data))
 
 
