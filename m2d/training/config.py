@@ -66,13 +66,18 @@ class RunOptions:
 
 
 @dataclass
-class PretrainConfig:
-    """All options of `python -m m2d.bin.pretrain`. Raises `UserError` for values that do not fit together."""
+class Settings:
+    """All options of `python -m m2d.bin.pretrain`, not held against each other: a YAML file may leave the data open."""
 
     data: DataOptions = option(factory=DataOptions)
     model: ModelConfig = option(factory=ModelConfig)
     optim: OptimOptions = option(factory=OptimOptions)
     run: RunOptions = option(factory=RunOptions)
+
+
+@dataclass
+class PretrainConfig(Settings):
+    """The options of a run. Raises `UserError` for values that do not fit together."""
 
     def __post_init__(self) -> None:
         self._check_data()

@@ -9,7 +9,7 @@ from m2d.common.config import load_config, option
 from m2d.common.errors import UserError
 from m2d.common.progress import duration
 from m2d.nn.summary import activation_bytes, summarise
-from m2d.training.config import PretrainConfig
+from m2d.training.config import PretrainConfig, Settings
 
 FRAMES_PER_HOUR = 360_000  # log-mel, 10 ms
 TEACHER_FRAMES_PER_HOUR = 180_000  # 20 ms
@@ -42,18 +42,17 @@ def show_plan(options: PlanOptions) -> None:
 
 def load_settings(path: str, changes: list[str]) -> PretrainConfig:
     """Settings of a YAML file that names no data yet: what they need is filled with placeholders."""
-    place = [f"{key}=any" for key in ("data.speech", "data.valid", "run.exp")]
-    noise, teacher = ["data.noise=any"], ["data.teacher=any", "data.valid_teacher=any"]
-    for needed in ([], noise, teacher):
-        try:
-            return load_config(PretrainConfig, path, [*place, *needed, *changes])
-        except UserError as error:
-            if "needs data." not in str(error):
-                raise
-    return load_config(PretrainConfig, path, [*place, *noise, *teacher, *changes])
+    settings = load_config(Settings, path, ["data.speech=any", "run.exp=any", *changes])
+    data, needs = settings.data, inputs(settings)
+    if "noise" in needs:
+        data.noise = data.noise or "any"
+    if "teacher" in needs:
+        data.teacher = data.teacher or "any"
+        data.valid_teacher = data.valid_teacher or ("any" if data.valid else None)
+    return PretrainConfig(data, settings.model, settings.optim, settings.run)
 
 
-def inputs(config: PretrainConfig) -> list[str]:
+def inputs(config: Settings) -> list[str]:
     """Which stores a run of these settings reads."""
     return ["speech", *(["noise"] if config.data.noise_ratio > 0 else []),
             *(["teacher"] if config.model.lambda_off > 0 else [])]

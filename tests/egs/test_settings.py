@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from m2d.common.errors import UserError
 from m2d.nn.summary import summarise
 from m2d.training.plan import PlanOptions, cost, inputs, load_settings
 
@@ -97,3 +98,18 @@ def test_plan_of_the_best_model():
     assert rows["epochs, optimiser steps"] == "1000, 137000"
     assert rows["disk: teacher"] == "265 GB float16, 133 GB int8"
     assert rows["time at 3300 samples/s"] == "23h40m"
+
+
+@pytest.mark.parametrize(("changes", "needs"), [
+    ([], ["speech"]), (["data.noise_ratio=0.1"], ["speech", "noise"]), (["model.lambda_off=1"], ["speech", "teacher"]),
+    (["data.noise_ratio=1", "model.lambda_off=0.5", "data.valid=held_out"], ["speech", "noise", "teacher"])])
+def test_plan_of_changed_settings(changes, needs):
+    assert inputs(load_settings(str(EGS / "audioset_m2d" / "conf" / "pretrain_m2d_r0.6.yaml"), changes)) == needs
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ("data.noise_ratio=2", "data.noise_ratio=2.0 is not between"), ("data.teacher=x", "data.teacher does not apply"),
+    ("optim.warmup_epochs=300", "must be less than"), ("run.seeed=1", "did you mean 'run.seed'")])
+def test_plan_refuses_what_a_run_would_refuse(change, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_settings(str(EGS / "audioset_m2d" / "conf" / "pretrain_m2d_r0.6.yaml"), [change])
