@@ -130,9 +130,10 @@ class TransformersModel(Embedder):
             model = transformers.AutoModel.from_pretrained(source)
         except (OSError, ValueError) as error:
             raise UserError(f"hf:{source}: not loadable as an audio model ({str(error).splitlines()[0]})") from error
-        super().__init__(f"transformers {source} {getattr(model.config, '_commit_hash', None)}", device)
         self.sample_rate = self.extractor.sampling_rate
         self.model = _audio_part(model).to(device).eval()
+        super().__init__(f"transformers {type(model).__name__} {digest(self.model)} {self.extractor.to_json_string()}",
+                         device)
         self.inputs = set(inspect.signature(self.model.forward).parameters)
         self.window, self.pads = _window(self.extractor)
 

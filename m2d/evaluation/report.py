@@ -163,7 +163,7 @@ def seed_line(results: list[dict[str, Any]]) -> str:
     counts: dict[str, int] = {}
     for result in results:
         counts[result["label"]] = min(len(result["scores"]), counts.get(result["label"], 1 << 30))
-    return f"Seeds: {', '.join(f'{label} {count}' for label, count in counts.items())}."
+    return f"Seeds of the evaluation: {', '.join(f'{label} {count}' for label, count in counts.items())}."
 
 
 def commands(results: list[dict[str, Any]]) -> str:

@@ -98,6 +98,8 @@ def test_seeds_of_all_settings_by_one_command(make_audioset_recipe):
     assert calls == [f"<--stage><0><--stop_stage><4><--configs><{configs}><--set><{seed}><--nj><4>"
                      for seed in ("", "run.seed=2")]
     assert all((recipe.directory / path).is_file() for path in configs.split())
+    refused = recipe.run(script="local/seeds.sh", AUDIO=".")  # mini settings on real audio
+    assert refused.returncode != 0 and "give the settings to pre-train as --configs" in refused.stdout
 
 
 @pytest.mark.parametrize("model, folder, label, after", [

@@ -63,6 +63,11 @@ def test_waveform_models_of_transformers(tmp_path):
     with torch.inference_mode():
         expected = network(normalised).last_hidden_state.mean(1)
     assert torch.allclose(embed(model), expected, atol=1e-5)
+    assert load_model(f"hf:{tmp_path}", "cpu").identity == model.identity
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path)
+    other_input = load_model(f"hf:{tmp_path}", "cpu").identity
+    transformers.Wav2Vec2Model(config).save_pretrained(tmp_path)  # the same folder with new weights
+    assert len({model.identity, other_input, load_model(f"hf:{tmp_path}", "cpu").identity}) == 3
 
 
 def test_an_encoder_decoder_that_pads_counts_the_clips_frames_only(tmp_path):
