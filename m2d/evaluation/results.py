@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from m2d.common.files import write_json, write_text
+from m2d.common.files import atomic_open, write_json
+from m2d.common.provenance import environment
 from m2d.evaluation.figures import draw_confusion
 from m2d.evaluation.tasks import Task
-from m2d.training.experiment import environment
 
 KINDS = ("linear", "finetune")
 
@@ -26,9 +27,10 @@ def write_result(directory: str | Path, kind: str, label: str, model: str, task:
     directory = Path(directory)
     confusion = result.pop("confusion")
     if confusion is not None:
-        rows = [["true \\ predicted", *task.classes], *([name, *map(str, line)] for name, line in
-                                                         zip(task.classes, confusion.tolist(), strict=True))]
-        write_text(directory / "confusion.csv", "".join(",".join(row) + "\n" for row in rows))
+        with atomic_open(directory / "confusion.csv") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(["true \\ predicted", *task.classes])
+            writer.writerows([name, *line] for name, line in zip(task.classes, confusion.tolist(), strict=True))
         draw_confusion(directory / "confusion.png", confusion, task.classes, f"{label}: {task.title} ({kind})")
     long = ("clips", "missing_files", "classes")
     description = {name: value for name, value in asdict(task).items() if name not in long}

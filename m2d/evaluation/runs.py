@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from m2d.audio.logmel import LogMelConfig
+from m2d.common.device import pick_device
 from m2d.common.errors import UserError
 from m2d.evaluation.clips import statistics
 from m2d.evaluation.features import compute_features, unreadable
@@ -25,15 +25,6 @@ READ_BATCH = 64
 """Clips per batch when frozen features and log-mels are computed."""
 
 
-def pick_device(name: str) -> str:
-    """`auto` is CUDA where there is one. Raises `UserError` for cuda where there is none."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device=cuda: PyTorch finds no CUDA device here")
-    return name
-
-
 def linear_tasks(model_name: str, label: str, tasks: Sequence[str | Path], out: str | Path, options: LinearOptions,
                  device: str, workers: int) -> None:
     """Evaluate one model on prepared tasks (folders); results go to `out/linear/TASK/`.
@@ -41,7 +32,7 @@ def linear_tasks(model_name: str, label: str, tasks: Sequence[str | Path], out: 
     Features are kept there too, so that another learning rate or more seeds take seconds.
     """
     prepared = [(Path(folder), Task.read(folder)) for folder in tasks]  # all, before the first hour of work
-    device = pick_device(device)
+    device = str(pick_device(device))
     model = load_model(model_name, device)
     for folder, task in prepared:
         directory = Path(out) / "linear" / task.name
@@ -64,7 +55,7 @@ def finetune_task(model_name: str, label: str, folder: str | Path, out: str | Pa
     if not seeds:
         raise UserError("seeds is empty: give at least one")
     task = Task.read(folder)
-    device = pick_device(device)
+    device = str(pick_device(device))
     front_end = own_model(model_name, device).model.logmel.config
     if front_end != LogMelConfig():
         raise UserError(f"{model_name} takes log-mels of its own ({front_end}): fine-tuning reads only the standard")

@@ -141,6 +141,28 @@ def test_own_audio_and_the_tasks_that_are_there(make_audioset_recipe, tiny_corpu
     assert {path.name for path in (exp / "linear").iterdir() if path.is_dir()} == {"gtzan", "vc1"}
 
 
+def test_audioset_as_people_have_it(make_audioset_recipe, tiny_corpus, finished):
+    """Stage 0 with AUDIOSET: what is there of each official list, the lists in a folder of their own."""
+    clips, lists = (make_audioset_recipe().directory / name for name in ("clips", "lists"))
+    clips.symlink_to(tiny_corpus / "AudioSet")
+    lists.mkdir()
+    for path in clips.glob("*.csv"):
+        (lists / path.name).write_text(path.read_text())
+    gone = 'vanished_id, 0.000, 10.000, "/m/09x0r"\n'
+    for name in ("balanced_train", "eval"):
+        with (lists / f"{name}_segments.csv").open("a") as stream:
+            stream.write(gone.replace("id", "1" if name == "eval" else "0"))
+    recipe = make_audioset_recipe(MINI_CORPUS="/nowhere", AUDIOSET=str(clips), AUDIOSET_SPLIT=str(lists))
+    output = recipe.run_well("--stop_stage", "0", "--linear_tasks", "gtzan", "--tune_tasks", "as20k")
+    counts = {part: (int(there), int(listed)) for part, there, listed in
+              re.findall(r"AudioSet (\w+): (\d+) of (\d+) official clips", output)}
+    assert counts["balanced_train"][0] == counts["balanced_train"][1] - 1
+    assert counts["unbalanced_train"][0] == counts["unbalanced_train"][1] > 0
+    task = json.loads((recipe.directory / "data/audioset/tasks/as20k/task.json").read_text())
+    assert task["missing"] == {"train": 1, "test": 1} and "MINI CORPUS" not in output
+    assert "task gtzan is LEFT OUT: GTZAN is not set in db.sh" in output
+
+
 @pytest.mark.parametrize("words, environment, expected", [
     (["--stge", "3"], {}, ["unknown option --stge", "--stage"]),
     (["stage=4"], {}, ["'stage=4'", "begin with --"]),

@@ -1,9 +1,11 @@
 """From a model's name to RESULTS.md: whole evaluations on the miniatures, tables beside the papers', figures."""
 
+import csv
 import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from m2d.bin import finetune, linear_eval, prepare_task, report_general
@@ -124,6 +126,16 @@ def test_several_masking_ratios_make_figure_3(tmp_path):
     assert (tmp_path / "masking_ratio.png").read_bytes().startswith(b"\x89PNG")
     assert "| r0.6 | 60.0 ± 0.5 | 60.0 ± 0.5 | 60.0 ± 0.5 | 60.0 ± 0.5 |" in text  # the groups and the average
     assert "Fine-tuning" not in text
+
+
+def test_a_confusion_matrix_names_classes_as_they_are(tmp_path):
+    task = Task("gtzan", "GTZAN", "music", "/x", 1.0, "made up", ["drum, snare", 'the "blues"'])
+    write_result(tmp_path, "linear", "m", "exp/m/model", task, LinearOptions(), {
+        "scores": [75.0], "mean": 75.0, "ci": None, "clips": {"train": 2}, "unreadable": [],
+        "confusion": np.array([[3, 1], [0, 4]])})
+    with (tmp_path / "confusion.csv").open(newline="") as stream:
+        assert list(csv.reader(stream)) == [["true \\ predicted", "drum, snare", 'the "blues"'],
+                                            ["drum, snare", "3", "1"], ['the "blues"', "0", "4"]]
 
 
 def test_without_results_it_says_so(tmp_path):
