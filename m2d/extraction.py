@@ -13,13 +13,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from m2d.audio.wave import AudioError
+from m2d.common.device import PRECISIONS, pick_device
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open, write_json, write_text
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
+from m2d.data.waveforms import AudioBatches, length_batches
 from m2d.data.writer import PackedWriter
 from m2d.features import M2DFeatures
-from m2d.teacher.extract import PRECISIONS, AudioBatches, length_batches, pick_device
 
 LOG = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def extract_features(
         raise UserError(f"layer={layer}: the model has layers 0 to {model.n_layers - 1}")
     if precision not in PRECISIONS:
         raise UserError(f"precision={precision}: must be one of {', '.join(PRECISIONS)}")
-    place = pick_device(device, job)
+    place = pick_device(device, job - 1)
     chosen = model.n_layers - 1 if layer is None else layer
     info = {"features": {"model": name, "layer": chosen, "pool": pool, "mean": model.mean, "std": model.std},
             "data": data.fingerprint()}

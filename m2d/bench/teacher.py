@@ -18,10 +18,11 @@ import transformers
 from m2d.bench.measure import in_turns, machine, medians
 from m2d.bench.report import leave
 from m2d.common.cli import run
+from m2d.common.device import PRECISIONS, pick_device
 from m2d.common.errors import UserError
 from m2d.common.options import option
 from m2d.data.datadir import DataDir
-from m2d.teacher.extract import PRECISIONS, length_batches, pick_device
+from m2d.data.waveforms import length_batches
 from m2d.teacher.speech_model import SpeechTeacher
 
 COLUMNS = {"teacher": "", "batch_s": ".0f", "times_real_time": ".1f", "times_peer": ".2f", "samples_per_s": ".1f"}
@@ -48,7 +49,7 @@ class TeacherBench:
 
 def bench(options: TeacherBench) -> None:
     """The whole model clip by clip and ours with growing batches, in turns."""
-    place = pick_device(options.device, 1)
+    place = pick_device(options.device)
     if options.precision not in PRECISIONS or (place.type == "cpu" and options.precision != "float32"):
         raise UserError(f"precision={options.precision}: float32, or on a GPU one of {', '.join(PRECISIONS)}")
     torch.set_num_threads(options.threads)

@@ -42,15 +42,15 @@ def run(table: type[T], main: Callable[[T], int | None], description: str) -> No
 
     A `UserError` becomes one line on standard error and status 1.
     """
-    logging.basicConfig(
-        level=logging.INFO,
-        format=LOG_FORMAT,
-        datefmt="%Y-%m-%d %H:%M:%S",
-        stream=sys.stderr,
-    )
+    setup_log()
     try:
         status = main(parse(table, description))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     raise SystemExit(status or 0)
+
+
+def setup_log() -> None:
+    """Log lines go to standard error, in the one form of all stages."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%Y-%m-%d %H:%M:%S", stream=sys.stderr)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import importlib.metadata
 import json
 import os
 import re
 import shlex
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from omegaconf import MISSING, OmegaConf
 from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open, write_json, write_text
+from m2d.common.provenance import source, versions
 from m2d.superb.config import SuperbConfig
 from m2d.superb.tasks import TASKS
 from m2d.superb.worker import Run
@@ -60,7 +59,9 @@ def collect(config: SuperbConfig, runs: list[Run]) -> dict[str, Any]:
         }
     return {"label": config.label or config.model, "model": config.model, "content": runs[0].content,
             "corpus": config.corpus, "tasks": tasks,
-            "command": shlex.join(["python", "-m", "m2d.bin.superb", *sys.argv[1:]]), **provenance()}
+            "command": shlex.join(["python", "-m", "m2d.bin.superb", *sys.argv[1:]]),
+            "date": datetime.date.today().isoformat(), "commit": (source()["git"] or "unknown")[:7],
+            "versions": versions(PACKAGES)}
 
 
 def with_earlier(path: Path, found: dict[str, Any]) -> dict[str, Any]:
@@ -72,14 +73,6 @@ def with_earlier(path: Path, found: dict[str, Any]) -> dict[str, Any]:
     tasks = {**earlier["tasks"], **found["tasks"]}
     return {**found, "tasks": {name: tasks[name] for name in TASKS if name in tasks},
             "command": "\n".join(dict.fromkeys([*earlier["command"].splitlines(), found["command"]]))}
-
-
-def provenance() -> dict[str, Any]:
-    """Date, package versions and commit of the code."""
-    commit = subprocess.run(["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
-                            capture_output=True, text=True, check=False).stdout.strip()
-    return {"date": datetime.date.today().isoformat(), "commit": commit or "unknown",
-            "versions": {name: importlib.metadata.version(name) for name in PACKAGES}}
 
 
 def write_results(config: SuperbConfig, runs: list[Run]) -> None:
@@ -143,8 +136,8 @@ def document(results: list[dict[str, Any]], published: dict[str, dict[str, float
         lines += [f"![SUPERB scores]({figure})", ""]
     lines += ["## How each row was made", ""]
     for result in results:
-        versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-        lines += [f"**{result['label']}**, {result['date']}, commit {result['commit']}, {versions}", "",
+        packages = ", ".join(f"{name} {version}" for name, version in result["versions"].items() if version)
+        lines += [f"**{result['label']}**, {result['date']}, commit {result['commit']}, {packages}", "",
                   "```sh", result["command"], "```", "", *_settings(result), ""]
     return "\n".join(lines)
 

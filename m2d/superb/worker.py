@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import yaml
 
+from m2d.common.cli import setup_log
 from m2d.common.errors import UserError
 from m2d.common.files import write_json, write_text
 from m2d.common.progress import duration
@@ -181,6 +182,5 @@ def main(job: str) -> int:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
-                        datefmt="%Y-%m-%d %H:%M:%S", stream=sys.stderr)
+    setup_log()
     raise SystemExit(min(main(sys.argv[1]), 100))

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from m2d.audio.wave import AudioError, audio_duration, read_audio
+from m2d.audio.wave import AudioError
+from m2d.common.device import PRECISIONS, pick_device
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
+from m2d.data.waveforms import AudioBatches, length_batches
 from m2d.data.writer import DTYPES, PackedWriter
 from m2d.teacher.speech_model import SpeechTeacher
 
 LOG = logging.getLogger(__name__)
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def extract_teacher(data: DataDir, out: str | Path, teacher: SpeechTeacher, name: str, *, job: int = 1, jobs: int = 1,
@@ -35,7 +35,7 @@ def extract_teacher(data: DataDir, out: str | Path, teacher: SpeechTeacher, name
     is more than `max_bad_share` of all of `data`, for a device, precision or dtype that is not to be had, and when
     `out` can't be written or was begun with other settings.
     """
-    place = pick_device(device, job)
+    place = pick_device(device, job - 1)
     if precision not in PRECISIONS:
         raise UserError(f"precision={precision}: must be one of {', '.join(PRECISIONS)}")
     if precision != "float32" and place.type != "cuda":
@@ -59,72 +59,6 @@ def extract_teacher(data: DataDir, out: str | Path, teacher: SpeechTeacher, name
             for utterances, wavs in progress(loader, f"teacher {job}/{jobs}", len(batches)):
                 _append(writer, teacher, utterances, wavs)
     LOG.info("%s: job %d of %d: %d utterances, %d failed", out, job, jobs, len(writer.done), writer.failures)
-
-
-def pick_device(device: str, job: int) -> torch.device:
-    """The device of a job: with `auto` the visible GPUs in turn, or the CPU where there is none.
-
-    Raises `UserError` for a device that is not to be had.
-    """
-    gpus = torch.cuda.device_count()
-    if device == "auto":
-        return torch.device(f"cuda:{(job - 1) % gpus}" if gpus else "cpu")
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device={device}: not to be had here (GPUs: {gpus}); device=cpu always works") from error
-    return place
-
-
-def length_batches(data: DataDir, utterances: list[str], batch_seconds: float) -> Iterator[list[str]]:
-    """Batches of utterances of like length, the longest first, each at most `batch_seconds` when padded.
-
-    An utterance longer than that is a batch of its own. The longest come first so that memory that does not suffice
-    shows at once.
-    """
-    seconds = {utterance: _seconds(data, utterance) for utterance in utterances}
-    batch: list[str] = []
-    for utterance in sorted(utterances, key=lambda u: (-seconds[u], u)):
-        if batch and (len(batch) + 1) * seconds[batch[0]] > batch_seconds:
-            yield batch
-            batch = []
-        batch.append(utterance)
-    if batch:
-        yield batch
-
-
-def _seconds(data: DataDir, utterance: str) -> float:
-    """Length of an utterance; 0 for a file that can't be opened, which is told where it is read."""
-    if utterance in data.utt2dur:
-        return data.utt2dur[utterance]
-    path, start, duration = data.source(utterance)
-    if duration is not None:
-        return duration
-    try:
-        return audio_duration(path) - start
-    except AudioError:
-        return 0.0
-
-
-class AudioBatches(Dataset):
-    """Batches of utterances as (ids, waveforms `[N_i]`), an `AudioError` in place of each that can't be read."""
-
-    def __init__(self, data: DataDir, batches: list[list[str]], sample_rate: int):
-        self.data, self.batches, self.sample_rate = data, batches, sample_rate
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, i: int) -> tuple[list[str], list[np.ndarray | AudioError]]:
-        return self.batches[i], [self._read(utterance) for utterance in self.batches[i]]
-
-    def _read(self, utterance: str) -> np.ndarray | AudioError:
-        path, start, duration = self.data.source(utterance)
-        try:
-            return read_audio(path, self.sample_rate, start, duration)
-        except AudioError as error:
-            return error
 
 
 def _append(writer: PackedWriter, teacher: SpeechTeacher, utterances: list[str],

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from m2d.common.device import pick_device
 from m2d.common.errors import UserError
 
 T = TypeVar("T")
@@ -118,10 +119,11 @@ def open_ranks(device: str) -> Iterator[Ranks]:
 
 
 def _device(name: str, local_rank: int) -> torch.device:
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if local_rank >= torch.cuda.device_count():
-        raise UserError(f"run.device={name}: rank {local_rank} of this node finds only {torch.cuda.device_count()} "
-                        "CUDA devices: start fewer processes per node, or run.device=cpu")
-    torch.cuda.set_device(local_rank)
-    return torch.device("cuda", local_rank)
+    gpus = torch.cuda.device_count()
+    if name != "cpu" and 0 < gpus <= local_rank:
+        raise UserError(f"run.device={name}: rank {local_rank} of this node finds only {gpus} CUDA devices: start "
+                        "fewer processes per node, or run.device=cpu")
+    place = pick_device("auto" if name == "cuda" and gpus else name, local_rank)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    return place

@@ -7,29 +7,23 @@ import errno
 import fcntl
 import logging
 import os
-import platform
 import shlex
 import socket
-import subprocess
-import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import torch
 
 from m2d.common.cli import LOG_FORMAT
 from m2d.common.config import load_config, to_yaml
 from m2d.common.errors import UserError
 from m2d.common.files import write_json, write_text
+from m2d.common.provenance import command, environment
 from m2d.training.checkpoint import read_checkpoint, read_newest
 from m2d.training.config import PretrainConfig, changes, plain
 from m2d.training.distributed import Ranks
 
 LOG = logging.getLogger(__name__)
-PACKAGES = ("m2d", "torch", "torchaudio", "numpy", "omegaconf", "tensorboard")
 
 
 class Experiment:
@@ -122,44 +116,3 @@ class Experiment:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         return descriptor
-
-
-def environment() -> dict[str, Any]:
-    """Versions, machine, device, and the state of the source, for environment.json."""
-    def git(*words: str) -> str | None:
-        source = Path(__file__).resolve().parent
-        found = subprocess.run(["git", "-C", str(source), *words], capture_output=True, text=True, check=False)
-        return found.stdout.strip() if found.returncode == 0 else None
-
-    def version(package: str) -> str | None:
-        try:
-            return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            return None
-
-    try:
-        source = {"git": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "-uno"))}
-    except FileNotFoundError:
-        source = {"git": None}
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
-        "command": command(), "host": socket.gethostname(), "python": platform.python_version(),
-        "platform": platform.platform(), "cpus": os.cpu_count(), "gpus": gpus, "cuda": torch.version.cuda,
-        "ranks": int(os.environ.get("WORLD_SIZE", "1")), "slurm_job": os.environ.get("SLURM_JOB_ID"),
-        "versions": {package: version(package) for package in PACKAGES}, "source": source,
-    }
-
-
-def command() -> str:
-    """The command line that started this run, torchrun included, quoted for a shell."""
-    words = list(sys.orig_argv)
-    ranks, here = os.environ.get("WORLD_SIZE"), os.environ.get("LOCAL_WORLD_SIZE")
-    if ranks is None or here is None:
-        return shlex.join(words)
-    nodes = int(os.environ["WORLD_SIZE"]) // int(here)
-    torchrun = [words[0], "-m", "torch.distributed.run", "--nproc-per-node", here]
-    if nodes > 1:
-        endpoint = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        torchrun += ["--nnodes", str(nodes), "--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint]
-    arguments = words[words.index("-m"):] if "-m" in words else words[1:]
-    return shlex.join([*torchrun, *arguments])

@@ -10,7 +10,7 @@ from m2d.common.errors import UserError
 from m2d.data.datadir import DataDir, Segment
 from m2d.data.store import PackedStore, merge_index
 from m2d.teacher import extract
-from m2d.teacher.extract import extract_teacher, length_batches, pick_device
+from m2d.teacher.extract import extract_teacher
 from m2d.teacher.speech_model import load_teacher
 
 SAMPLES = {"a": 5000, "b": 16000, "c": 2480, "d": 15999, "e": 16160}
@@ -118,24 +118,6 @@ def test_unusable_audio_is_listed_and_too_much_of_it_is_an_error(tmp_path, audio
     assert "torn.wav" in listed and "399 samples are less than one teacher frame" in listed
     with pytest.raises(UserError, match="more than the 1 allowed"):
         run(data, tmp_path / "strict", teacher, max_bad_share=0.2)
-
-
-def test_batches_hold_like_lengths_and_no_more_than_asked():
-    lengths = {f"u{k}": 0.5 + k % 7 for k in range(40)} | {"long": 99.0}
-    data = DataDir({u: f"{u}.wav" for u in lengths}, utt2dur=lengths)
-    batches = list(length_batches(data, data.utterances, 20.0))
-    assert batches[0] == ["long"]
-    assert sorted(u for batch in batches for u in batch) == data.utterances
-    assert all(len(batch) * max(lengths[u] for u in batch) <= 20 for batch in batches[1:])
-    padded = sum(len(batch) * max(lengths[u] for u in batch) for batch in batches)
-    assert padded < 1.1 * sum(lengths.values())
-
-
-def test_jobs_take_the_gpus_in_turn(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    assert [str(pick_device("auto", job)) for job in (1, 2, 3, 4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert str(pick_device("auto", 2)) == "cpu"
 
 
 @pytest.mark.parametrize(("options", "message"), [
