@@ -26,7 +26,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Run the entry point."""
+    """Read the source, write what is asked for."""
     path, state = _read(Path(options.source))
     model = from_checkpoint(state)
     save_pretrained(model, options.out, {"checkpoint": str(path), "step": state["step"], "epoch": state["epoch"]})

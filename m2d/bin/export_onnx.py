@@ -20,7 +20,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Run the entry point."""
+    """Load and write."""
     export_onnx(load_pretrained(options.model), options.out)
     logging.info("%s: written and checked", options.out)
 

@@ -33,7 +33,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Run the entry point."""
+    """Load the model, set its statistics where others are asked for, extract one job's part."""
     model = load_pretrained(options.model)
     model.set_statistics(model.mean if options.mean is None else options.mean,
                          model.std if options.std is None else options.std)

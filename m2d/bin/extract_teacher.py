@@ -28,7 +28,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Run the entry point."""
+    """Load the teacher and extract one job's part."""
     extract_teacher(DataDir.read(options.data), options.out, load_teacher(options.model, options.layer), options.model,
                     job=options.job, jobs=options.jobs, max_bad_share=options.max_bad_share, dtype=options.dtype,
                     device=options.device, precision=options.precision, batch_seconds=options.batch_seconds,

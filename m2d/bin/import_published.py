@@ -23,7 +23,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Run the entry point."""
+    """Read, check, write."""
     model = load_pretrained(options.checkpoint, options.heads)
     save_pretrained(model, options.out, {"published": options.checkpoint})
     logging.info("%s: %s", options.out, model.encoder.config)

@@ -23,7 +23,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Run the entry point."""
+    """Fit and test one classifier a layer."""
     probe_teacher(options.model, options.layers, DataDir.read(options.train), DataDir.read(options.test),
                   options.alignments, options.out, options.clips, options.seed)
 

@@ -20,7 +20,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Run the entry point."""
+    """Read the data directories, train, write."""
     train_mini_teacher(DataDir.read(options.data), DataDir.read(options.valid), options.alignments, options.out,
                        options.train)
 
