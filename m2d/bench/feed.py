@@ -53,7 +53,7 @@ class FeedBench:
     seconds: float = option(12.3, "length of a clip (LibriSpeech's mean)")
     crop_frames: list[int] = option(factory=lambda: [208, 608], help="log-mel frames of a sample: a table each")
     batch: int = option(64, "samples in a batch")
-    batches: int = option(3, "batches in a turn of one process; workers read ten times as many")
+    batches: int = option(3, "batches in a turn of one process; workers read four times as many")
     turns: int = option(5, "timed turns of each reader")
     workers: int = option(2, "worker processes of the second figures")
     teacher: str = option("", "float16 teacher store to measure int8 on (default: random frames)")
@@ -153,16 +153,16 @@ def drawing(loader: Iterable, batches: int) -> Callable[[], None]:
 def worker_rates(readers: dict[str, Callable[[int], Iterable]], options: FeedBench) -> dict[str, tuple[float, float]]:
     """Samples per CPU second of all processes, and per second: medians over turns with fresh workers.
 
-    Each turn begins when the workers are as far ahead as they get, and is long against that.
+    A turn begins and ends in the middle of the reading, so that as much is read ahead before it as within it.
     """
     rates: dict[str, list[tuple[float, float]]] = {feed: [] for feed in readers}
     for _ in range(options.turns):
         for feed, reader in readers.items():
-            draw = drawing(reader(options.workers), 10 * options.batches)
+            draw = drawing(reader(options.workers), 4 * options.batches)
             draw()
             before, start = cpu_of_all(), time.perf_counter()
             draw()
-            samples = 10 * options.batches * options.batch
+            samples = 4 * options.batches * options.batch
             rates[feed].append((samples / (cpu_of_all() - before), samples / (time.perf_counter() - start)))
     return {feed: (statistics.median(core for core, _ in taken), statistics.median(wall for _, wall in taken))
             for feed, taken in rates.items()}

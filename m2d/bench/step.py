@@ -25,11 +25,12 @@ from m2d.nn import ModelConfig
 from m2d.nn.summary import summarise
 
 SETTINGS = {
+    "m2ds_80x608_80x2": {"input_size": [80, 608], "patch_size": [80, 2], "mask_ratio": 0.6, "lambda_off": 0.5},
     "m2d_80x608_16x16": {"input_size": [80, 608], "patch_size": [16, 16], "mask_ratio": 0.7},
     "m2ds_80x208_80x4": {"input_size": [80, 208], "patch_size": [80, 4], "mask_ratio": 0.6, "lambda_off": 0.5},
     "m2ds_80x400_80x2": {"input_size": [80, 400], "patch_size": [80, 2], "mask_ratio": 0.6, "lambda_off": 0.5},
-    "m2ds_80x608_80x2": {"input_size": [80, 608], "patch_size": [80, 2], "mask_ratio": 0.6, "lambda_off": 0.5},
 }
+"""The goal's own setting first, should the time run out."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ON_GPU = "plain+fp32,fp32,plain+bf16,bf16,bf16+compile,bf16+graphs"
 ON_CPU = "plain+fp32,fp32"

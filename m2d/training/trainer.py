@@ -78,7 +78,7 @@ class Trainer:
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.counters: dict[str, int] | None = None
         if config.run.compile:
-            self.objective.compile()
+            self.objective.compile(dynamic=False)  # only the last batch of a validation has another shape
         self.model = ranks.wrap(self.objective)
         if self.feed.valid is not None and len(self.feed.valid) < ranks.size:
             raise UserError(f"{config.data.valid}: fewer utterances than the {ranks.size} ranks")
