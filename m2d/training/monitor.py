@@ -32,8 +32,8 @@ class Monitor:
 
     `metrics.jsonl` has a line per optimiser step, whose `step` counts the steps done (1 is the first), and a line
     per validation, whose names begin with `valid_`; `skipped.jsonl` has the steps that were not finite, with their
-    utterances. Lines are on the disk before a checkpoint that counts their
-    steps; on resuming, lines past the checkpoint are cut off: no step is lost, none is there twice.
+    utterances. Lines, and the points of TensorBoard's curves, are written before a checkpoint that counts their steps;
+    on resuming, what is past the checkpoint is cut off: no step is lost, none is there twice.
     """
 
     def __init__(self, directory: Path, schedule: Schedule, ranks: Ranks, max_skipped: int, start: int = 0,
@@ -160,6 +160,7 @@ class Monitor:
     def _draw(self, values: dict[str, float]) -> None:
         for name, value in values.items():
             self._board.add_scalar(name, value, self._done)
+        self._board.flush()
 
 
 def read_metrics(path: Path, last_step: int | None = None) -> list[dict[str, Any]]:

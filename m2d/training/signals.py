@@ -25,7 +25,8 @@ class StopFlag:
 
     Enter it in the main thread before the first computation: the threads that torch starts for that inherit from this
     one that signals are not for them. A thread of its own, which only waits, takes them; Python runs the handlers in
-    the main thread, between two of its instructions.
+    the main thread, between two of its instructions (before Python 3.13 once that has let go of the interpreter's
+    lock, which every operation of torch does).
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,6 @@
 """What stops a run: nothing is lost, and the final weights are those of a run that was never stopped."""
 
+import json
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from m2d.training.signals import EXIT_INTERRUPTED
 
@@ -16,8 +18,9 @@ KILLS = 20
 
 @pytest.fixture
 def long_options(options):
-    """40 epochs of 5 steps, a checkpoint after every step."""
-    return [*options, "optim.epochs=40", "run.checkpoint_minutes=0", "run.log_steps=3", "run.valid_epochs=20"]
+    """40 epochs of 5 steps of two parts, a checkpoint after every step."""
+    return [*options, "optim.epochs=40", "optim.micro_batch=2", "run.checkpoint_minutes=0", "run.log_steps=3",
+            "run.valid_epochs=20"]
 
 
 def in_exp(options, path):
@@ -55,6 +58,23 @@ def test_kill_9_at_random_moments(long_options, start, finish, tmp_path):
         in_writing += any((tmp_path / "killed/checkpoints").glob(".*.tmp"))
     assert in_writing > 0  # some kills came while a checkpoint was being written
     assert_same_run(expected, finish(killed), [tmp_path / "plain", tmp_path / "killed"])
+
+
+def test_tensorboard_neither_loses_nor_repeats_a_step(long_options, start, finish, tmp_path):
+    options = [*long_options, "optim.epochs=12"]
+    run = start(options)
+    wait_until(lambda: any((tmp_path / "exp").glob("checkpoints/step_*5.pt")), run)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    second = int(time.time())
+    wait_until(lambda: int(time.time()) > second, run)  # the files are read in the order of the seconds in their names
+    finish(options)
+    events = EventAccumulator(str(tmp_path / "exp/tensorboard"), size_guidance={"scalars": 0})
+    events.Reload()
+    points = {event.step: event.value for event in events.Scalars("loss")}
+    assert [event.step for event in events.Scalars("loss")] == list(range(1, 61))
+    lines = (json.loads(line) for line in (tmp_path / "exp/metrics.jsonl").read_text().splitlines())
+    assert points == pytest.approx({line["step"]: line["loss"] for line in lines if "loss" in line}, rel=1e-6)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])

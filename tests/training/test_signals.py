@@ -29,6 +29,18 @@ with StopFlag() as stop:
     assert stop.requested
 """
 
+IMPATIENT = """
+import os, signal, time
+from m2d.training.signals import StopFlag
+
+with StopFlag() as stop:
+    os.kill(os.getpid(), signal.SIGINT)
+    while not stop.requested:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(100)
+"""
+
 
 def blocked():
     """The signals that this thread does not take."""
@@ -46,6 +58,10 @@ def test_products_under_a_shower_of_signals():
     assert process.returncode == 0, process.stderr.read()
 
 
+def test_a_second_interrupt_ends_the_process():
+    assert subprocess.run([sys.executable, "-c", IMPATIENT], timeout=60).returncode == -signal.SIGINT
+
+
 def test_threads_of_the_block_take_no_signals_and_all_is_as_before_after_it():
     before, handlers = blocked(), [signal.getsignal(number) for number in STOPPING]
     threads, seen = threading.active_count(), []
@@ -60,6 +76,7 @@ def test_threads_of_the_block_take_no_signals_and_all_is_as_before_after_it():
             end = time.monotonic() + 10
             while not stop.requested:  # another thread takes it
                 assert time.monotonic() < end
+                time.sleep(0.001)
     assert blocked() == before and threading.active_count() == threads
     assert [signal.getsignal(number) for number in STOPPING] == handlers
 

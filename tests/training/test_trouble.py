@@ -81,22 +81,41 @@ def test_nothing_but_nan_stops_with_a_report(own_options, own_stores, start, tmp
     assert "optim.base_lr" in said
 
 
-def test_shard_truncated_in_the_middle_of_a_run_is_named(own_options, own_stores, start):
+@pytest.fixture
+def long_options(own_options):
+    """20 epochs of 5 steps on the copy, a checkpoint after every step."""
+    return [*own_options, "optim.epochs=20", "run.valid_epochs=20", "run.checkpoint_minutes=0", "data.workers=1"]
+
+
+def test_shard_truncated_in_the_middle_of_a_run_is_named(long_options, own_stores, start, finish, tmp_path):
     lost = shard(own_stores / "teacher")
-    run = start([*own_options, "optim.epochs=10000", "data.workers=2"])
-    wait_for_metrics(own_options, run)
+    whole = lost.read_bytes()
+    finish([*long_options, f"run.exp={tmp_path}/plain"])
+    run = start(long_options)
+    wait_for_metrics(tmp_path / "exp", run)
     os.truncate(lost, 200)
     assert run.wait() == 1
     assert f"error: {lost}: cut off at byte" in run.said()
+    lost.write_bytes(whole)
+    assert_same_end(long_options, finish, tmp_path)
 
 
 def test_vanished_file_is_named(own_options, own_stores, start):
-    """A run that has the file open goes on with it; one that starts again says which is gone."""
     lost = shard(own_stores / "teacher")
     lost.unlink()
     run = start(own_options)
     assert run.wait() == 1
     assert f"error: {lost}: shard is missing" in run.said()
+
+
+def test_run_goes_on_with_a_vanished_file_that_it_has_open(long_options, own_stores, start, finish, tmp_path):
+    finish([*long_options, f"run.exp={tmp_path}/plain"])
+    run = start(long_options)
+    wait_for_metrics(tmp_path / "exp", run)
+    shard(own_stores / "teacher").unlink()
+    assert not (tmp_path / "exp/done").exists()
+    assert run.wait() == 0, run.said()
+    assert_same_metrics(tmp_path)
 
 
 def test_truncated_shard_is_named_before_training(own_options, own_stores, start):
@@ -116,13 +135,15 @@ def test_corrupt_index_is_named_with_its_line(own_options, own_stores, start):
     assert f"error: {index}: corrupt at line 5" in run.said()
 
 
-def test_killed_loader_worker_names_the_data(options, stores, start):
-    run = start([*options, "optim.epochs=10000", "data.workers=1"])
-    wait_for_metrics(options, run)
+def test_killed_loader_worker_names_the_data(long_options, own_stores, start, finish, tmp_path):
+    finish([*long_options, f"run.exp={tmp_path}/plain"])
+    run = start(long_options)
+    wait_for_metrics(tmp_path / "exp", run)
     workers = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     os.kill(int(workers[0]), 9)
     assert run.wait() == 1
-    assert f"error: {stores}/speech: a worker reading it died" in run.said()
+    assert f"error: {own_stores}/speech: a worker reading it died" in run.said()
+    assert_same_end(long_options, finish, tmp_path)
 
 
 def test_file_limit_leaves_the_last_checkpoint_sound(options, start, finish, state_of, tmp_path):
@@ -182,11 +203,15 @@ def assert_same_end(options, finish, tmp_path):
     actual = finish(options)
     assert actual["step"] == expected["step"]
     assert all(actual["model"][name].equal(value) for name, value in expected["model"].items())
+    assert_same_metrics(tmp_path)
+
+
+def assert_same_metrics(tmp_path):
     assert (tmp_path / "exp/metrics.jsonl").read_text() == (tmp_path / "plain/metrics.jsonl").read_text()
 
 
-def wait_for_metrics(options, run):
-    path = Path(options[-3].removeprefix("run.exp=")) / "metrics.jsonl"
+def wait_for_metrics(exp, run):
+    path = exp / "metrics.jsonl"
     end = time.monotonic() + 60
     while not (path.exists() and path.stat().st_size):
         assert time.monotonic() < end, run.said()
