@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import torchaudio
@@ -25,6 +26,11 @@ class FeatureOutput(NamedTuple):
     lengths: torch.Tensor  # [B] int64: frames of each clip
     clip: torch.Tensor  # [B, W] mean of the frames over each clip's own time
     layers: list[torch.Tensor]  # [B, T, W] each: one per block, the last is `frames`
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """[B, T] bool: True for a clip's own frames, False for padding."""
+        return torch.arange(self.frames.shape[1], device=self.lengths.device) < self.lengths.unsqueeze(1)
 
 
 class M2DFeatures(nn.Module):
@@ -83,15 +89,15 @@ class M2DFeatures(nn.Module):
 
     def forward(
         self,
-        wavs: torch.Tensor | Sequence[torch.Tensor],
-        lengths: torch.Tensor | Sequence[int] | None = None,
+        wavs: torch.Tensor | np.ndarray | Sequence[torch.Tensor | np.ndarray],
+        lengths: torch.Tensor | np.ndarray | Sequence[int] | None = None,
         sampling_rate: int = 16000,
         all_layers: bool = True,
     ) -> FeatureOutput:
         """Features of clips of any length.
 
         Args:
-            wavs: [B, N] padded, or B clips [N_i]; floating point in -1..1.
+            wavs: [B, N] padded, or B clips [N_i]; floating point in -1..1; taken to the model's device.
             lengths: [B] samples of each clip, for padded wavs; None: all of them.
             sampling_rate: of the wavs, Hz; resampled where it is not the model's.
             all_layers: False keeps `layers` to the last one, for less memory.
@@ -99,7 +105,7 @@ class M2DFeatures(nn.Module):
         A clip of N_i samples at the model's rate has ceil((1 + N_i // hop) / patch frames) frames. Raises ValueError
         for an empty batch or clip, samples that are not floating point, lengths that do not fit.
         """
-        clips = _clips(wavs, lengths)
+        clips = _clips([torch.as_tensor(wav, device=self.logmel.window.device) for wav in wavs], lengths)
         if sampling_rate != self.logmel.config.sample_rate:
             rate = self.logmel.config.sample_rate
             clips = [torchaudio.functional.resample(clip, sampling_rate, rate) for clip in clips]
@@ -142,24 +148,24 @@ class M2DFeatures(nn.Module):
 
 
 def _clips(
-    wavs: torch.Tensor | Sequence[torch.Tensor], lengths: torch.Tensor | Sequence[int] | None
+    clips: list[torch.Tensor], lengths: torch.Tensor | np.ndarray | Sequence[int] | None
 ) -> list[torch.Tensor]:
     """The single clips [N_i] of a batch."""
-    clips = list(wavs)
     if not clips:
         raise ValueError("no clips")
-    if lengths is not None:
-        ends = lengths.tolist() if isinstance(lengths, torch.Tensor) else list(lengths)
-        if len(ends) != len(clips):
-            raise ValueError(f"{len(ends)} lengths for {len(clips)} clips")
-        for clip, end in zip(clips, ends, strict=True):
-            if not 0 < end <= len(clip):
-                raise ValueError(f"length {end} of a clip that has {len(clip)} samples")
-        clips = [clip[:end] for clip, end in zip(clips, ends, strict=True)]
     for clip in clips:
         if clip.ndim != 1 or not clip.is_floating_point():
             raise ValueError(f"a clip is {list(clip.shape)} {clip.dtype}: expected [N], floating point in -1..1 "
                              "(a batch is [B, N])")
-        if not len(clip):
-            raise ValueError("a clip without samples")
+    if lengths is not None:
+        ends = torch.as_tensor(lengths)
+        if ends.shape != (len(clips),) or ends.is_floating_point():
+            raise ValueError(f"lengths are {list(ends.shape)} {ends.dtype}: expected a number of samples for each of "
+                             f"{len(clips)} clips")
+        for clip, end in zip(clips, ends.tolist(), strict=True):
+            if not 0 < end <= len(clip):
+                raise ValueError(f"length {end} of a clip that has {len(clip)} samples")
+        clips = [clip[:end] for clip, end in zip(clips, ends.tolist(), strict=True)]
+    if not all(len(clip) for clip in clips):
+        raise ValueError("a clip without samples")
     return clips

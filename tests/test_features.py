@@ -1,5 +1,6 @@
 """Features against the published runtime (golden vector g), and what a batch, a rate or a length may not change."""
 
+import numpy as np
 import pytest
 import torch
 import torchaudio
@@ -95,9 +96,17 @@ def test_padded_batch_with_lengths(model):
     wavs = clips(0.5, 1.5)
     padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True, padding_value=7.0)
     expected = model(wavs)
-    for lengths in ([8000, 24000], torch.tensor([8000, 24000])):
+    for lengths in ([8000, 24000], torch.tensor([8000, 24000]), np.array([8000, 24000])):
         output = model(padded, lengths)
         assert torch.equal(output.frames, expected.frames) and torch.equal(output.lengths, expected.lengths)
+    assert torch.equal(output.mask.sum(dim=1), output.lengths) and output.mask[0, :output.lengths[0]].all()
+    assert not output.frames[~output.mask].any()
+
+
+def test_arrays_as_soundfile_reads_them(model):
+    wavs = clips(0.5, 1.5)
+    output = model([wav.numpy().astype(np.float64) for wav in wavs])
+    torch.testing.assert_close(output.frames, model(wavs).frames)
 
 
 def test_more_chunks_than_are_encoded_at_once(model, monkeypatch):
@@ -183,7 +192,8 @@ def test_gradients_reach_the_encoder(model):
     ([], None, "no clips"),
     (torch.zeros(16000), None, "expected \\[N\\]"),
     (torch.zeros(1, 16000, dtype=torch.int16), None, "floating point"),
-    (torch.zeros(2, 16000), [16000], "1 lengths for 2 clips"),
+    (torch.zeros(2, 16000), [16000], "a number of samples for each of 2 clips"),
+    (torch.zeros(2, 16000), [1.0, 0.5], "lengths are .* torch.float32"),
     (torch.zeros(1, 16000), [16001], "length 16001"),
     (torch.zeros(1, 16000), [0], "length 0"),
     ([torch.zeros(0)], None, "without samples"),
