@@ -95,13 +95,12 @@ def claims(scores: dict[str, dict[str, np.ndarray]], settings: dict[str, Setting
     compared with. What is not there is not claimed.
     """
     drawn = {label: _average(row) for label, row in scores.items() if is_random(_model(settings[label]))}
-    drawn = {label: values for label, values in drawn.items() if len(values) > 1}
     floor = max(drawn, key=lambda label: drawn[label].mean(), default=None)
     logmel = next((label for label in scores if _model(settings[label]) == "logmel"), None)
     lines = []
     for label, row in scores.items():
         average = _average(row)
-        if len(average) < 2 or is_random(_model(settings[label])):
+        if label == logmel or label in drawn:
             continue
         if floor is not None:
             gain, spread = average.mean() - drawn[floor].mean(), max(np.ptp(average), np.ptp(drawn[floor]))
