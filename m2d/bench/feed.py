@@ -13,7 +13,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,10 @@ class FeedBench:
     seconds: float = option(12.3, "length of a clip (LibriSpeech's mean)")
     crop_frames: list[int] = option(factory=lambda: [208, 608], help="log-mel frames of a sample: a table each")
     batch: int = option(64, "samples in a batch")
-    batches: int = option(3, "batches in a turn of one process; workers read four times as many")
+    batches: int = option(3, "batches in a turn of one process")
     turns: int = option(5, "timed turns of each reader")
     workers: int = option(2, "worker processes of the second figures")
+    worker_seconds: float = option(1.0, "a turn of theirs: long against what they read ahead")
     teacher: str = option("", "float16 teacher store to measure int8 on (default: random frames)")
     directory: str = option("", "where the data are made (default: a temporary folder)")
     json: str = option("", "write machine, command and rows here as well")
@@ -151,21 +152,34 @@ def drawing(loader: Iterable, batches: int) -> Callable[[], None]:
 
 
 def worker_rates(readers: dict[str, Callable[[int], Iterable]], options: FeedBench) -> dict[str, tuple[float, float]]:
-    """Samples per CPU second of all processes, and per second: medians over turns with fresh workers.
-
-    A turn begins and ends in the middle of the reading, so that as much is read ahead before it as within it.
-    """
+    """The rates of `drawing_rates` of each reader: medians over turns with fresh workers."""
     rates: dict[str, list[tuple[float, float]]] = {feed: [] for feed in readers}
     for _ in range(options.turns):
         for feed, reader in readers.items():
-            draw = drawing(reader(options.workers), 4 * options.batches)
-            draw()
-            before, start = cpu_of_all(), time.perf_counter()
-            draw()
-            samples = 4 * options.batches * options.batch
-            rates[feed].append((samples / (cpu_of_all() - before), samples / (time.perf_counter() - start)))
+            rates[feed].append(drawing_rates(reader(options.workers), options.batch, options.worker_seconds))
     return {feed: (statistics.median(core for core, _ in taken), statistics.median(wall for _, wall in taken))
             for feed, taken in rates.items()}
+
+
+def drawing_rates(loader: Iterable, batch: int, seconds: float) -> tuple[float, float]:
+    """Samples per CPU second of all processes, and per second.
+
+    Begins and ends in the midst of reading, so that as much was read ahead before the time as within it.
+    """
+    drawn = iter(loader)
+    draw_for(drawn, seconds / 2)
+    before, start = cpu_of_all(), time.perf_counter()
+    samples = batch * draw_for(drawn, seconds)
+    return samples / (cpu_of_all() - before), samples / (time.perf_counter() - start)
+
+
+def draw_for(drawn: Iterator, seconds: float) -> int:
+    """Draw batches for so long; how many they were."""
+    end = time.perf_counter() + seconds
+    for count, _ in enumerate(drawn, 1):
+        if time.perf_counter() >= end:
+            return count
+    raise RuntimeError("the reader has an end")
 
 
 def int8_changes(store: str, frames: int = 4096) -> dict[str, str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from m2d.bench.feed import drawing
+from m2d.bench.feed import drawing_rates, packed_reader
 from m2d.bench.index import write_store
 from m2d.bench.measure import in_turns, machine, medians, once
 from m2d.bench.report import leave
@@ -34,9 +35,7 @@ from m2d.common.cli import run
 from m2d.common.errors import UserError
 from m2d.common.options import nearest, option
 from m2d.data.dataset import PretrainDataset
-from m2d.data.loader import PretrainLoader
 from m2d.data.randomness import permutation
-from m2d.data.sampler import GlobalSampler
 from m2d.data.store import PackedStore
 from m2d.nn import ModelConfig
 
@@ -62,6 +61,7 @@ class ScalingBench:
     axes: list[str] = option(factory=lambda: list(AXES), help="duration, batch, clips, workers, ranks")
     doublings: int = option(4, "how often each is doubled")
     turns: int = option(5, "timed turns of each amount")
+    worker_seconds: float = option(1.0, "seconds of a turn of the axis workers")
     width: int = option(192, "encoder width")
     depth: int = option(4, "encoder blocks")
     figure: str = option("", "write the figure here (PNG, SVG or PDF by its name)")
@@ -138,7 +138,7 @@ def clip_costs(amounts: list[int], options: ScalingBench) -> list[float]:
 
 
 def worker_costs(amounts: list[int], options: ScalingBench) -> list[float]:
-    """Of worker processes: wall seconds of 8 batches of 32 samples."""
+    """Of worker processes: wall seconds of 256 samples, in batches of 32."""
     with tempfile.TemporaryDirectory() as name:
         folder, stores = Path(name) / "folder", Path(name) / "stores"
         write_folder(folder, 40, 1000)
@@ -147,8 +147,9 @@ def worker_costs(amounts: list[int], options: ScalingBench) -> list[float]:
                                PackedStore(stores / "noise"))
         costs = []
         for workers in amounts:  # not in turns: the workers of one amount would read ahead during the others' turns
-            work = drawing(PretrainLoader(data, GlobalSampler(len(data), 32, 1 << 20), workers), 8)
-            costs += medians(in_turns({"": work}, options.turns)).values()
+            rates = [drawing_rates(packed_reader(data, 32)(workers), 32, options.worker_seconds)
+                     for _ in range(options.turns)]
+            costs.append(256 / statistics.median(wall for _, wall in rates))
         return costs
 
 
@@ -202,8 +203,7 @@ AXES = {
                                        "pay them for few samples."),
     "clips": Axis(125_000, clip_costs, 2.0, "Sorting an epoch's order is n log n; opening maps the index, whatever "
                                             "its length."),
-    "workers": Axis(1, worker_costs, 0.5, "Workers beyond the processors (less one for the reader of their batches) "
-                                          "bring nothing."),
+    "workers": Axis(1, worker_costs, 0.5, "Workers beyond the processors bring nothing."),
     "ranks": Axis(1, rank_costs, 1.0, "Ranks beyond the processors share them; below, the gradients' exchange is what "
                                       "is added."),
 }

@@ -21,7 +21,7 @@ def rows_of(module, options):
 
 def test_feed(tmp_path):
     options = feed.FeedBench(clips=4, seconds=1.0, crop_frames=[64], batch=2, batches=1, turns=1, workers=1,
-                             directory=str(tmp_path), json=str(tmp_path / "feed.json"))
+                             worker_seconds=0.2, directory=str(tmp_path), json=str(tmp_path / "feed.json"))
     rows = {row["feed"]: row for row in rows_of(feed, options)["rows"]}
     assert len(rows) == 5
     assert all(row[f"{rate}_per_core_s"] > 0 for row in rows.values() for rate in ("samples", "by_workers"))
@@ -88,8 +88,8 @@ def test_scaling(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(scaling, "AXES", {name: axis._replace(least=min(axis.least, 2000))
                                           for name, axis in scaling.AXES.items()})
     figure = tmp_path / "scaling.png"
-    rows = rows_of(scaling, scaling.ScalingBench(doublings=1, turns=1, width=32, depth=1, figure=str(figure),
-                                                 json=str(tmp_path / "scaling.json")))["rows"]
+    rows = rows_of(scaling, scaling.ScalingBench(doublings=1, turns=1, worker_seconds=0.2, width=32, depth=1,
+                                                 figure=str(figure), json=str(tmp_path / "scaling.json")))["rows"]
     assert [row["axis"] for row in rows] == [name for name in scaling.AXES for _ in range(2)]
     assert all(row["amount"] == 2 * before["amount"] for before, row in zip(rows[::2], rows[1::2], strict=True))
     assert figure.read_bytes().startswith(b"\x89PNG")
