@@ -202,7 +202,8 @@ class Trainer:
             try:
                 draw_figures(experiment.directory, self.objective, self.feed)
             except Exception as error:  # whatever it is: the run itself is whole
-                LOG.warning("the figures could not be drawn (%s: %s)", type(error).__name__, error)
+                LOG.warning("the figures could not be drawn (%s: %s): once that is mended, remove %s and run the same "
+                            "command again", type(error).__name__, error, experiment.directory / "done")
             experiment.mark_done(total)
             LOG.info("finished after step %d", total)
         return 0

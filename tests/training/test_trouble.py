@@ -181,12 +181,18 @@ def test_full_disk_leaves_the_last_checkpoint_sound(options, start, finish, tmp_
 
 
 def test_a_run_whose_figures_cannot_be_drawn_is_finished(options, start, tmp_path):
-    (tmp_path / "exp").mkdir()
-    (tmp_path / "exp/images").write_text("in the way of the folder")
+    exp, images = tmp_path / "exp", tmp_path / "exp/images"
+    exp.mkdir()
+    images.write_text("in the way of the folder")
     run = start(options)
     assert run.wait() == 0
-    assert "WARNING: the figures could not be drawn (FileExistsError: " in (tmp_path / "exp/train.log").read_text()
-    assert (tmp_path / "exp/done").is_file()
+    log = (exp / "train.log").read_text()
+    assert "WARNING: the figures could not be drawn (FileExistsError: " in log
+    assert f"remove {exp}/done and run the same command again" in log
+    images.unlink()
+    (exp / "done").unlink()  # it was there
+    assert start(options).wait() == 0
+    assert len(list(images.iterdir())) == 3
 
 
 def test_out_of_memory_names_what_to_lower(own_options, start, tmp_path):

@@ -86,6 +86,15 @@ def test_scancel_in_the_middle(shell, slurm):
     assert "CANCELLED AT" in err  # slurmd's line in the log
 
 
+def test_a_job_that_slurm_has_forgotten(shell, slurm):
+    """As after a long pause of the launcher, or of the controller's memory: without accounting nobody knows its end."""
+    (shell.cwd / "bin").mkdir()
+    shell.script("bin/sbatch", "#!/bin/sh\necho 999999\n")
+    done = shell.run("slurm.sh", "a.log", "true", PATH=f"{shell.cwd}/bin:{shell.env['PATH']}")
+    assert done.returncode == 1
+    assert "slurm.sh: the task failed with code 1 (job 999999 is no longer known to Slurm)" in done.stderr
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75)])
 def test_a_signal_cancels_the_job(shell, slurm, number, code):
     launcher = shell.start("slurm.sh", "--mem", 100, "a.log", "sleep", "100")
