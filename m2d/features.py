@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -72,8 +73,8 @@ class M2DFeatures(nn.Module):
 
     def set_statistics(self, mean: float, std: float) -> None:
         """Normalise log-mels by these from now on, for example by a downstream task's own."""
-        if not std > 0:
-            raise UserError(f"standard deviation {std}: must be positive")
+        if not math.isfinite(mean) or not 0 < std < math.inf:
+            raise UserError(f"mean {mean}, standard deviation {std}: must be finite, the deviation positive")
         self.mean, self.std = float(mean), float(std)
 
     def randomise(self, seed: int) -> None:

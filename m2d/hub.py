@@ -35,6 +35,8 @@ def load_pretrained(path: str | Path, heads: int | None = None) -> M2DFeatures:
     Raises `UserError` naming the path and what is wrong with it. Nothing is unpickled, and nothing is told from names.
     """
     path = Path(path)
+    if path.name in (CONFIG, WEIGHTS) and path.is_file():
+        raise UserError(f"{path}: one file of a model directory: give {path.parent}")
     if path.is_file():
         published = read_published(path, heads)
         try:
@@ -102,7 +104,9 @@ def _load_directory(directory: Path) -> M2DFeatures:
 def _described(path: Path) -> M2DFeatures:
     """The model that a configuration file describes, with weights of chance."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file: {path.parent} is no model directory, or an unfinished one")
+        inside = path.parent / "model"
+        raise UserError(f"{path}: no such file: {path.parent} is no model directory, or an unfinished one" +
+                        (f"; {inside} is one" if (inside / CONFIG).is_file() else ""))
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.get("model_type") != MODEL_TYPE:

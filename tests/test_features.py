@@ -147,7 +147,7 @@ def test_statistics_change_features(model):
     assert not torch.allclose(model(wav).frames, before)
     model.set_statistics(-7.1, 4.2)
     assert torch.equal(model(wav).frames, before)
-    with pytest.raises(UserError, match="must be positive"):
+    with pytest.raises(UserError, match="must be finite, the deviation positive"):
         model.set_statistics(0.0, 0.0)
 
 

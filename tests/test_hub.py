@@ -236,7 +236,7 @@ def edit(directory, change):
     (lambda c: c["front_end"].update(hop_length=0), "no log-mel can be made with .*hop_length=0"),
     (lambda c: c["front_end"].update(f_max=9000), "no log-mel can be made with .*f_max=9000"),
     (lambda c: c["statistics"].update(mean=None), "mean is None, expected a finite number"),
-    (lambda c: c["statistics"].update(std=0), "standard deviation 0.0: must be positive"),
+    (lambda c: c["statistics"].update(std=0), "standard deviation 0.0: must be finite, the deviation positive"),
     (lambda c: c.update(encoder=[]), "not a model's configuration"),
     (lambda c: c["encoder"].update(width=128, heads=2), r"is \[1, 1, 64\], expected \[1, 1, 128\]"),
 ])
@@ -267,6 +267,14 @@ def test_broken_weights(published, tmp_path):
     (directory / "config.json").write_text("{")
     with pytest.raises(UserError, match="not a model's configuration"):
         load_pretrained(directory)
+
+
+def test_the_folder_above_or_a_file_inside_is_put_right(published, tmp_path):
+    save_pretrained(load_pretrained(published("encoder"), heads=4), tmp_path / "exp" / "model")
+    with pytest.raises(UserError, match=f"no model directory.*; {tmp_path}/exp/model is one"):
+        load_pretrained(tmp_path / "exp")
+    with pytest.raises(UserError, match=f"one file of a model directory: give {tmp_path}/exp/model"):
+        load_pretrained(tmp_path / "exp" / "model" / "model.safetensors")
 
 
 def test_heads_do_not_apply_to_a_directory(published, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -74,6 +75,9 @@ class Feed:
         self.statistics = Statistics(
             _statistic(data.mean, data.speech, "mean"), _statistic(data.std, data.speech, "std"),
             _statistic(data.noise_mean, data.noise, "mean") if noise else 0.0)
+        if not all(map(math.isfinite, self.statistics)) or self.statistics.std <= 0:
+            raise UserError(f"{self.statistics}: nothing can be normalised by these: look at stats.json in {data.speech} "
+                            f"{f'and {data.noise} ' if noise else ''}or give data.mean, data.std, data.noise_mean")
 
     def _dataset(self, speech: str, teacher: str | None, noise: PackedStore | None) -> MaskedDataset:
         model = self.config.model
