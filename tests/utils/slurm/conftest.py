@@ -64,7 +64,6 @@ class Slurm:
 
     def __init__(self, folder: Path, env: dict[str, str]):
         self.folder, self.env = folder, {**env, "SLURM_CONF": str(folder / "etc/slurm.conf")}
-        self.is_whole = True
 
     def __call__(self, line: str) -> str:
         """The output of a command line such as 'squeue -h'."""
@@ -76,25 +75,26 @@ class Slurm:
         """Submit a job that takes both nodes at once from those that run."""
         self("sbatch --partition=urgent --nodes=2 --exclusive --mem=7000 --output=/dev/null --wrap 'sleep 1'")
 
-    def lose_node_of(self, job: str) -> None:
-        """Kill all there is of a job's only node at once, as a power cut does, and tell Slurm, which would wait."""
-        node = self(f"squeue -h -o %N -j {job}")
-        daemon = (self.folder / f"run/slurmd-{node}.pid").read_text().split()[0]
-        steps, work = [], []
+    def lose(self, node: str) -> None:
+        """Kill all there is of a node at once, as a power cut does, and tell Slurm, which would wait a minute."""
+        ours = {f"SLURM_CONF={self.env['SLURM_CONF']}", f"SLURMD_NODENAME={node}"}
+        work, parents = [], set()
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                words, environ = ((process / name).read_text().split("\0") for name in ("cmdline", "environ"))
+                if ours <= set((process / "environ").read_text().split("\0")):
+                    work.append(int(process.name))
+                    parents.add(int((process / "stat").read_text().rpartition(")")[2].split()[1]))
             except OSError:  # it has ended meanwhile
                 continue
-            if f"SLURM_CONF={self.env['SLURM_CONF']}" in environ:
-                if words[0].startswith(f"slurmstepd: [{job}."):
-                    steps.append(process.name)
-                elif f"SLURM_JOB_ID={job}" in environ:
-                    work.append(process.name)
-        for pid in (daemon, *steps, *work):
-            os.kill(int(pid), signal.SIGKILL)
+        daemons = [int((self.folder / f"run/slurmd-{node}.pid").read_text().split()[0])]
+        daemons += [pid for pid in parents if Path(f"/proc/{pid}/comm").read_text() == "slurmstepd\n"]
+        for pid in [*daemons, *work]:
+            os.kill(pid, signal.SIGKILL)
         self(f"scontrol update nodename={node} state=down reason=lost")
-        self.is_whole = False
+
+    def restore(self) -> None:
+        """Start the lost nodes."""
+        start(self.folder)
 
     def job(self, state: str = "RUNNING", name: str = "", seconds: float = 20) -> str:
         """The number of the job (of an array: without the task) that is in this state, waited for."""
@@ -113,8 +113,7 @@ def slurm(cluster, shell):
     slurm = Slurm(cluster, shell.env)
     shell.env["SLURM_CONF"] = slurm.env["SLURM_CONF"]
     yield slurm
-    if not slurm.is_whole:
-        start(cluster)
+    slurm.restore()
     slurm("scancel -u root")
     end = time.monotonic() + 30
     while slurm("squeue -h"):

@@ -70,17 +70,23 @@ def is_pending(number, process):
     return bool(int(re.search(r"ShdPnd:\s*(\w+)", status).group(1), 16) >> (number - 1) & 1)
 
 
-def test_two_nodes_train_as_one_process(shell, slurm, options, undisturbed, wait_for):
+@pytest.mark.parametrize("event", ["warning", "lost node"])
+def test_two_nodes_train_as_one_process(shell, slurm, options, undisturbed, wait_for, event):
     exp = shell.cwd / "exp"
     launcher = shell.start("slurm.sh", "--nodes", 2, "--mem", 2000, "--time", 10, "--warn", 60, "a.log",
                            sys.executable, shell.utils / "torchrun.py", *PRETRAIN, *options, "run.exp=exp")
     job = slurm.job()
     wait_for(has_trained(exp), 60)
-    slurm(f"scancel --batch --signal=USR1 {job}")  # as Slurm does before the time limit
+    if event == "warning":
+        slurm(f"scancel --batch --signal=USR1 {job}")  # as Slurm does before the time limit
+    else:
+        slurm.lose("n2")
+        slurm.restore()
     _, err = launcher.communicate(timeout=150)
     log = shell.read("a.log")
     assert launcher.returncode == 0, err
-    assert "the job is requeued" in log and ", restart 1\n" in log
+    assert ("the job is requeued" in log) == (event == "warning")
+    assert ", restart 1\n" in log and "resumed after step" in log
 
     expected = losses(undisturbed)
     assert len(expected) == 240 and losses(exp) == pytest.approx(expected, rel=1e-4)
@@ -108,7 +114,7 @@ def test_what_slurm_requeues_ends_as_if_nothing_had_happened(shell, slurm, optio
     elif event == "preemption":
         slurm.preempt()
     else:
-        slurm.lose_node_of(job)
+        slurm.lose(slurm(f"squeue -h -o %N -j {job}"))
     _, err = launcher.communicate(timeout=150)
     log = shell.read("a.log")
     assert launcher.returncode == 0, err
