@@ -167,8 +167,11 @@ def _load(path: pathlib.Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint file")
     try:
-        # MAE's way of saving leaves the command line beside the weights: plain data, safe to rebuild
-        with torch.serialization.safe_globals([argparse.Namespace, pathlib.PosixPath]):
+        # MAE's way of saving leaves the command line beside the weights: plain data, safe to rebuild. What others have
+        # allowed already (s3prl's checkpoints need it too) must not be taken from them at the end of the block.
+        allowed = torch.serialization.get_safe_globals()
+        ours = [kind for kind in (argparse.Namespace, pathlib.PosixPath) if kind not in allowed]
+        with torch.serialization.safe_globals(ours):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many unrelated types for a file it can't read
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -62,6 +62,21 @@ def test_command_line_beside_the_weights_is_read(published):
     assert read_published(path, 4).encoder_only
 
 
+@pytest.fixture
+def namespaces_allowed():
+    """As for s3prl's checkpoints, for the time of a test."""
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals([argparse.Namespace])
+    yield
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(before)
+
+
+def test_what_others_allow_to_be_read_stays_allowed(published, namespaces_allowed):
+    read_published(published("encoder", args=argparse.Namespace(lr=0.1)), 4)
+    assert argparse.Namespace in torch.serialization.get_safe_globals()
+
+
 def test_default_statistics(published):
     assert read_published(published("encoder", lambda state: state.pop("norm_stats")), 4).statistics == (-7.1, 4.2)
 

@@ -77,8 +77,8 @@ class Feed:
             _statistic(data.noise_mean, data.noise, "mean") if noise else 0.0)
         if not all(map(math.isfinite, self.statistics)) or self.statistics.std <= 0:
             stores = f"{data.speech} and {data.noise}" if noise else data.speech
-            raise UserError(f"{self.statistics}: nothing can be normalised by these: look at stats.json in {stores}, or "
-                            "give data.mean, data.std, data.noise_mean")
+            raise UserError(f"{self.statistics}: nothing can be normalised by these: look at stats.json in {stores}, "
+                            "or give data.mean, data.std, data.noise_mean")
 
     def _dataset(self, speech: str, teacher: str | None, noise: PackedStore | None) -> MaskedDataset:
         model = self.config.model
