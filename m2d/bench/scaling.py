@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from matplotlib.figure import Figure
 
 from m2d.bench.feed import drawing_rates, packed_reader
 from m2d.bench.index import write_store
@@ -33,14 +33,12 @@ from m2d.bench.steps import Step, make_batches
 from m2d.bench.synthetic import write_folder, write_stores
 from m2d.common.cli import run
 from m2d.common.errors import UserError
+from m2d.common.figures import save_figure
 from m2d.common.options import nearest, option
 from m2d.data.dataset import PretrainDataset
 from m2d.data.randomness import permutation
 from m2d.data.store import PackedStore
 from m2d.nn import ModelConfig
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
 
 COLUMNS = {"axis": "", "amount": "d", "seconds": ".4f", "growth": ".2f"}
 
@@ -183,8 +181,8 @@ def rank_main(rank: int, ranks: int, meeting: Path, result: Path, options: Scali
 
 def draw(rows: list[dict[str, Any]], options: ScalingBench) -> None:
     """Cost against amount, both logarithmic, one panel for each axis, with the ideal."""
-    figure, panels = pyplot.subplots(1, len(options.axes), figsize=(3 * len(options.axes), 3), squeeze=False,
-                                     layout="constrained")
+    figure = Figure(figsize=(3 * len(options.axes), 3), layout="constrained")
+    panels = figure.subplots(1, len(options.axes), squeeze=False)
     for panel, name in zip(panels[0], options.axes, strict=True):
         mine = [row for row in rows if row["axis"] == name]
         amounts, costs = [row["amount"] for row in mine], [row["seconds"] for row in mine]
@@ -192,8 +190,7 @@ def draw(rows: list[dict[str, Any]], options: ScalingBench) -> None:
         panel.loglog(amounts, [costs[0] * AXES[name].ideal**i for i in range(len(amounts))], "--", label="ideal")
         panel.set(xlabel=name, ylabel="seconds")
         panel.legend()
-    figure.savefig(options.figure)
-    pyplot.close(figure)
+    save_figure(figure, options.figure)
 
 
 AXES = {

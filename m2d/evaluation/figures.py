@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-from m2d.common.files import atomic_open
-from m2d.evaluation.paper import Printed
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
 from matplotlib.figure import Figure
+
+from m2d.common.figures import save_figure
+from m2d.evaluation.paper import Printed
 
 MAX_NAMED = 60
 """Classes up to which a confusion matrix carries their names."""
@@ -22,14 +18,15 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: list[str], title:
     """A picture of the matrix `[true, predicted]`, every row in shares of its clips."""
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     side = min(3 + 0.22 * len(classes), 14)
-    figure, axes = pyplot.subplots(figsize=(side + 1, side))
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
     image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=axes, label="share of the true class")
     axes.set(title=title, xlabel="predicted", ylabel="true")
     if len(classes) <= MAX_NAMED:
         axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=7)
         axes.set_yticks(range(len(classes)), classes, fontsize=7)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_masking_ratios(path: Path, points: list[tuple[float, dict[str, Printed | None]]]) -> None:
@@ -38,16 +35,10 @@ def draw_masking_ratios(path: Path, points: list[tuple[float, dict[str, Printed 
     `points`: masking ratio and the mean of each group (`env`, `speech`, `music`, `avg`), None where it is not known.
     """
     panels = {"env": "Env. sound", "speech": "Speech", "music": "Music", "avg": "Avg."}
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 3))
-    for axis, (group, title) in zip(axes, panels.items(), strict=True):
+    figure = Figure(figsize=(12, 3), layout="constrained")
+    for axis, (group, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         known = [(ratio, means[group]) for ratio, means in points if means[group] is not None]
         axis.errorbar([ratio for ratio, _ in known], [score.mean for _, score in known],
                       [score.ci or 0 for _, score in known], marker="o", capsize=3)
         axis.set(title=title, xlabel="masking ratio", ylabel="accuracy %")
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_open(path, "wb") as stream:
-        figure.savefig(stream, format="png", dpi=120, bbox_inches="tight")
-    pyplot.close(figure)
+    save_figure(figure, path)

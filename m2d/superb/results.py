@@ -13,11 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from omegaconf import MISSING, OmegaConf
 
 from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open, write_json, write_text
+from m2d.common.figures import save_figure
+from m2d.common.files import write_json, write_text
 from m2d.common.provenance import source, versions
 from m2d.superb.config import SuperbConfig
 from m2d.superb.tasks import TASKS
@@ -180,14 +182,9 @@ def mean_and_spread(scores: list[float]) -> tuple[float, float | None]:
 
 def draw(results: list[dict[str, Any]], path: Path) -> None:
     """A panel per task, a bar per model with its spread over seeds."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     shown = [name for name in TASKS if any(name in result["tasks"] for result in results)]
-    figure, panels = plt.subplots(1, len(shown), sharey=True, squeeze=False,
-                                  figsize=(2.2 + 2.1 * len(shown), 1.2 + 0.32 * len(results)))
+    figure = Figure(figsize=(2.2 + 2.1 * len(shown), 1.2 + 0.32 * len(results)), layout="tight")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)
     for panel, name in zip(panels[0], shown, strict=True):
         for row, result in enumerate(results):
             if name in result["tasks"]:
@@ -196,10 +193,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
         panel.set_title(f"{TASKS[name].title} {TASKS[name].measure} %")
     panels[0][0].set_yticks(range(len(results)), [result["label"] for result in results])
     panels[0][0].invert_yaxis()
-    figure.tight_layout()
-    with atomic_open(path, "wb") as stream:
-        figure.savefig(stream, format=path.suffix[1:] or "png", dpi=120)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def _read(exp: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from m2d.audio.logmel import LogMel, LogMelConfig
+from m2d.common.figures import save_figure
 from m2d.common.files import write_json
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
@@ -53,7 +54,7 @@ def probe_teacher(model: str, layers: Sequence[int], train: DataDir, test: DataD
     for name, score in scores.items():
         LOG.info("%-10s %5.1f%% of frames", name, 100 * score)
     write_json(Path(out) / "probe.json", {"model": model, "utterances": [len(fit), len(held)], "accuracy": scores})
-    _figure(scores, layers).savefig(Path(out) / "probe.png", dpi=120)
+    save_figure(_figure(scores, layers), Path(out) / "probe.png")
     return scores
 
 

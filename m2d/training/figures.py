@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from m2d.common.figures import save_figure
 from m2d.nn import M2D
 from m2d.nn.patches import Mask, random_split
 from m2d.training.feed import Feed
@@ -22,11 +23,10 @@ FRAMES_PER_S = 100
 def draw_figures(directory: Path, objective: nn.Module, feed: Feed) -> None:
     """Write `images/` of an experiment directory: losses.png, deviation.png, masked_clip.png."""
     images = directory / "images"
-    images.mkdir(exist_ok=True)
     lines = read_metrics(directory / "metrics.jsonl")
-    curves(lines, [*LOSSES, *(f"valid_{name}" for name in LOSSES)], "loss").savefig(images / "losses.png", dpi=120)
-    curves(lines, ["target_std", "latent_std"], "deviation over tokens").savefig(images / "deviation.png", dpi=120)
-    masked_clip(objective, feed).savefig(images / "masked_clip.png", dpi=120)
+    save_figure(curves(lines, [*LOSSES, *(f"valid_{name}" for name in LOSSES)], "loss"), images / "losses.png")
+    save_figure(curves(lines, ["target_std", "latent_std"], "deviation over tokens"), images / "deviation.png")
+    save_figure(masked_clip(objective, feed), images / "masked_clip.png")
 
 
 def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:

@@ -11,10 +11,8 @@ from m2d.evaluation.paper import Printed
 def drawn(monkeypatch):
     """The figures in the place of their files."""
     kept = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.append(figure))
-    yield kept
-    for figure in kept:
-        figures.pyplot.close(figure)
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: kept.append(figure))
+    return kept
 
 
 def test_figure_3_has_a_panel_per_group_and_a_point_per_model(drawn, tmp_path):

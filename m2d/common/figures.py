@@ -1,0 +1,23 @@
+"""Figures as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from m2d.common.errors import UserError
+from m2d.common.files import atomic_open
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure whole or not at all, in the format of its name's ending (without one: PNG).
+
+    Raises `UserError` for an ending that is no format of figures.
+    """
+    path = Path(path)
+    kind, known = path.suffix[1:] or "png", figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise UserError(f"{path}: a figure can't be written as .{kind}: give one of {', '.join(sorted(known))}")
+    with atomic_open(path, "wb") as stream:
+        figure.savefig(stream, format=kind, dpi=120)
