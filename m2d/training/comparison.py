@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ from omegaconf import MISSING
 
 from m2d.common.config import load_config, option
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open, write_text
-from m2d.training.config import PretrainConfig, plain
+from m2d.common.figures import save_figure
+from m2d.common.files import write_text
+from m2d.training.config import PretrainConfig, changes, plain
 from m2d.training.monitor import COLLAPSED, read_metrics
 
 WINDOW = 20  # steps that are averaged: single batches are noisy
@@ -35,9 +35,14 @@ class ComparisonOptions:
 class Setting:
     """The runs of one setting, which differ in their seeds."""
 
-    title: str
+    config: PretrainConfig  # of the first
     runs: list[str]  # names of their directories
     curves: dict[str, list[tuple[np.ndarray, np.ndarray]]]  # quantity -> per run: epochs, values, each [windows]
+
+    @property
+    def title(self) -> str:
+        """What the runs learn."""
+        return title(self.config)
 
     @property
     def collapsed(self) -> bool:
@@ -51,19 +56,19 @@ def compare_runs(options: ComparisonOptions) -> None:
 
     Raises `UserError` for a directory that holds no finished run, or one without a step.
     """
-    settings: dict[str, Setting] = {}
+    rows: list[Setting] = []
     for exp in map(Path, options.exps):
         config = _config(exp)
         curves = windows(exp / "metrics.jsonl")
-        key = json.dumps({name: part for name, part in plain(config).items() if name != "run"})
-        setting = settings.setdefault(key, Setting(title(config), [], {}))
+        setting = next((row for row in rows if _same(row.config, config)), None)
+        if setting is None:
+            setting = Setting(config, [], {})
+            rows.append(setting)
         setting.runs.append(exp.name)
         for name, curve in curves.items():
             setting.curves.setdefault(name, []).append(curve)
-    rows = list(settings.values())
     figure = Path(options.figure)
-    with atomic_open(figure, "wb") as stream:
-        draw(rows).savefig(stream, format=figure.suffix[1:] or "png", dpi=120)
+    save_figure(draw(rows), figure)
     write_text(options.out, document(rows, os.path.relpath(figure, Path(options.out).parent)))
 
 
@@ -137,6 +142,11 @@ def _config(exp: Path) -> PretrainConfig:
     if not (exp / "done").is_file():
         raise UserError(f"{exp}: no finished run of m2d.bin.pretrain is there")
     return load_config(PretrainConfig, exp / "config.yaml")
+
+
+def _same(one: PretrainConfig, other: PretrainConfig) -> bool:
+    """Whether two runs differ at most by their seed, of all that shapes a result."""
+    return all(change.startswith("run.seed:") for change in changes(plain(one), plain(other)))
 
 
 def _cell(curves: list[tuple[np.ndarray, np.ndarray]]) -> str:

@@ -62,7 +62,9 @@ def test_seeds_of_a_setting_share_a_row(run, compared):
 def test_other_settings_make_another_row(run, compared):
     values = {"m2d": (2.0, 1.0), "target_std": (0.6, 0.8), "latent_std": (0.6, 0.8)}
     plain = ["data.speech=speech"]
-    assert len(compared(run("a", plain, 0, **values), run("b", [*plain, "optim.epochs=30"], 0, **values))) == 4
+    runs = [run("a", plain, 0, **values), run("b", [*plain, "optim.epochs=30"], 0, **values),
+            run("c", [*plain, "run.init_from=model"], 0, **values), run("d", [*plain, "data.workers=0"], 1, **values)]
+    assert [row[-1] for row in compared(*runs)[2:]] == ["a d", "b", "c"]  # workers change no result
 
 
 @pytest.mark.parametrize(("options", "expected"), [
