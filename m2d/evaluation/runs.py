@@ -50,10 +50,12 @@ def finetune_task(model_name: str, label: str, folder: str | Path, out: str | Pa
     """Fine-tune one of our models on one prepared task; the result goes to `out/finetune/TUNING/TASK/`, runs below it.
 
     The task's log-mels are kept in its own folder, because every model and seed reads them many times. Raises
-    `UserError` for a model that is not ours or that takes other log-mels.
+    `UserError` for a model that is not ours or that takes other log-mels, and a `tuning` that is not one folder's name.
     """
     if not seeds:
         raise UserError("seeds is empty: give at least one")
+    if not tuning or Path(tuning).name != tuning:
+        raise UserError(f"tuning={tuning}: give one name of a folder; the report reads finetune/TUNING/TASK/")
     task = Task.read(folder)
     device = str(pick_device(device))
     front_end = own_model(model_name, device).model.logmel.config

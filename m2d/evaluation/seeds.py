@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from m2d.evaluation.paper import Printed, Row
 from m2d.evaluation.scores import interval
 from m2d.evaluation.tasks import LINEAR_TASKS, SPECS
+from m2d.model_name import parse_model
 
 LOG = logging.getLogger(__name__)
 
@@ -38,8 +39,7 @@ def by_setting(results: list[dict[str, Any]]) -> dict[str, Setting]:
 def seed_of(result: dict[str, Any]) -> int:
     """The seed of a model's weights; 0 for those that are not ours."""
     if is_random(result["model"]):
-        last = result["model"].rpartition(":")[2]
-        return int(last) if last.isdigit() else 0
+        return int(parse_model(result["model"]).detail or 0)
     config = Path(result["exp"]) / "config.yaml"
     return int(OmegaConf.select(OmegaConf.load(config), "run.seed", default=0)) if config.is_file() else 0
 
@@ -70,8 +70,10 @@ def compared(settings: dict[str, Setting]) -> tuple[dict[str, dict[str, np.ndarr
         return {}, []
     tasks = [name for name in LINEAR_TASKS
              if all(name in results for setting in shown.values() for results in setting.values())]
-    return {label: {name: np.array([results[name]["mean"] for _, results in sorted(setting.items())])
-                    for name in tasks} for label, setting in shown.items()} if tasks else {}, tasks
+    if not tasks:
+        return {}, []
+    return {label: {name: np.array([results[name]["mean"] for _, results in sorted(setting.items())]) for name in tasks}
+            for label, setting in shown.items()}, tasks
 
 
 def seed_table(scores: dict[str, dict[str, np.ndarray]], settings: dict[str, Setting],

@@ -95,6 +95,11 @@ def test_only_models_of_the_standard_front_end_are_fine_tuned(prepared, model_di
         command(finetune, "model=logmel", f"task={prepared['vc1']}", f"out={tmp_path}/o", "tuning=quick", "device=cpu")
 
 
+def test_settings_whose_results_no_report_would_find_are_refused(prepared, model_directory, tmp_path):
+    with pytest.raises(UserError, match="tuning=a/b: give one name of a folder"):
+        command(finetune, f"model={model_directory}", f"task={prepared['vc1']}", f"out={tmp_path}/o", "tuning=a/b")
+
+
 def test_preparing_again_with_the_same_options_does_nothing(miniatures, tmp_path, caplog):
     words = "task=gtzan", f"root={miniatures['gtzan']}", f"out={tmp_path}/gtzan"
     command(prepare_task, *words)
