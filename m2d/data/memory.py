@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 import weakref
 from multiprocessing.sharedctypes import RawArray
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from m2d.common.errors import UserError
+
 ALIGNMENT = 64
+SHARED = Path("/dev/shm")
+"""Where processes share memory on Linux."""
 
 Layout = dict[str, tuple[tuple[int, ...], torch.dtype]]
 """Name, shape and dtype of each tensor of a batch."""
@@ -44,6 +50,7 @@ class BatchMemory:
     """`places` blocks for batches of one layout. With `shared`, processes started later fill the same memory.
 
     A batch is handed from a worker to the process that made the memory as a `Filled`: not its bytes, only its place.
+    Raises `UserError` where there is not so much shared memory.
     """
 
     _all: ClassVar[weakref.WeakValueDictionary[int, BatchMemory]] = weakref.WeakValueDictionary()
@@ -51,7 +58,10 @@ class BatchMemory:
 
     def __init__(self, layout: Layout, places: int, shared: bool):
         self._layout, self._size = layout, block_bytes(layout)
-        self._memory = RawArray("B", places * self._size) if shared else np.empty(places * self._size, np.uint8)
+        size = places * self._size
+        if shared:
+            _check_room(size)
+        self._memory = RawArray("B", size) if shared else np.empty(size, np.uint8)
         self._free = list(range(places))  # the last one given back is taken first: the caches may still hold it
         self.number = next(self._numbers)
         self._all[self.number] = self
@@ -72,6 +82,13 @@ class BatchMemory:
 
     def _block(self, place: int) -> np.ndarray:
         return np.frombuffer(self._memory, np.uint8, self._size, place * self._size)
+
+
+def _check_room(size: int) -> None:
+    """Without room Python would take a file on a disk instead, unasked: slow, and a bus error when that is full."""
+    if SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < size:
+        raise UserError(f"{SHARED}: {free / 1e9:.2f} GB are free, but the batches that workers read ahead take "
+                        f"{size / 1e9:.2f} GB: use fewer workers or a smaller batch, or make it larger")
 
 
 class Filled:

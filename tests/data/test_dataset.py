@@ -1,6 +1,7 @@
 """Crops, their alignment with the teacher, noise; loaders that give the same whatever reads them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,6 +164,16 @@ def test_the_memory_of_a_batch_is_used_again_once_nothing_refers_to_it(stores, w
             kept = batch["noise"][1], dataset[key]["noise"][1].clone()
     assert torch.equal(*kept)
     assert len(places) < 20 < step
+
+
+def test_shared_memory_that_does_not_suffice_is_told_at_once(stores, monkeypatch):
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real(path)._replace(free=10**4))
+    dataset = PretrainDataset(stores["speech"], 64, 2)
+    sampler = GlobalSampler(len(dataset), 3, 1)
+    with pytest.raises(UserError, match=r"/dev/shm: 0\.00 GB are free, .* use fewer workers or a smaller batch"):
+        next(iter(PretrainLoader(dataset, sampler, workers=1)))
+    assert len(list(PretrainLoader(dataset, sampler))) == len(sampler)  # one process needs none
 
 
 @pytest.mark.parametrize("workers", [0, 1])
