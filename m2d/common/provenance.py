@@ -12,13 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
 PACKAGES = ("m2d", "torch", "torchaudio", "numpy", "omegaconf", "tensorboard")
 
 
 def environment() -> dict[str, Any]:
     """Versions, machine, device, and the state of the source, for environment.json."""
+    import torch  # which those who ask for versions alone may do without
+
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "command": command(), "host": socket.gethostname(), "python": platform.python_version(),

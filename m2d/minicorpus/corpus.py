@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import json
 import logging
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from m2d.common.errors import UserError
+from m2d.common.provenance import versions
 from m2d.minicorpus import FORMAT, SEED
 from m2d.minicorpus.layouts import choose_sets
 
@@ -52,7 +52,7 @@ def _read_meta(out: Path, scale: float) -> dict:
     if not path.is_file():
         return {
             "what": "mini corpus: synthetic audio in the layouts of real corpora (see m2d.minicorpus)",
-            "format": FORMAT, "seed": SEED, "scale": scale, "versions": _versions(), "sets": {},
+            "format": FORMAT, "seed": SEED, "scale": scale, "versions": versions(_PACKAGES), "sets": {},
         }
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
@@ -65,17 +65,6 @@ def _read_meta(out: Path, scale: float) -> dict:
             f"{out}: holds a mini corpus of format {found[0]}, seed {found[1]}, scale {found[2]}, but format {FORMAT}, "
             f"seed {SEED}, scale {scale} is wanted: name another folder, or delete it")
     return meta
-
-
-def _versions() -> dict[str, str | None]:
-    """Versions of the packages the audio depends on; None for one that is not installed."""
-    versions: dict[str, str | None] = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return versions
 
 
 @contextmanager

@@ -8,7 +8,7 @@ A checkpoint is `step_NNNNNNNNN.pt`, a dictionary that `torch.load(weights_only=
     statistics  {"mean", "std"} of the log-mels that the model was trained on
     step        optimiser steps done
     epoch       the same in epochs (float)
-    data        {"utterances", "steps_per_epoch"}: what the step's place in the epoch refers to
+    data        {"seed", "size", "global_batch", "step"}: the sampler's order and where in it the run stands
     rng         a list with the random states of each rank: {"cpu": uint8 [5056], "cuda": uint8 [16]}
     monitor     counters of the run so far
 
