@@ -27,6 +27,9 @@ figure=exp/ablations.png
 . ./path.sh
 . ./db.sh
 [ -z "$LIBRISPEECH$SPEECH$NOISE" ] || die "these are the mini corpus's settings, but db.sh names LIBRISPEECH, SPEECH or NOISE"
+if [ "$table3" = true ] && ! (. ../audioset_m2d/db.sh && [ -z "$AUDIOSET$AUDIO" ]); then
+  die "these are the mini corpus's settings, but the AudioSet recipe's db.sh names AUDIOSET or AUDIO (see --table3)"
+fi
 
 declare -A setting=(
   [a]="model.lambda_m2d=1 model.lambda_off=0 data.noise_ratio=0.2"
