@@ -21,6 +21,7 @@ from m2d.audio.noise import normalise
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open
+from m2d.common.progress import progress
 from m2d.evaluation.augment import mixup, random_resize_crop, spec_augment
 from m2d.evaluation.classifier import Classifier, freeze_patch_embedding
 from m2d.evaluation.models import digest
@@ -134,15 +135,17 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
         if done < options.epochs:
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
-    for epoch in range(done, options.epochs):
+    for epoch in progress(range(done, options.epochs), f"fine-tuning on {data.task.title}, epochs"):
         loss = train_epoch(model, optimizer, data, train, options, seed, epoch)
         last = epoch + 1 == options.epochs
-        if valid is not None or last:
-            valid_score = score(predict(model, data, valid, options), data, valid) if valid is not None else 0.0
-            if valid_score > best["valid"]:
-                best = {"valid": valid_score, "epoch": epoch, "test": predict(model, data, test, options)}
+        valid_score = None if valid is None else score(predict(model, data, valid, options), data, valid)
+        if last if valid_score is None else valid_score > best["valid"]:
+            best = {"valid": valid_score, "epoch": epoch, "test": predict(model, data, test, options)}
+        if valid is not None:
             LOG.info("%s epoch %d: loss %.4f, validation %.2f, best %.2f at %d", data.task.title, epoch, loss,
                      valid_score, best["valid"], best["epoch"])
+        elif last:
+            LOG.info("%s epoch %d: loss %.4f", data.task.title, epoch, loss)
         with atomic_open(path, "wb") as stream:
             torch.save({"settings": settings, "done": epoch + 1, "best": best} | ({} if last else {
                 "model": model.state_dict(), "optimizer": optimizer.state_dict()}), stream)
