@@ -61,7 +61,7 @@ def test_pickled_store_shares_the_index_file(tmp_path):
     data = pickle.dumps(store)
     assert len(data) < 1500
     assert np.array_equal(pickle.loads(data).read(3), store.read(3))
-    assert isinstance(store.entries, np.memmap)
+    assert isinstance(store.entries.base, np.memmap)
 
 
 def test_the_text_index_is_the_truth(tmp_path):
