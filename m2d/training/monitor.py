@@ -61,7 +61,9 @@ class Monitor:
         return round(self._done / self.schedule.steps_per_epoch, 6)
 
     def state(self) -> dict[str, int]:
-        """The counters, for a checkpoint; call `flush` first."""
+        """The counters, for a checkpoint; call `flush` first. TensorBoard's points so far are on the disk after it."""
+        if self.ranks.is_main:
+            self._board.flush()
         return {"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
 
     def step(self, values: dict[str, torch.Tensor], utterances: list[str], waited: float) -> None:
@@ -160,7 +162,6 @@ class Monitor:
     def _draw(self, values: dict[str, float]) -> None:
         for name, value in values.items():
             self._board.add_scalar(name, value, self._done)
-        self._board.flush()
 
 
 def read_metrics(path: Path, last_step: int | None = None) -> list[dict[str, Any]]:
