@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from m2d import hub
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.files import sha256
@@ -113,9 +114,7 @@ def _absolute(path: str) -> str:
 
 def _model_directory(path: str) -> str:
     if not Path(path).exists() and path.count("/") == 1:
-        from m2d.hub import download  # torch, which a local name does without
-
-        return str(download(path))
+        return str(hub.download(path))
     if not Path(path).is_file() and not (Path(path) / "config.json").is_file():
         raise UserError(f"{path}: no model directory (no config.json in it); make one with m2d.bin.export")
     return str(Path(path).resolve())
