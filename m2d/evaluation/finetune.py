@@ -139,7 +139,8 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
         loss = train_epoch(model, optimizer, data, train, options, seed, epoch)
         last = epoch + 1 == options.epochs
         valid_score = None if valid is None else score(predict(model, data, valid, options), data, valid)
-        if last if valid_score is None else valid_score > best["valid"]:
+        is_best = last if valid is None else valid_score > best["valid"]
+        if is_best:
             best = {"valid": valid_score, "epoch": epoch, "test": predict(model, data, test, options)}
         if valid is not None:
             LOG.info("%s epoch %d: loss %.4f, validation %.2f, best %.2f at %d", data.task.title, epoch, loss,
