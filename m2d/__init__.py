@@ -5,10 +5,10 @@ import importlib
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "FeatureOutput": "m2d.features",
-    "M2DFeatures": "m2d.features",
-    "load_pretrained": "m2d.hub",
-    "save_pretrained": "m2d.hub",
+    "FeatureOutput": "m2d.pretrained.features",
+    "M2DFeatures": "m2d.pretrained.features",
+    "load_pretrained": "m2d.pretrained.files",
+    "save_pretrained": "m2d.pretrained.files",
 }
 __all__ = sorted(_PUBLIC)
 

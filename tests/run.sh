@@ -10,6 +10,7 @@ make -s -C "$root/tools"
 # shellcheck source=/dev/null
 . "$root/tools/activate.sh"
 cd "$root"
+export PYTHONPATH=$root/tools${PYTHONPATH:+:$PYTHONPATH}
 ruff check .
 git ls-files -co --exclude-standard -- '*.sh' '.ci/run' | xargs shellcheck
 exec python3 -m pytest "$@"

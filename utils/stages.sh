@@ -22,7 +22,7 @@ make_mini_corpus() {
   log "* No corpus is named in db.sh for part of this: the MINI CORPUS stands in, synthetic speech     *"
   log "* and sounds. Its results check the recipe and that models learn; they say nothing of real data.*"
   log "************************************************************************************************"
-  python3 -m m2d.bin.make_mini_corpus out="$MINI_CORPUS" scale="$scale" jobs="$nj" "parts=[$(IFS=,; echo "$*")]"
+  python3 -m mini_corpus out="$MINI_CORPUS" scale="$scale" jobs="$nj" "parts=[$(IFS=,; echo "$*")]"
 }
 
 extract_logmels() {

@@ -11,8 +11,8 @@ from m2d import save_pretrained
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.common.errors import UserError
-from m2d.hub import from_checkpoint
-from m2d.published import write_published
+from m2d.pretrained.files import from_checkpoint
+from m2d.pretrained.published import write_published
 from m2d.training.checkpoint import read_checkpoint, read_newest
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from m2d import load_pretrained
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.onnx import export_onnx
+from m2d.pretrained.onnx import export_onnx
 
 
 @dataclass

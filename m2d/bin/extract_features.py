@@ -8,7 +8,7 @@ from m2d import load_pretrained
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.data.datadir import DataDir
-from m2d.extraction import extract_features
+from m2d.pretrained.extraction import extract_features
 
 
 @dataclass

@@ -6,7 +6,7 @@ from m2d.common import cli
 from m2d.common.config import option
 from m2d.evaluation.linear import LinearOptions
 from m2d.evaluation.runs import linear_tasks
-from m2d.model_name import FORMS
+from m2d.pretrained.names import FORMS
 
 
 @dataclass

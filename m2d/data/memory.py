@@ -1,7 +1,7 @@
 """Memory for batches: a block for each, used again once nothing refers to the batch, shared with worker processes.
 
 The kernel clears fresh memory page by page when it is first touched, and worker processes would hand over each tensor
-as a file of its own: both cost several times as much as reading a batch into memory that is there (`m2d.bench.feed`).
+as a file of its own: both cost several times as much as reading a batch into memory that is there (`bench.feed`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Any model as a map from clips to vectors: ours, random weights, log-mel, s3prl upstreams, transformers models.
 
-How they are named on the command line: see `m2d.model_name`.
+How they are named on the command line: see `m2d.pretrained.names`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.audio.noise import normalise
 from m2d.common.errors import UserError
 from m2d.common.files import sha256
-from m2d.hub import load_pretrained
-from m2d.model_name import parse_model
+from m2d.pretrained.files import load_pretrained
+from m2d.pretrained.names import parse_model
 
 
 class Embedder:
@@ -175,7 +175,7 @@ def _window(extractor: Any) -> tuple[int | None, bool]:
 
 
 def load_model(text: str, device: str) -> Embedder:
-    """The model of a name (see `m2d.model_name`), on a device, ready to embed.
+    """The model of a name (see `m2d.pretrained.names`), on a device, ready to embed.
 
     Raises `UserError` for a name of no known form and as the loader concerned does.
     """

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from m2d.evaluation.paper import Printed, Row
 from m2d.evaluation.scores import interval
 from m2d.evaluation.tasks import LINEAR_TASKS, SPECS
-from m2d.model_name import parse_model
+from m2d.pretrained.names import parse_model
 
 LOG = logging.getLogger(__name__)
 

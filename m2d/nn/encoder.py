@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from m2d.nn.config import EncoderConfig
-from m2d.nn.linear import linear
 from m2d.nn.patches import gather, patchify, sincos_positions
 from m2d.nn.transformer import Transformer
 
@@ -26,7 +25,7 @@ class PatchEmbed(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels [B, n, C * f * t] -> tokens [B, n, D]."""
-        return linear(pixels, self.proj.weight.flatten(1), self.proj.bias)
+        return F.linear(pixels, self.proj.weight.flatten(1), self.proj.bias)
 
 
 class Encoder(nn.Module):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from m2d.nn.config import ModelConfig
-from m2d.nn.linear import Linear
 from m2d.nn.losses import ObjectiveOutput, cosine_error, deviation, standardise
 from m2d.nn.m2d import M2D
 from m2d.nn.patches import Mask, gather, random_split
@@ -20,7 +20,7 @@ class M2DS(M2D):
 
     def __init__(self, config: ModelConfig):
         super().__init__(config)
-        self.offline = Linear(config.encoder.grid.n_freq * config.encoder.width, config.teacher_width)
+        self.offline = nn.Linear(config.encoder.grid.n_freq * config.encoder.width, config.teacher_width)
 
     def forward(
         self,

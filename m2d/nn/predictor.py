@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from m2d.nn.config import ModelConfig
-from m2d.nn.linear import Linear
 from m2d.nn.patches import Mask, sincos_positions
 from m2d.nn.transformer import Transformer, init_linear
 
@@ -17,10 +16,10 @@ class Predictor(nn.Module):
     def __init__(self, config: ModelConfig, out_width: int):
         super().__init__()
         size, grid = config.predictor, config.encoder.grid
-        self.embed = Linear(config.encoder.width, size.width)
+        self.embed = nn.Linear(config.encoder.width, size.width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, size.width))
         self.transformer = Transformer(*size, checkpointing=config.activation_checkpointing)
-        self.head = Linear(size.width, out_width)
+        self.head = nn.Linear(size.width, out_width)
         self.register_buffer("positions", sincos_positions(grid, size.width), persistent=False)  # [L, W]
         nn.init.normal_(self.mask_token, std=0.02)
         init_linear(self.embed)

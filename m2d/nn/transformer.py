@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from m2d.nn.linear import Linear
-
 LAYER_NORM_EPS = 1e-6
 MLP_RATIO = 4
 
@@ -19,8 +17,8 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.qkv = Linear(width, 3 * width)
-        self.proj = Linear(width, width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Attend over all N tokens, or over those where the boolean `mask` [B, 1, 1, N] is true."""
@@ -36,8 +34,8 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.fc1 = Linear(width, MLP_RATIO * width)
-        self.fc2 = Linear(MLP_RATIO * width, width)
+        self.fc1 = nn.Linear(width, MLP_RATIO * width)
+        self.fc2 = nn.Linear(MLP_RATIO * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply to each token."""

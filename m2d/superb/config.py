@@ -9,11 +9,11 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from m2d import hub
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.files import sha256
-from m2d.model_name import FORMS, parse_model
+from m2d.pretrained import files as hub
+from m2d.pretrained.names import FORMS, parse_model
 from m2d.superb.tasks import Corpora
 
 
@@ -77,7 +77,7 @@ class Model:
 
 
 def resolve_model(text: str) -> Model:
-    """What `model=TEXT` names (see `m2d.model_name`).
+    """What `model=TEXT` names (see `m2d.pretrained.names`).
 
     Raises `UserError` for a folder that is no model directory and for text of no known form.
     """

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.common.errors import UserError
-from m2d.hub import load_pretrained
+from m2d.pretrained.files import load_pretrained
 
 
 @dataclasses.dataclass(frozen=True)

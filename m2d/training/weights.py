@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from m2d.common.errors import UserError
-from m2d.hub import load_pretrained
 from m2d.nn.config import ModelConfig
-from m2d.published import Published, check_state, load_objective, read_published
+from m2d.pretrained.files import load_pretrained
+from m2d.pretrained.published import Published, check_state, load_objective, read_published
 from m2d.training.checkpoint import is_checkpoint, read_checkpoint
 from m2d.training.feed import Statistics
 

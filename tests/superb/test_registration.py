@@ -78,7 +78,7 @@ def test_a_seed_in_the_name_of_random_weights_is_theirs(model):
 
 
 def test_a_name_of_the_hub_is_fetched_before_any_run(model, monkeypatch):
-    monkeypatch.setattr("m2d.hub.download", lambda name: Path(model) if name == "owner/name" else None)
+    monkeypatch.setattr("m2d.pretrained.files.download", lambda name: Path(model) if name == "owner/name" else None)
     assert resolve_model("owner/name").ckpt == model
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from m2d.nn import ModelConfig, build_objective
-from m2d.published import to_published
+from m2d.pretrained.published import to_published
 from m2d.training.config import OptimOptions
 from m2d.training.optim import Schedule, build_optimizer
 

@@ -13,7 +13,7 @@ from m2d.training.signals import EXIT_INTERRUPTED, KEPT_AWAY, STOPPING, StopFlag
 PRODUCTS = """
 import signal, sys, time
 import torch
-from m2d.nn.linear import linear
+from torch.nn.functional import linear
 from m2d.training.signals import StopFlag
 
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # for those that come when the block is over

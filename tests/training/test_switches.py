@@ -35,10 +35,3 @@ def test_a_switch_keeps_the_losses(options, switch, tolerance, monkeypatch):
     plain, switched = losses(options), losses([*options, switch])
     assert plain[-1, 0] < plain[0, 0]
     torch.testing.assert_close(switched, plain, rtol=tolerance, atol=0)
-
-
-def test_products_by_mkl_keep_the_losses(options, monkeypatch):
-    """The switch of `m2d.nn.linear`, where it is in use."""
-    plain = losses(options)
-    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
-    torch.testing.assert_close(losses(options), plain, rtol=ROUNDING, atol=0)

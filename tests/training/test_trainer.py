@@ -14,7 +14,7 @@ import torch
 
 from m2d.common.config import load_config
 from m2d.common.errors import UserError
-from m2d.published import to_published
+from m2d.pretrained.published import to_published
 from m2d.training.config import PretrainConfig
 from m2d.training.distributed import open_ranks
 from m2d.training.monitor import read_metrics

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from m2d.common.errors import UserError
-from m2d.hub import from_checkpoint, save_pretrained
 from m2d.nn import ModelConfig, build_objective
-from m2d.published import write_published
+from m2d.pretrained.files import from_checkpoint, save_pretrained
+from m2d.pretrained.published import write_published
 from m2d.training.checkpoint import checkpoints
 from m2d.training.feed import Statistics
 from m2d.training.weights import start_from

@@ -48,7 +48,7 @@ prepare_noise() {  # -> $data/noise
 
 train_mini_teacher() {  # OUT: the mini corpus's own HuBERT
   if [ -e "$1/config.json" ]; then return; fi  # it takes its name when it is whole
-  "$cmd" "${gpu_job[@]}" --num-threads "$nj" "$1.log" python3 -m m2d.bin.train_mini_teacher data="$data/train" \
+  "$cmd" "${gpu_job[@]}" --num-threads "$nj" "$1.log" python3 -m mini_corpus.train_teacher data="$data/train" \
     valid="$data/valid" alignments="$MINI_CORPUS/LibriSpeech/alignments" out="$1"
 }
 

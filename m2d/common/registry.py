@@ -1,0 +1,50 @@
+"""Kinds of things that are found by name: objectives, teachers, tasks, corpora. One module of a package each."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from m2d.common.errors import UserError
+from m2d.common.options import nearest
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Entries of one kind, by name. A new entry is a new module in `package` with `@REGISTRY.register(NAME)`.
+
+    The modules of the package are imported at the first look-up.
+    """
+
+    def __init__(self, kind: str, package: str):
+        self.kind, self.package = kind, package
+        self._entries: dict[str, T] = {}
+        self._is_loaded = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that enters a class or function under `name`. Raises ValueError for a name that is taken."""
+        def enter(entry: T) -> T:
+            if name in self._entries:
+                raise ValueError(f"{self.kind} '{name}' is registered twice")
+            self._entries[name] = entry
+            return entry
+        return enter
+
+    def get(self, name: str) -> T:
+        """The entry called `name`. Raises `UserError` that names the nearest for one that is not there."""
+        known = list(self)
+        if name not in known:
+            raise UserError(f"unknown {self.kind} '{name}'{nearest(name, known)} (one of {', '.join(known)})")
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, sorted."""
+        if not self._is_loaded:
+            package = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(package.__path__, f"{self.package}."):
+                importlib.import_module(module.name)
+            self._is_loaded = True
+        return iter(sorted(self._entries))

@@ -1,0 +1,331 @@
+"""Model directories and published checkpoints: written, read back, and refused with the first thing that is wrong."""
+
+import argparse
+import json
+
+import pytest
+import safetensors.torch
+import torch
+
+from m2d import load_pretrained, save_pretrained
+from m2d.common.errors import UserError
+from m2d.nn import ModelConfig, build_objective
+from m2d.pretrained.files import from_checkpoint
+from m2d.pretrained.published import RENAMES, load_objective, read_published, write_published
+
+TINY = {"size": "custom", "width": 64, "depth": 2, "heads": 4,
+        "predictor_width": 32, "predictor_depth": 2, "predictor_heads": 4}
+FILES = {"m2d": "c_m2d_tiny_80x608_p16x16",
+         "m2ds": "d_m2ds_tiny_80x208_p80x4", "encoder": "g_encode_tiny_80x608_p16x16"}
+
+
+@pytest.fixture
+def published(golden, tmp_path):
+    """Maker of a published checkpoint file from a golden vector's weights; `change` edits the state dict first."""
+    def make(kind, change=None, **beside):
+        arrays, _ = golden(FILES[kind])
+        state = {name[3:]: value.clone() for name, value in arrays.items() if name.startswith("sd.")}
+        if change is not None:
+            change(state)
+        path = tmp_path / "checkpoint-300.pth"
+        torch.save({"model": state, **beside}, path)
+        return path
+    return make
+
+
+def wav():
+    return 0.1 * torch.randn(1, 20000, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_architecture_is_told_by_the_shapes(published, kind):
+    checkpoint = read_published(published(kind), heads=4)
+    size, patch = ((80, 208), (80, 4)) if kind == "m2ds" else ((80, 608), (16, 16))
+    assert checkpoint.encoder.input_size == size and checkpoint.encoder.patch_size == patch
+    assert (checkpoint.encoder.width, checkpoint.encoder.depth, checkpoint.encoder.heads) == (64, 2, 4)
+    assert checkpoint.statistics == pytest.approx((-7.1, 4.2))
+    assert checkpoint.encoder_only == (kind == "encoder")
+
+
+def test_heads_are_one_per_64_channels_unless_given(published):
+    assert read_published(published("encoder")).encoder.heads == 1
+
+
+def test_published_encoder_gives_the_published_features(published, golden):
+    arrays, _ = golden(FILES["encoder"])
+    output = load_pretrained(published("encoder"), heads=4).encode([arrays["lms_norm"][0, 0]])
+    torch.testing.assert_close(output.frames, arrays["encode"], rtol=0, atol=1e-5)
+
+
+def test_command_line_beside_the_weights_is_read(published):
+    path = published("encoder", args=argparse.Namespace(lr=0.1, model="m2d_vit_base"), epoch=300)
+    assert read_published(path, 4).encoder_only
+
+
+@pytest.fixture
+def namespaces_allowed():
+    """As for s3prl's checkpoints, for the time of a test."""
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals([argparse.Namespace])
+    yield
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(before)
+
+
+def test_what_others_allow_to_be_read_stays_allowed(published, namespaces_allowed):
+    read_published(published("encoder", args=argparse.Namespace(lr=0.1)), 4)
+    assert argparse.Namespace in torch.serialization.get_safe_globals()
+
+
+def test_default_statistics(published):
+    assert read_published(published("encoder", lambda state: state.pop("norm_stats")), 4).statistics == (-7.1, 4.2)
+
+
+def test_continue_from_published(published, golden):
+    """Encoder, target and predictor are all taken: the loss is the published one."""
+    arrays, meta = golden(FILES["m2d"])
+    objective = build_objective(ModelConfig(**TINY))
+    load_objective(objective, read_published(published("m2d"), 4), "checkpoint")
+    loss = objective(arrays["x"], mask_noise=arrays["noise"]).loss.item()
+    assert abs(loss - meta["loss_m2d"]) < 1e-5 * loss
+
+
+def test_continue_m2ds_from_published_and_leave_parts_out(published, golden, caplog):
+    arrays, meta = golden(FILES["m2ds"])
+    options = {"input_size": [80, 208], "patch_size": [80, 4], "mask_ratio": 0.6, **TINY}
+    checkpoint = read_published(published("m2ds"), 4)
+    both = build_objective(ModelConfig(lambda_off=0.5, **options))
+    load_objective(both, checkpoint, "checkpoint")
+    output = both(arrays["x"], arrays["h_50hz"], mask_noise=arrays["noise"])
+    assert abs(output.terms["off"].item() - meta["loss_off"]) < 2e-5
+    m2d = build_objective(ModelConfig(**options))
+    load_objective(m2d, checkpoint, "checkpoint")
+    assert abs(m2d(arrays["x"], mask_noise=arrays["noise"]).loss.item() - meta["loss_m2d"]) < 2e-5
+    assert "the offline has no place" in caplog.text
+
+
+def test_continue_from_an_encoder_alone(published, caplog):
+    objective = build_objective(ModelConfig(**TINY))
+    predictor = {name: value.clone() for name, value in objective.predictor.state_dict().items()}
+    load_objective(objective, read_published(published("encoder"), 4), "checkpoint")
+    for name, value in objective.target.state_dict().items():
+        assert torch.equal(value, objective.encoder.transformer.state_dict()[name])
+    assert all(torch.equal(value, predictor[name]) for name, value in objective.predictor.state_dict().items())
+    assert "predictor starts from scratch" in caplog.text
+
+
+def test_continue_with_another_architecture_is_refused(published):
+    objective = build_objective(ModelConfig(**{**TINY, "predictor_width": 64}))
+    with pytest.raises(UserError, match=r"checkpoint: parameter '\w+' is \[.*32.*\], expected"):
+        load_objective(objective, read_published(published("m2d"), 4), "checkpoint")
+
+
+def rename(state, old, new):
+    state[new] = state.pop(old)
+
+
+@pytest.mark.parametrize(("kind", "change", "message"), [
+    ("encoder", lambda s: s.pop("blocks.1.mlp.fc2.weight"), "'blocks.1.mlp.fc2.weight' is missing"),
+    ("encoder", lambda s: s.pop("patch_embed.proj.weight"), "'patch_embed.proj.weight' is missing"),
+    ("encoder", lambda s: s.pop("pos_embed"), "'pos_embed' is missing"),
+    ("encoder", lambda s: rename(s, "norm.weight", "fc_norm.weight"), "'fc_norm.weight' belongs to no"),
+    ("encoder", lambda s: s.update({"norm.weight": torch.zeros(65)}), r"'norm.weight' is \[65\], expected \[64\]"),
+    ("encoder", lambda s: s.update({"blocks.0.gamma": torch.zeros(64)}), "'blocks.0.gamma' is one too many"),
+    ("encoder", lambda s: s.update(pos_embed=s["pos_embed"] + 0.1), "pos_embed is not the fixed sin-cos table"),
+    ("encoder", lambda s: s.update(pos_embed=s["pos_embed"][0]), "pos_embed is"),
+    ("m2d", lambda s: s.pop("target_blocks.1.norm1.bias"), "'target_blocks.1.norm1.bias' is missing"),
+    ("m2d", lambda s: s.pop("decoder_pred.weight"), "'decoder_pred.weight' is missing"),
+    ("m2d", lambda s: s.pop("mask_token"), "'mask_token' is missing"),
+    ("m2ds", lambda s: s.update({"offline_predictor.weight": torch.zeros(768, 65)}), "offline_predictor.weight"),
+    ("m2ds", lambda s: s.update({"offline_predictor.weight": torch.tensor(1.0)}), r"is \[\], expected a matrix"),
+    ("m2d", lambda s: s.update({"decoder_embed.weight": torch.zeros(0)}), r"is \[0\], expected a matrix"),
+    ("m2d", lambda s: s.update({"norm.weight": torch.ones(64).long()}), "'norm.weight' is a .* of torch.int64"),
+    ("m2d", lambda s: s.update({"norm.weight": torch.ones(64).to_sparse()}), "'norm.weight' is a torch.sparse_coo"),
+    ("m2d", lambda s: s["norm.weight"].fill_(torch.nan), "'norm.weight' has values that are not finite"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor(-7.1)), r"norm_stats is \[\], expected \[2\]"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor([[-7.1, 4.2]])), r"norm_stats is \[1, 2\], expected \[2\]"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor([-7, 4])), "'norm_stats' is a .* of torch.int64"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor([-7.1, 0.0])), "norm_stats is -7.1 and 0, expected a mean"),
+    ("encoder", lambda s: s.update(norm_stats=torch.tensor([torch.nan, 4.2])), "norm_stats is nan and 4.2"),
+])
+def test_wrong_published_files_name_the_first_mismatch(published, kind, change, message):
+    path = published(kind, change)
+    with pytest.raises(UserError, match=message) as caught:
+        read_published(path, 4)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code was run",))
+
+
+def test_files_that_are_no_checkpoints(published, tmp_path, capsys):
+    path = published("m2d")
+    path.write_bytes(path.read_bytes()[:50000])
+    with pytest.raises(UserError, match="cut off"):
+        read_published(path)
+    text = tmp_path / "text.pth"
+    text.write_text("hello")
+    with pytest.raises(UserError, match=r"text\.pth: not a readable checkpoint"):
+        read_published(text)
+    with pytest.raises(UserError, match="no such checkpoint file"):
+        read_published(tmp_path / "none.pth")
+    for content in ({"model": {"x": 1}}, {"model": {0: torch.zeros(1)}}, {"model": None}, [torch.zeros(1)], {}):
+        torch.save(content, text)
+        with pytest.raises(UserError, match="holds no state dict"):
+            read_published(text)
+    torch.save({"model": {}, "args": Evil()}, text)
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        read_published(text)
+    assert "code was run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"objective": "mae"}, {"lambda_off": 0.5, "teacher_width": 24}, {"lambda_m2d": 0.0, "lambda_off": 1.0}],
+    ids=["m2d", "mae", "m2ds", "distillation"])
+def test_published_round_trip(tmp_path, options):
+    """Every objective written under the published names and read back: the same parameters, bit for bit."""
+    config = ModelConfig(input_size=[80, 208], patch_size=[40, 4], **TINY, **options)
+    objective = build_objective(config)
+    path = tmp_path / "out.pth"
+    write_published(path, objective.state_dict(), config.encoder, (-6.5, 4.0))
+    checkpoint = read_published(path, heads=4)
+    assert checkpoint.encoder == config.encoder and checkpoint.statistics == (-6.5, 4.0)
+    again = build_objective(config)
+    load_objective(again, checkpoint, "checkpoint")
+    for name, value in objective.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+    names = torch.load(path, weights_only=True)["model"]
+    assert names["pos_embed"].shape == (1, 105, 64) and not names["pos_embed"][0, 0].any()
+    assert names["decoder_pos_embed"].shape == (1, 105, 32)
+    assert {name.split(".")[0] for name in names} <= {
+        theirs.split(".")[0] for _, theirs in RENAMES} | {"pos_embed", "decoder_pos_embed", "norm_stats"}
+
+
+def test_model_directory_round_trip(published, tmp_path):
+    model = load_pretrained(published("encoder"), heads=4)
+    model.set_statistics(-6.25, 3.5)
+    save_pretrained(model, tmp_path / "model", {"checkpoint": "checkpoint-300.pth"})
+    renamed = (tmp_path / "model").rename(tmp_path / "any-name-80x208p4x4")
+    again = load_pretrained(renamed)
+    assert torch.equal(again(wav()).frames, model(wav()).frames)
+    assert (again.mean, again.std) == (-6.25, 3.5) and again.encoder.config == model.encoder.config
+    assert sorted(path.name for path in renamed.iterdir()) == ["config.json", "model.safetensors"]
+    save_pretrained(again, renamed)
+    assert torch.equal(load_pretrained(renamed)(wav()).frames, model(wav()).frames)
+
+
+def test_a_directory_being_written_is_no_model(published, tmp_path, monkeypatch):
+    model = load_pretrained(published("encoder"), heads=4)
+    save_pretrained(model, tmp_path / "model")
+
+    def full_disk(*_):
+        raise OSError("no space left")
+    monkeypatch.setattr("m2d.pretrained.files.write_json", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        save_pretrained(model, tmp_path / "model")
+    with pytest.raises(UserError, match="unfinished"):
+        load_pretrained(tmp_path / "model")
+
+
+def edit(directory, change):
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    change(config)
+    path.write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda c: c.update(model_type="bert"), "model_type is 'bert'"),
+    (lambda c: c["encoder"].pop("heads"), "keys of EncoderConfig missing or unknown: heads"),
+    (lambda c: c["front_end"].update(fmin=1), "keys of LogMelConfig missing or unknown: fmin"),
+    (lambda c: c.pop("statistics"), "statistics"),
+    (lambda c: c["encoder"].update(heads=7), "multiple of the heads"),
+    (lambda c: c["encoder"].update(depth=2.5), "depth is 2.5, expected a whole number"),
+    (lambda c: c["encoder"].update(patch_size=[16.0, 16]), r"patch_size is \[16.0, 16\], expected two whole numbers"),
+    (lambda c: c["encoder"].update(patch_size=[12, 16]), "patch_size 12 does not divide the 80"),
+    (lambda c: c["encoder"].update(in_channels=True), "in_channels is True, expected a whole number"),
+    (lambda c: c["front_end"].update(n_mels=64), "1 channels of 80 bins, the front end gives one of 64"),
+    (lambda c: c["front_end"].update(f_min="50"), "f_min is '50', expected a finite number"),
+    (lambda c: c["front_end"].update(hop_length=0), "no log-mel can be made with .*hop_length=0"),
+    (lambda c: c["front_end"].update(f_max=9000), "no log-mel can be made with .*f_max=9000"),
+    (lambda c: c["statistics"].update(mean=None), "mean is None, expected a finite number"),
+    (lambda c: c["statistics"].update(std=0), "standard deviation 0.0: must be finite, the deviation positive"),
+    (lambda c: c.update(encoder=[]), "not a model's configuration"),
+    (lambda c: c["encoder"].update(width=128, heads=2), r"is \[1, 1, 64\], expected \[1, 1, 128\]"),
+])
+def test_wrong_model_directories(published, tmp_path, change, message):
+    save_pretrained(load_pretrained(published("encoder"), heads=4), tmp_path / "model")
+    edit(tmp_path / "model", change)
+    with pytest.raises(UserError, match=message) as caught:
+        load_pretrained(tmp_path / "model")
+    assert str(caught.value).startswith(f"{tmp_path}/model/") and "\n" not in str(caught.value)
+
+
+def test_broken_weights(published, tmp_path):
+    directory = tmp_path / "model"
+    save_pretrained(load_pretrained(published("encoder"), heads=4), directory)
+    weights = directory / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-100])
+    with pytest.raises(UserError, match="cut off"):
+        load_pretrained(directory)
+    state = safetensors.torch.load(whole)
+    weights.write_bytes(safetensors.torch.save({**state, "cls_token": state["cls_token"].int()}))
+    with pytest.raises(UserError, match=r"'cls_token' is torch\.int32, expected floating point"):
+        load_pretrained(directory)
+    state.pop("cls_token")
+    weights.write_bytes(safetensors.torch.save(state))
+    with pytest.raises(UserError, match="'cls_token' is missing"):
+        load_pretrained(directory)
+    (directory / "config.json").write_text("{")
+    with pytest.raises(UserError, match="not a model's configuration"):
+        load_pretrained(directory)
+
+
+def test_the_folder_above_or_a_file_inside_is_put_right(published, tmp_path):
+    save_pretrained(load_pretrained(published("encoder"), heads=4), tmp_path / "exp" / "model")
+    with pytest.raises(UserError, match=f"no model directory.*; {tmp_path}/exp/model is one"):
+        load_pretrained(tmp_path / "exp")
+    with pytest.raises(UserError, match=f"one file of a model directory: give {tmp_path}/exp/model"):
+        load_pretrained(tmp_path / "exp" / "model" / "model.safetensors")
+
+
+def test_heads_do_not_apply_to_a_directory(published, tmp_path):
+    save_pretrained(load_pretrained(published("encoder"), heads=4), tmp_path / "model")
+    with pytest.raises(UserError, match="heads apply to"):
+        load_pretrained(tmp_path / "model", heads=4)
+
+
+@pytest.mark.parametrize("name", ["nobody/no-model", "not a name", "missing/dir/deep"])
+def test_neither_here_nor_on_the_hub_is_one_clear_error(name, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=f"{name}: neither a model directory nor a checkpoint file") as caught:
+        load_pretrained(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_hub_names_are_fetched(published, tmp_path, monkeypatch):
+    model = load_pretrained(published("encoder"), heads=4)
+    save_pretrained(model, tmp_path / "cache")
+    asked = []
+
+    def fetch(name, allow_patterns):
+        asked.append((name, sorted(allow_patterns)))
+        return str(tmp_path / "cache")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    assert torch.equal(load_pretrained("owner/name")(wav()).frames, model(wav()).frames)
+    assert asked == [("owner/name", ["config.json", "model.safetensors"])]
+
+
+def test_from_a_training_checkpoint():
+    from dataclasses import asdict
+
+    config = ModelConfig(input_size=[80, 208], patch_size=[80, 4], **TINY)
+    objective = build_objective(config)
+    model = from_checkpoint({"model": objective.state_dict(), "config": {"model": asdict(config)},
+                             "statistics": {"mean": -6.0, "std": 4.0}})
+    assert (model.mean, model.std) == (-6.0, 4.0)
+    assert torch.equal(model.encoder.cls_token, objective.encoder.cls_token)
+    assert model(wav()).frames.shape == (1, 32, 64)

@@ -1,0 +1,110 @@
+"""Each benchmark at a tiny size: it runs, and its figures are of the things it names."""
+
+import json
+
+import numpy as np
+import pytest
+from bench import checkpoint, feed, index, logmel, scaling, teacher
+
+from m2d.common.errors import UserError
+from m2d.nn import ModelConfig
+
+TINY = {"size": "custom", "width": 32, "depth": 2, "heads": 2, "predictor_width": 32, "predictor_depth": 1,
+        "predictor_heads": 2}
+
+
+def rows_of(module, options):
+    module.bench(options)
+    with open(options.json, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def test_feed(tmp_path):
+    options = feed.FeedBench(clips=4, seconds=1.0, crop_frames=[64], batch=2, batches=1, turns=1, workers=1,
+                             worker_seconds=0.2, directory=str(tmp_path), json=str(tmp_path / "feed.json"))
+    rows = {row["feed"]: row for row in rows_of(feed, options)["rows"]}
+    assert len(rows) == 5
+    assert all(row[f"{rate}_per_core_s"] > 0 for row in rows.values() for rate in ("samples", "by_workers"))
+    slowest = rows["folder, mixed in the worker"]
+    assert slowest["times_folder"] == slowest["by_workers_times_folder"] == pytest.approx(1)
+    float16, int8 = (rows[f"packed, teacher_{dtype}"]["kb_per_sample"] for dtype in ("float16", "int8"))
+    assert float16 == pytest.approx(64 * 320 / 1e3 + 32 * 1536 / 1e3)
+    assert int8 == pytest.approx(64 * 320 / 1e3 + 32 * 770 / 1e3)
+
+
+def test_folder_gives_what_the_packed_feed_is_compared_with(tmp_path):
+    feed.write_folder(tmp_path, clips=2, frames=100)
+    plain, mixed = (feed.FolderDataset(tmp_path, 64, mix)[0] for mix in (False, True))
+    assert plain["logmel"].shape == plain["noise"].shape == mixed["x"].shape == (80, 64)
+    assert plain["teacher"].shape == mixed["teacher"].shape == (32, 768)
+    assert mixed["x"].isfinite().all()
+
+
+def test_int8_is_within_a_thousandth():
+    changes = [feed.int8_change(feed.teacher_frames(np.random.default_rng(0), 512, outlier)) for outlier in (1, 5)]
+    assert 0 < changes[0] < changes[1] < 1e-3
+
+
+def test_index(tmp_path):
+    row, = rows_of(index, index.IndexBench(entries=20_000, workers=2, lookups=2000, directory=str(tmp_path),
+                                           json=str(tmp_path / "index.json")))["rows"]
+    assert row["entries"] == 20_000 and row["index_mb"] == pytest.approx(20_000 * 40 / 1e6)
+    assert row["open_s"] > 0 and row["first_open_s"] > 0
+
+
+def test_logmel(tmp_path):
+    result = rows_of(logmel, logmel.LogMelBench(clips=2, seconds=1.0, turns=1, directory=str(tmp_path),
+                                                json=str(tmp_path / "logmel.json")))
+    assert float(result["largest_difference"]) < 1e-3
+    assert [row["ratio"] > 0 for row in result["rows"]] == [True, True]
+
+
+def test_teacher(tmp_path):
+    rows = rows_of(teacher, teacher.TeacherBench(audio_seconds=2.0, batch_seconds=[4.0], layer=1, hidden_size=48,
+                                                 layers=2, turns=1, device="cpu",
+                                                 json=str(tmp_path / "teacher.json")))["rows"]
+    assert [row.get("batch_s") for row in rows] == [None, None, 4.0]
+    assert rows[0]["times_peer"] == pytest.approx(1)
+    with pytest.raises(UserError, match="precision"):
+        teacher.bench(teacher.TeacherBench(device="cpu", precision="bfloat16"))
+
+
+def test_teacher_batches_hold_every_clip_once():
+    clips = teacher.audio(60.0)
+    batches = teacher.batches_of(clips, 30.0)
+    assert sum(map(len, batches)) == len(clips) > len(batches)
+    assert all(len(batch) == 1 for batch in teacher.batches_of(clips, 0.0))
+
+
+def test_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "ModelConfig", lambda **model: ModelConfig(**{**model, **TINY}))
+    rows = rows_of(checkpoint, checkpoint.CheckpointBench(batch=1, input_frames=32, turns=1, directory=str(tmp_path),
+                                                          json=str(tmp_path / "checkpoint.json")))["rows"]
+    step = rows[0]["seconds"]
+    assert [row["steps"] for row in rows] == pytest.approx([row["seconds"] / step for row in rows])
+
+
+def test_scaling(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(scaling, "AXES", {name: axis._replace(least=min(axis.least, 2000))
+                                          for name, axis in scaling.AXES.items()})
+    figure = tmp_path / "scaling.png"
+    rows = rows_of(scaling, scaling.ScalingBench(doublings=1, turns=1, worker_seconds=0.2, width=32, depth=1,
+                                                 figure=str(figure), json=str(tmp_path / "scaling.json")))["rows"]
+    assert [row["axis"] for row in rows] == [name for name in scaling.AXES for _ in range(2)]
+    assert all(row["amount"] == 2 * before["amount"] for before, row in zip(rows[::2], rows[1::2], strict=True))
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    out = capsys.readouterr().out
+    assert all(f"{name}: a doubling costs x" in out for name in scaling.AXES)
+
+
+def test_scaling_names_where_it_bends():
+    axis = scaling.AXES["batch"]
+    text = scaling.sentence("batch", axis, [1, 2, 4, 8], [1.0, 2.0, 2.2, 4.4])
+    assert "at 2 to 4, x1.10" in text and "x1.64 (ideal x2)" in text
+
+
+def test_scaling_knows_its_axes():
+    with pytest.raises(UserError, match="unknown 'batches', did you mean 'batch'"):
+        scaling.bench(scaling.ScalingBench(axes=["batches"]))
+
+

@@ -1,0 +1,112 @@
+"""One pre-training step, ours or the plain one, on rotating batches of fixed shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from bench.measure import once
+from bench.plain import PlainM2D, plain_name
+from m2d.nn import ModelConfig, build_objective
+
+CLIP_NORM, EMA_RATE, LEARNING_RATE = 3.0, 0.99995, 1e-4
+WORDS = ("plain", "fp32", "bf16", "compile", "graphs")
+
+Batch = dict[str, torch.Tensor]
+
+
+class Step:
+    """One optimiser step of a variant: words of `WORDS` joined by +, such as `fp32`, `plain+bf16`, `bf16+graphs`.
+
+    `plain` is the peer of `bench.plain`, any other is ours. `compile` is `torch.compile` with static shapes,
+    `graphs` the same with CUDA graphs.
+    """
+
+    def __init__(self, variant: str, config: ModelConfig, batches: list[Batch]):
+        words = variant.split("+")
+        self.batches, self.count = batches, 0
+        self.device = batches[0]["x"].device
+        self.bf16, self.graphs = "bf16" in words, "graphs" in words
+        ours, plain = make_models(config, self.device)
+        self.difference = check_equal(ours, plain, {key: value[:4] for key, value in batches[0].items()})
+        self.model, call = (plain, plain_loss(plain)) if "plain" in words else (ours, our_loss(ours))
+        if "compile" in words or self.graphs:
+            call = torch.compile(call, mode="reduce-overhead" if self.graphs else "default", dynamic=False)
+        self.call = call
+        self.trainable = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.trainable, lr=LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.05,
+                                           fused=None if "plain" in words else True)
+
+    def forward(self) -> torch.Tensor:
+        """Loss of the next batch."""
+        if self.graphs:
+            torch.compiler.cudagraph_mark_step_begin()
+        batch = self.batches[self.count % len(self.batches)]
+        self.count += 1
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.call(batch)
+
+    def update(self) -> None:
+        """Clip, optimiser step, EMA: everything after the backward pass."""
+        torch.nn.utils.clip_grad_norm_(self.trainable, CLIP_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.model.update_target(EMA_RATE)
+
+    def __call__(self) -> None:
+        """The whole step."""
+        self.forward().backward()
+        self.update()
+
+    def parts(self, clock: str) -> dict[str, float]:
+        """Seconds of forward, backward and update, one after the other."""
+        losses: list[torch.Tensor] = []
+        forward = once(lambda: losses.append(self.forward()), self.device, clock=clock)
+        backward = once(losses[0].backward, self.device, clock=clock)
+        return {"forward": forward, "backward": backward, "update": once(self.update, self.device, clock=clock)}
+
+
+def make_batches(config: ModelConfig, size: int, device: torch.device, count: int = 2) -> list[Batch]:
+    """Random inputs, mask noise and teacher frames at the patch rate of one setting."""
+    grid = config.encoder.grid
+    batches = []
+    for seed in range(count):
+        generator = torch.Generator().manual_seed(seed)
+        batch = {"x": torch.randn(size, config.in_channels, *config.input_size, generator=generator),
+                 "noise": torch.rand(size, grid.n_patches, generator=generator)}
+        if config.lambda_off:
+            batch["teacher"] = torch.randn(size, grid.n_time, config.teacher_width, generator=generator)
+        batches.append({name: tensor.to(device) for name, tensor in batch.items()})
+    return batches
+
+
+def make_models(config: ModelConfig, device: torch.device) -> tuple[torch.nn.Module, PlainM2D]:
+    """Our model and the plain one with the same weights."""
+    torch.manual_seed(0)
+    ours = build_objective(config).to(device)
+    plain = PlainM2D(config).to(device)
+    weights = {plain_name(name): value for name, value in ours.state_dict().items()}
+    missing, unknown = plain.load_state_dict(weights, strict=False)
+    if unknown or set(missing) - {"positions", "predictor_positions"}:
+        raise RuntimeError(f"the plain variant lacks {missing} and does not know {unknown}")
+    return ours, plain
+
+
+def our_loss(model: torch.nn.Module) -> Callable[[Batch], torch.Tensor]:
+    """Batch -> loss by `m2d.nn`."""
+    return lambda batch: model(batch["x"], teacher=batch.get("teacher"), mask_noise=batch["noise"]).loss
+
+
+def plain_loss(model: PlainM2D) -> Callable[[Batch], torch.Tensor]:
+    """Batch -> loss by the plain variant."""
+    return lambda batch: model(batch["x"], batch["noise"], batch.get("teacher"))
+
+
+def check_equal(ours: torch.nn.Module, plain: PlainM2D, batch: Batch, tolerance: float = 1e-4) -> float:
+    """Relative difference of the two losses of a batch; raises RuntimeError where they are not the same function."""
+    with torch.no_grad():
+        a, b = our_loss(ours)(batch).item(), plain_loss(plain)(batch).item()
+    if not abs(a - b) <= tolerance * abs(b):
+        raise RuntimeError(f"the steps differ before timing: ours {a}, plain {b}")
+    return abs(a - b) / abs(b)

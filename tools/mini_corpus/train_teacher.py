@@ -1,0 +1,29 @@
+"""The mini corpus's own teacher."""
+
+from dataclasses import dataclass
+
+from m2d.common import cli
+from m2d.common.config import option
+from m2d.data.datadir import DataDir
+from mini_corpus.teacher_training import TrainOptions, train_mini_teacher
+
+
+@dataclass
+class Options:
+    """Command line of this entry point."""
+
+    data: str = option(help="data directory of the mini corpus's LibriSpeech training part")
+    valid: str = option(help="data directory of other speakers of it, to measure on")
+    alignments: str = option(help="phone times: a CTM file, or the folder of all of them")
+    out: str = option(help="folder of the model, loaded like any other of transformers")
+    train: TrainOptions = option(factory=TrainOptions)
+
+
+def main(options: Options) -> None:
+    """Read the data directories, train, write."""
+    train_mini_teacher(DataDir.read(options.data), DataDir.read(options.valid), options.alignments, options.out,
+                       options.train)
+
+
+if __name__ == "__main__":
+    cli.run(Options, main, "Train the mini corpus's teacher: a small HuBERT that learns phones from the synthesiser.")
