@@ -1,0 +1,1 @@
+"""Getting corpora: the catalogue of what can be downloaded, transfers that resume, archives unpacked safely."""
