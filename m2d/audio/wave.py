@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,19 @@ def read_audio(path: str | Path, sample_rate: int = 16000, start: float = 0.0,
     if rate != sample_rate:
         mono = soxr.resample(mono, rate, sample_rate)
     return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def audio_files(folder: str | Path) -> list[str]:
+    """Audio files below a folder, by their ending: sorted relative paths with `/`.
+
+    Links are followed; hidden files and folders (`._x.wav` of macOS) are left out.
+    """
+    found = []
+    for base, directories, names in os.walk(folder, followlinks=True):
+        directories[:] = [name for name in directories if not name.startswith(".")]
+        found += [Path(base, name).relative_to(folder).as_posix() for name in names
+                  if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS]
+    return sorted(found)
 
 
 def audio_duration(path: str | Path) -> float:

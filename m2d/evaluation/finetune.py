@@ -22,6 +22,7 @@ from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open
 from m2d.common.progress import progress
+from m2d.common.schedules import warmup_cosine
 from m2d.evaluation.augment import mixup, random_resize_crop, spec_augment
 from m2d.evaluation.classifier import Classifier, freeze_patch_embedding
 from m2d.evaluation.models import digest
@@ -64,10 +65,7 @@ class TuneOptions:
 
     def lr_at(self, epoch: float) -> float:
         """Learning rate after so many (fractional) epochs."""
-        if epoch < self.warmup_epochs:
-            return self.lr * epoch / self.warmup_epochs
-        share = (epoch - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * share))
+        return self.lr * warmup_cosine(epoch, self.warmup_epochs, self.epochs)
 
 
 class TaskArrays:

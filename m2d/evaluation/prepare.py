@@ -7,10 +7,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from m2d.audio.wave import AudioError, audio_duration
+from m2d.audio.wave import AudioError, audio_duration, audio_files
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
-from m2d.evaluation.tasks.files import audio_files
 from m2d.evaluation.tasks.table import Clip, Listing, Task, TaskSpec, natural, read_table
 
 LOG = logging.getLogger(__name__)

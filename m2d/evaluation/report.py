@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from m2d.common import markdown
 from m2d.common.errors import UserError
 from m2d.common.files import write_text
 from m2d.evaluation import paper
@@ -68,7 +69,8 @@ def seed_section(settings: dict[str, Setting]) -> list[str]:
     scores, tasks = compared(settings)
     if not scores:
         return []
-    table = markdown(seed_table(scores, settings, tasks))
+    header, *rows = seed_table(scores, settings, tasks)
+    table = markdown.table(header, rows)
     return ["### Seeds of pre-training\n\n± is the standard deviation over the seeds of pre-training, or of random "
             f"weights.\n\n{table}", "\n".join(f"- {line}" for line in claims(scores, settings))]
 
@@ -107,7 +109,7 @@ def score_table(rows: dict[str, Row], printed: dict[str, Row], columns: list[str
         averages |= {label: score for label, score in italic(paper.LINEAR_AVERAGE).items() if label in averages}
     for label, row in (*rows.items(), *italic(printed).items()):
         lines.append([label, *(cell(row.get(name)) for name in columns), *([cell(averages[label])] if average else [])])
-    return markdown(lines)
+    return markdown.table(lines[0], lines[1:])
 
 
 def italic(rows: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def group_table(rows: dict[str, Row]) -> str:
     for label, row in means.items():
         if any(row.values()):
             lines.append([label, *(cell(row[group]) for group in (*GROUPS, "avg"))])
-    return markdown(lines)
+    return markdown.table(lines[0], lines[1:])
 
 
 def masking_ratios(results: list[dict[str, Any]]) -> list[tuple[float, str]]:
@@ -154,8 +156,8 @@ def data_table(results: list[dict[str, Any]]) -> str:
         row = (task["title"], str(task["classes"]), f"{task['seconds']:g}", used, missing, str(faults),
                str(task["official"] or "-"), task["split"])
         lines.setdefault(row)
-    return markdown([["Task", "Classes", "Seconds", "Clips used (train / valid / test, or folds)", "Missing",
-                      "Unreadable", "Full set", "Split"], *map(list, lines)])
+    return markdown.table(["Task", "Classes", "Seconds", "Clips used (train / valid / test, or folds)", "Missing",
+                           "Unreadable", "Full set", "Split"], lines)
 
 
 def seed_line(results: list[dict[str, Any]]) -> str:
@@ -175,9 +177,3 @@ def commands(results: list[dict[str, Any]]) -> str:
         where = f"{versions}; {', '.join(environment['gpus']) or 'CPU'}; git {environment['source']['git']}"
         blocks.setdefault(where, {}).setdefault(f"{environment['command']}  # {result['date']}")
     return "\n\n".join(f"{where}\n\n```\n" + "\n".join(lines) + "\n```" for where, lines in blocks.items())
-
-
-def markdown(lines: list[list[str]]) -> str:
-    """A Markdown table; the first line is its header."""
-    rows = ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join([rows[0], "|" + " --- |" * len(lines[0]), *rows[1:]])

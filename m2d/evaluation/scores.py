@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
+from sklearn.metrics import average_precision_score
 
 
 def interval(scores: Sequence[float]) -> tuple[float, float | None]:
@@ -20,19 +21,9 @@ def interval(scores: Sequence[float]) -> tuple[float, float | None]:
 def mean_average_precision(targets: np.ndarray, scores: np.ndarray) -> float:
     """mAP in 0..1 of `scores` `[N, C]` against `targets` `[N, C]` of 0 and 1: AudioSet's measure.
 
-    Average precision of a class is the sum over its distinct scores, from the highest, of the precision at that
-    threshold times the gain in recall. Classes without a positive clip have none and are left out of the mean.
-    Raises ValueError if no class has a positive.
+    Classes without a positive clip are left out of the mean. Raises ValueError if no class has a positive.
     """
-    known = np.flatnonzero(targets.any(0))
-    if not len(known):
+    known = targets.any(0)
+    if not known.any():
         raise ValueError("no class has a positive clip")
-    return float(np.mean([_average_precision(targets[:, c], scores[:, c]) for c in known]))
-
-
-def _average_precision(target: np.ndarray, score: np.ndarray) -> float:
-    order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(target[order] > 0)
-    threshold = np.append(np.diff(score[order]) != 0, True)  # clips of equal score are found together
-    hits, found = hits[threshold], np.flatnonzero(threshold) + 1
-    return float(np.sum(hits / found * np.diff(hits, prepend=0)) / hits[-1])
+    return float(average_precision_score(targets[:, known], scores[:, known]))

@@ -16,6 +16,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from omegaconf import MISSING, OmegaConf
 
+from m2d.common import markdown
 from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
 from m2d.common.figures import save_figure
@@ -83,7 +84,7 @@ def write_results(config: SuperbConfig, runs: list[Run]) -> None:
     found = with_earlier(exp / "results.json", collect(config, runs))
     write_json(exp / "results.json", found)
     write_text(exp / "RESULTS.md", document([found], {}, None))
-    print("\n".join(table([found], {})))
+    print(table([found], {}))
 
 
 def write_table(config: TableConfig) -> None:
@@ -133,39 +134,33 @@ def document(results: list[dict[str, Any]], published: dict[str, dict[str, float
     if corpus != OFFICIAL:
         lines += [f"**These numbers are on the {corpus} and compare with each other only.** "
                   "Published rows, where shown, are on the real corpora.", ""]
-    lines += [*table(results, published), ""]
+    lines += [table(results, published), ""]
     if figure:
         lines += [f"![SUPERB scores]({figure})", ""]
     lines += ["## How each row was made", ""]
     for result in results:
         packages = ", ".join(f"{name} {version}" for name, version in result["versions"].items() if version)
         lines += [f"**{result['label']}**, {result['date']}, commit {result['commit']}, {packages}", "",
-                  "```sh", result["command"], "```", "", *_settings(result), ""]
+                  "```sh", result["command"], "```", "", _settings(result), ""]
     return "\n".join(lines)
 
 
-def _settings(result: dict[str, Any]) -> list[str]:
-    rows = ["| task | steps | lr | seeds | time | layer weights |", "| --- | --- | --- | --- | --- | --- |"]
-    for name, task in result["tasks"].items():
-        weights = " ".join(f"{weight:.2f}" for weight in task["layer_weights"]) or "one layer"
-        rows.append(f"| {TASKS[name].title} | {task['steps']} | {task['lr']:g} | {len(task['seeds'])} "
-                    f"| {task['seconds']:.0f} s | {weights} |")
-    return rows
+def _settings(result: dict[str, Any]) -> str:
+    return markdown.table(["task", "steps", "lr", "seeds", "time", "layer weights"], [
+        [TASKS[name].title, str(task["steps"]), f"{task['lr']:g}", str(len(task["seeds"])), f"{task['seconds']:.0f} s",
+         " ".join(f"{weight:.2f}" for weight in task["layer_weights"]) or "one layer"]
+        for name, task in result["tasks"].items()])
 
 
-def table(results: list[dict[str, Any]], published: dict[str, dict[str, float]]) -> list[str]:
-    """Markdown table lines: a row per model, then the published ones."""
+def table(results: list[dict[str, Any]], published: dict[str, dict[str, float]]) -> str:
+    """A Markdown table with a row per model, then the published ones."""
     shown = [name for name in TASKS if any(name in result["tasks"] for result in results)]
     arrows = {"PER": "↓", "Acc": "↑"}
     head = [f"{TASKS[name].title} {TASKS[name].measure} {arrows[TASKS[name].measure]}" for name in shown]
-    lines = ["| model | " + " | ".join(head) + " |", "| --- |" + " --- |" * len(shown)]
-    for result in results:
-        cells = [_cell(result["tasks"].get(name)) for name in shown]
-        lines.append(f"| {result['label']} | " + " | ".join(cells) + " |")
-    for label, scores in published.items():
-        cells = [f"{scores[name]:.2f}" if name in scores else "-" for name in shown]
-        lines.append(f"| *published: {label}* | " + " | ".join(cells) + " |")
-    return lines
+    rows = [[result["label"], *(_cell(result["tasks"].get(name)) for name in shown)] for result in results]
+    rows += [[f"*published: {label}*", *(f"{scores[name]:.2f}" if name in scores else "-" for name in shown)]
+             for label, scores in published.items()]
+    return markdown.table(["model", *head], rows)
 
 
 def _cell(task: dict[str, Any] | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from omegaconf import MISSING
 
+from m2d.common import markdown
 from m2d.common.config import load_config, option
 from m2d.common.errors import UserError
 from m2d.common.figures import save_figure
@@ -109,14 +110,11 @@ def document(rows: list[Setting], figure: str) -> str:
              "The deviation is that of each dimension over all tokens of a batch, averaged over dimensions, of the "
              "standardised target and of the online encoder's output; where it nears 0 the network says the same of "
              f"every patch. Collapsed means that the target's deviation (without a target, the latents') fell under "
-             f"{COLLAPSED:g}.", "",
-             f"| objective | {' | '.join(QUANTITIES[name] for name in shown)} | collapsed | runs |",
-             "| --- |" + " --- |" * (len(shown) + 2)]
-    for row in rows:
-        cells = [_cell(row.curves[name]) if name in row.curves else "-" for name in shown]
-        cells = [row.title, *cells, "yes" if row.collapsed else "no", " ".join(row.runs)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"![losses and deviations]({figure})", ""])
+             f"{COLLAPSED:g}.", ""]
+    table = markdown.table(["objective", *(QUANTITIES[name] for name in shown), "collapsed", "runs"], [
+        [row.title, *(_cell(row.curves[name]) if name in row.curves else "-" for name in shown),
+         "yes" if row.collapsed else "no", " ".join(row.runs)] for row in rows])
+    return "\n".join([*lines, table, "", f"![losses and deviations]({figure})", ""])
 
 
 def draw(rows: list[Setting]) -> Figure:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from m2d.common.schedules import warmup_cosine
 from m2d.training.config import OptimOptions
 
 
@@ -30,10 +30,7 @@ class Schedule:
 
     def lr(self, step: float) -> float:
         """Learning rate of step 0, 1, ...: linear from 0 to the peak, then half a cosine to 0, in fractional epochs."""
-        epoch, warmup = step / self.steps_per_epoch, self.optim.warmup_epochs
-        if epoch < warmup:
-            return self.peak_lr * epoch / warmup
-        return self.peak_lr * 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (self.optim.epochs - warmup)))
+        return self.peak_lr * warmup_cosine(step / self.steps_per_epoch, self.optim.warmup_epochs, self.optim.epochs)
 
     def ema_rate(self, step: int) -> float:
         """Rate applied after step 0, 1, ...: linear from `ema_start` at the first to `ema_end` at the last."""

@@ -22,7 +22,8 @@ def scored(folder: Path, label: str, corpus: str = "mini corpus", **scores: list
 
 def test_rows_have_mean_and_spread_over_seeds(tmp_path):
     exp = scored(tmp_path / "a", "ours", pr=[10.0, 12.0, 14.0], er=[60.0])
-    lines = table([json.loads((Path(exp) / "results.json").read_text())], {"theirs": {"pr": 5.33, "ks": 96.8}})
+    results = [json.loads((Path(exp) / "results.json").read_text())]
+    lines = table(results, {"theirs": {"pr": 5.33, "ks": 96.8}}).splitlines()
     assert lines == ["| model | PR PER ↓ | ER Acc ↑ |", "| --- | --- | --- |", "| ours | 12.00 ± 2.00 | 60.00 |",
                      "| *published: theirs* | 5.33 | - |"]
 

@@ -7,16 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from m2d.common import markdown
 from m2d.common.files import write_json
 
 
 def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
     """Markdown of `rows`; `columns` maps a key to its format, such as `.1f`. A value that is None is a dash."""
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    for row in rows:
-        cells = ("-" if row.get(key) is None else format(row[key], style) for key, style in columns.items())
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return markdown.table(list(columns), (["-" if row.get(key) is None else format(row[key], style)
+                                           for key, style in columns.items()] for row in rows))
 
 
 def leave(about: dict[str, Any], rows: list[dict[str, Any]], columns: dict[str, str], json: str | Path | None) -> None:

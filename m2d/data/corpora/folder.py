@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 from pathlib import Path
 
-from m2d.audio.wave import EXTENSIONS, AudioError, audio_duration
+from m2d.audio.wave import EXTENSIONS, AudioError, audio_duration, audio_files
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir, Segment
@@ -34,8 +33,7 @@ def find_audio(root: str | Path) -> list[Path]:
     """Audio files below a folder (by their ending, links followed, sorted), or of a list, as absolute paths."""
     root = Path(root).absolute()
     if root.is_dir():
-        found = sorted(Path(folder, file) for folder, _, files in os.walk(root, followlinks=True) for file in files
-                       if Path(file).suffix.lower() in EXTENSIONS and not file.startswith("."))
+        found = sorted(root / name for name in audio_files(root))
     elif root.is_file():
         try:
             lines = root.read_text(encoding="utf-8").splitlines()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from m2d.audio.wave import audio_files
 from m2d.data.corpora.audioset import read_classes, read_segments, video_of
-from m2d.evaluation.tasks.files import audio_files, need
+from m2d.evaluation.tasks.files import need
 from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
 
 _LISTS = {"train": "balanced_train_segments.csv", "test": "eval_segments.csv"}

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.files import audio_files, disjoint_split, need
+from m2d.evaluation.tasks.files import disjoint_split, need
 from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
 
 _NAME = re.compile(r"(?P<speaker>\d{4})_[A-Z]{3}_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_[A-Z]{1,2}$")

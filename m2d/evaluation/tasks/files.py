@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from m2d.audio.wave import EXTENSIONS
 from m2d.common.errors import UserError
 from m2d.evaluation.tasks.table import SPLITS, Clip, Listing
 
@@ -28,17 +27,6 @@ def first_of(paths: Iterable[Path], what: str) -> Path:
         if path.exists():
             return path
     raise UserError(f"none of {', '.join(map(str, paths))} is there ({what})")
-
-
-def audio_files(folder: Path) -> list[str]:
-    """Audio files below a folder as sorted relative paths with '/'; hidden files (`._x.wav` of macOS) are left out."""
-    found = []
-    for base, directories, names in os.walk(folder, followlinks=True):
-        directories[:] = sorted(name for name in directories if not name.startswith("."))
-        relative = Path(base).relative_to(folder)
-        found += [(relative / name).as_posix() for name in names
-                  if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS]
-    return sorted(found)
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

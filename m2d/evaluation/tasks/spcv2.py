@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from m2d.evaluation.tasks.files import audio_files, need, read_lines
+from m2d.audio.wave import audio_files
+from m2d.evaluation.tasks.files import need, read_lines
 from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.files import audio_files, disjoint_split, need
+from m2d.evaluation.tasks.files import disjoint_split, need
 from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.files import audio_files, disjoint_split
+from m2d.evaluation.tasks.files import disjoint_split
 from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
 
 LANGUAGES = {"de": "german", "en": "english", "es": "spanish", "fr": "french", "it": "italian", "ru": "russian"}
