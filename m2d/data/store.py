@@ -29,8 +29,8 @@ class PackedStore:
     """A folder of packed frames, validated when opened.
 
     Attributes: `directory`, `width` (D), `dtype` (as stored), `total_frames`, `info` (what the writer said of the
-    frames), `keys` (sorted utterance ids), `entries` (the memory-mapped index). Copies in other processes share the
-    index's pages.
+    frames), `content` (hex digest of ids and frames, whatever the shards), `keys` (sorted utterance ids), `entries`
+    (the memory-mapped index). Copies in other processes share the index's pages.
 
     Raises `UserError` that names the file for a folder that is no store, a corrupt index, and a shard that is missing
     or of the wrong size.
@@ -43,6 +43,7 @@ class PackedStore:
         self.dtype = DTYPES[meta["dtype"]]
         self.total_frames: int = meta["frames"]
         self.info: dict = meta["info"]
+        self.content: str = meta["content"]
         self._shards = list(meta["shards"])
         for shard, rows in meta["shards"].items():
             if reason := damage(self.directory, shard, rows, self.width, self.dtype):
@@ -164,7 +165,7 @@ def read_meta(directory: Path) -> dict:
                         f"'python -m m2d.bin.merge_features dir={directory}'")
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
-        if meta["dtype"] not in DTYPES or not {"width", "frames", "utterances", "info"} <= meta.keys() \
+        if meta["dtype"] not in DTYPES or not {"width", "frames", "utterances", "info", "content"} <= meta.keys() \
                 or not isinstance(meta["shards"], dict):
             raise KeyError
     except (ValueError, KeyError, TypeError) as error:

@@ -1,7 +1,7 @@
 """Packed frames, writing: each job fills shards of its own; what is finished survives an interruption.
 
-A shard is written under a temporary name and renamed when full; its `NAME.part.json` (utterances, sums for the
-statistics) comes after it and says that it is whole. `JOB.done` says that the job has seen all its utterances, and
+A shard is written under a temporary name and renamed when full; its `NAME.part.json` (utterances, sums for statistics
+and content) comes after it and says that it is whole. `JOB.done` says that the job has seen all its utterances, and
 `JOB.failed` lists those that could not be made into frames, with the reason.
 """
 
@@ -21,10 +21,10 @@ import numpy as np
 
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open, write_json, write_text
+from m2d.data.content import as_hex, content_of
 from m2d.data.index import open_index
 
 LOG = logging.getLogger(__name__)
-
 DTYPES = {"float16": np.dtype("<f2"), "int8": np.dtype("i1")}
 
 HEADER_BYTES = 128
@@ -149,7 +149,7 @@ class _Shard:
 
     def __init__(self, directory: Path, name: str, width: int, dtype: np.dtype):
         self.directory, self.name, self.width, self.dtype = directory, name, width, dtype
-        self.rows, self.sum, self.squares = 0, 0.0, 0.0
+        self.rows, self.sum, self.squares, self.content = 0, 0.0, 0.0, 0
         self.utterances: list[tuple[str, int, int]] = []
         self._streams = {f"{name}.npy": self._start(f"{name}.npy")}
         if dtype == np.int8:
@@ -173,6 +173,7 @@ class _Shard:
         self.squares += float(np.square(values, out=values).sum())
         self.utterances.append((utterance, self.rows, len(rows)))
         self.rows += len(rows)
+        self.content += content_of(utterance, rows, scale)
 
     def finish(self, about: dict[str, Any]) -> None:
         shapes = {f"{self.name}.npy": ((self.rows, self.width), self.dtype),
@@ -187,7 +188,8 @@ class _Shard:
             stream.close()
             os.replace(self._temporary(file), self.directory / file)
         write_json(self.directory / f"{self.name}.part.json", {
-            **about, "rows": self.rows, "sum": self.sum, "squares": self.squares, "utterances": self.utterances})
+            **about, "rows": self.rows, "sum": self.sum, "squares": self.squares, "utterances": self.utterances,
+            "content": as_hex(self.content)})
 
     def discard(self) -> None:
         for file, stream in self._streams.items():
@@ -242,7 +244,8 @@ def merge_index(directory: str | Path, max_bad_share: float = 0.01) -> dict[str,
     open_index(directory, shards)
     write_json(directory / "meta.json", {
         "width": about["width"], "dtype": about["dtype"], "info": about["info"], "utterances": len(lines),
-        "frames": rows, "shards": shards})
+        "frames": rows, "shards": shards,
+        "content": as_hex(sum(int(part["content"], 16) for part in parts.values()))})
     count = rows * about["width"]
     mean = sum(part["sum"] for part in parts.values()) / count
     variance = max(0.0, sum(part["squares"] for part in parts.values()) / count - mean**2)

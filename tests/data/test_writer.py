@@ -161,3 +161,22 @@ def test_int8_is_within_half_a_step_of_each_frame(seed, size):
 def test_int8_of_silence_is_zero():
     values, scale = quantise(np.zeros((2, 4)))
     assert not values.any() and not scale.any()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_the_content_does_not_depend_on_jobs_and_shards(tmp_path, dtype):
+    """What binds later work to a store: equal for the same frames however they are sharded, different for others."""
+    rng = np.random.default_rng(0)
+    frames = {f"u{i}": rng.normal(size=(5 + i, 4)) for i in range(6)}
+
+    def content(name, jobs, shard_bytes, changed=0.0):
+        for job in range(jobs):
+            with PackedWriter(tmp_path / name, f"job.{job}", 4, dtype, jobs=jobs, shard_bytes=shard_bytes) as writer:
+                for utterance in list(frames)[job::jobs]:
+                    writer.append(utterance, frames[utterance] + (changed if utterance == "u3" else 0))
+        merge_index(tmp_path / name)
+        return PackedStore(tmp_path / name).content
+
+    one = content("one", 1, 1 << 30)
+    assert len(one) == 32 and content("three", 3, 40) == one
+    assert content("other", 1, 1 << 30, changed=0.5) != one
