@@ -98,7 +98,7 @@ class S3prlModel(Embedder):
     """An upstream of s3prl: the mean over time of its last hidden state."""
 
     def __init__(self, name: str, checkpoint: str | None, device: str):
-        from m2d.superb.compat import before_s3prl
+        from m2d.pretrained.s3prl_compat import before_s3prl
 
         before_s3prl()
         from s3prl.nn import S3PRLUpstream

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from m2d.common.errors import UserError
+from m2d.pretrained import s3prl_compat
 from m2d.superb import compat, registration
 
 
@@ -27,7 +28,7 @@ def run_s3prl(argv: list[str]) -> None:
     registration.watch()
     if upstream in registration.ENTRIES and "s3prl.hub" not in sys.modules:
         registration.light_hub()
-    compat.before_s3prl()
+    s3prl_compat.before_s3prl()
     from s3prl import hub, run_downstream
 
     if upstream is not None and not hasattr(hub, upstream):
@@ -51,7 +52,7 @@ def _peek(argv: list[str]) -> tuple[str | None, str | None, str | None]:
     parser.add_argument("-e", "--past_exp")
     found, _ = parser.parse_known_args(argv)
     if found.past_exp is not None and Path(found.past_exp).is_file():
-        compat.before_s3prl()
+        s3prl_compat.before_s3prl()
         found = torch.load(found.past_exp, map_location="cpu", weights_only=True)["Args"]
     return found.upstream, found.downstream, found.expdir
 

@@ -73,9 +73,9 @@ def light_hub() -> None:
 def watch() -> None:
     """Cure and register now if s3prl is there already, otherwise when it is imported. Calling again is free."""
     if "s3prl" in sys.modules:
-        from m2d.superb import compat
+        from m2d.pretrained import s3prl_compat
 
-        compat.before_s3prl()
+        s3prl_compat.before_s3prl()
         if "s3prl.hub" in sys.modules:
             register(sys.modules["s3prl.hub"])
             return
@@ -88,9 +88,9 @@ class _Watcher(importlib.abc.MetaPathFinder):
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
         if name == "s3prl":
-            from m2d.superb import compat
+            from m2d.pretrained import s3prl_compat
 
-            compat.before_s3prl()
+            s3prl_compat.before_s3prl()
         if name != "s3prl.hub":
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)

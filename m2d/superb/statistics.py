@@ -22,6 +22,7 @@ import torch
 
 from m2d.audio.logmel import LogMel
 from m2d.common.files import write_json
+from m2d.pretrained import s3prl_compat
 from m2d.superb import compat, registration
 
 LOG = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def measure(module: str, config: dict[str, Any], device: str) -> dict[str, Any]:
     silent = io.StringIO()  # s3prl's data sets print their counts
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(silent), \
             contextlib.redirect_stderr(silent):
-        compat.before_s3prl()
+        s3prl_compat.before_s3prl()
         compat.before_downstream(module, Path(scratch))
         expert = importlib.import_module(f"s3prl.downstream.{module}.expert").DownstreamExpert(
             upstream_dim=1, upstream_rate=160, expdir=scratch, **copy.deepcopy(config))

@@ -24,7 +24,7 @@ from m2d.common.cli import setup_log
 from m2d.common.errors import UserError
 from m2d.common.files import write_json, write_text
 from m2d.common.progress import duration
-from m2d.superb import compat
+from m2d.pretrained import s3prl_compat
 from m2d.superb.downstream import run_s3prl
 from m2d.superb.statistics import task_statistics
 
@@ -162,7 +162,7 @@ def main(job: str) -> int:
     """Do all runs of the job file; a failing one does not stop the others. Gives the number of failed runs."""
     described = json.loads(Path(job).read_text(encoding="utf-8"))
     torch.set_num_threads(described["threads"])
-    compat.before_s3prl()  # the checkpoints of an earlier attempt must be readable before s3prl is imported
+    s3prl_compat.before_s3prl()  # the checkpoints of an earlier attempt must be readable before s3prl is imported
     failures = 0
     for fields in described["runs"]:
         run = Run(**fields)

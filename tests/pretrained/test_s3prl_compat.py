@@ -1,3 +1,5 @@
+"""What s3prl lacks on the installed libraries is supplied, and nothing else is touched."""
+
 import numpy as np
 import pytest
 import soundfile
@@ -5,7 +7,7 @@ import torch
 import torchaudio
 
 from m2d.common.errors import UserError
-from m2d.superb import compat
+from m2d.pretrained import s3prl_compat
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def test_only_what_is_missing_is_supplied(monkeypatch):
     monkeypatch.setattr(torchaudio, "set_audio_backend", there, raising=False)
     monkeypatch.setattr(torchaudio, "info", there, raising=False)
     load = torchaudio.load
-    compat.before_s3prl()
+    s3prl_compat.before_s3prl()
     assert torchaudio.set_audio_backend is there and torchaudio.info is there and torchaudio.load is load
 
 
@@ -29,9 +31,9 @@ def test_a_torchaudio_without_its_readers_reads_by_soundfile(monkeypatch, wav):
     for name in ("set_audio_backend", "info"):
         monkeypatch.delattr(torchaudio, name, raising=False)
     monkeypatch.setattr(torchaudio, "load", torchaudio.load)
-    monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: None)
-    compat.before_s3prl()
-    compat.before_s3prl()
+    monkeypatch.setattr(s3prl_compat.importlib.util, "find_spec", lambda name: None)
+    s3prl_compat.before_s3prl()
+    s3prl_compat.before_s3prl()
     torchaudio.set_audio_backend("sox_io")
     loaded, rate = torchaudio.load(str(path))
     assert rate == 16000 and np.array_equal(loaded.numpy(), samples.T)
@@ -43,16 +45,16 @@ def test_a_torchaudio_without_its_readers_reads_by_soundfile(monkeypatch, wav):
 
 def test_keyword_spottings_sox_chain_is_mono_and_3_db_down(wav):
     path, samples = wav
-    done, rate = compat._apply_effects_file(str(path), compat.KS_EFFECTS)
+    done, rate = s3prl_compat._apply_effects_file(str(path), s3prl_compat.KS_EFFECTS)
     assert rate == 16000 and done.shape == (1, 8000)
     assert np.allclose(done[0].numpy(), samples.mean(1) * 10 ** (-3 / 20), atol=1e-7)
     with pytest.raises(UserError, match="needs libsox"):
-        compat._apply_effects_file(str(path), [["rate", "8000"]])
+        s3prl_compat._apply_effects_file(str(path), [["rate", "8000"]])
 
 
 def test_checkpoints_with_options_can_be_read(tmp_path):
     import argparse
 
-    compat.before_s3prl()
+    s3prl_compat.before_s3prl()
     torch.save({"Args": argparse.Namespace(seed=1)}, tmp_path / "a.ckpt")
     assert torch.load(tmp_path / "a.ckpt", weights_only=True)["Args"].seed == 1
