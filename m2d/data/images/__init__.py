@@ -1,0 +1,1 @@
+"""Images in ImageNet's folder layout -> batches of views. Needs the `images` extra (torchvision, timm)."""

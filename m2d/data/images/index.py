@@ -1,0 +1,67 @@
+"""Every image of a list decoded once: those that can't be are left out; counts, and mean and deviation per channel."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from m2d.common.errors import UserError
+from m2d.common.files import write_json
+from m2d.common.progress import progress
+from m2d.data.images.decode import read_image
+from m2d.data.images.folder import ImageList
+
+LOG = logging.getLogger(__name__)
+MAX_UNREADABLE = 0.01
+"""Share of the images that may be broken and is then left out; a single one always may."""
+CHUNK = 64
+
+
+class _Sums(Dataset):
+    """Item i: per channel the mean and the mean square of an image (0..1), float64 [2, 3], and its fault or ''."""
+
+    def __init__(self, images: ImageList):
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images.paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, str]:
+        try:
+            pixels = read_image(self.images.path(index)).flatten(1).double() / 255
+        except UserError as error:
+            return torch.zeros(2, 3, dtype=torch.float64), str(error)
+        return torch.stack([pixels.mean(1), pixels.square().mean(1)]), ""
+
+
+def index_images(images: ImageList, out: str | Path, workers: int) -> None:
+    """Write the readable images' list to `out`, and `stats.json`: counts, mean and std [3] of pixels in 0..1.
+
+    Each image counts alike in the statistics, whatever its size. Raises `UserError` when more than `MAX_UNREADABLE` are
+    broken.
+    """
+    sums, good = torch.zeros(2, 3, dtype=torch.float64), np.ones(len(images.paths), bool)
+    loader = DataLoader(_Sums(images), CHUNK, num_workers=workers)
+    position = 0
+    for values, faults in progress(loader, f"{out}: images, {CHUNK} at a time"):
+        sums += values.sum(0)
+        for fault in filter(None, faults):
+            LOG.warning("left out: %s", fault)
+        good[position:position + len(faults)] = [not fault for fault in faults]
+        position += len(faults)
+        bad = position - int(good[:position].sum())
+        if bad > max(1, MAX_UNREADABLE * len(images.paths)):
+            raise UserError(f"{out}: {bad} of the first {position} images of {images.root} can't be read, "
+                            "as named above: fetch them again")
+    readable = images.take(np.flatnonzero(good))
+    mean, square = sums / len(readable.paths)
+    write_json(Path(out) / "stats.json", {
+        "images": len(readable.paths), "unreadable": int((~good).sum()), "classes": len(images.classes),
+        "mean": mean.tolist(), "std": (square - mean.square()).sqrt().tolist()})
+    readable.write(out)
+    LOG.info("%s: %d images of %d classes, %d left out", out, len(readable.paths), len(images.classes), (~good).sum())
