@@ -37,8 +37,8 @@ class DataDir:
     """The tables of a corpus, each a mapping from its first column; tables that a corpus does not have are empty.
 
     `wav` (`wav.scp`): path of each recording. `segments`: parts of recordings; without it every recording is one
-    utterance. `utt2spk`, `text` (transcripts), `utt2dur` (seconds), `labels` (tags, joined by commas): per utterance.
-    `classes`: what the tags mean.
+    utterance. `utt2spk`, `text` (transcripts), `utt2dur` (seconds), `utt2num_frames` (log-mel frames), `labels` (tags,
+    joined by commas): per utterance. `classes`: what the tags mean. `spk2utt` is written from `utt2spk`, and not read.
     """
 
     wav: dict[str, str]
@@ -46,6 +46,7 @@ class DataDir:
     utt2spk: dict[str, str] = field(default_factory=dict)
     text: dict[str, str] = field(default_factory=dict)
     utt2dur: dict[str, float] = field(default_factory=dict)
+    utt2num_frames: dict[str, int] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     classes: dict[str, str] = field(default_factory=dict)
 
@@ -56,6 +57,13 @@ class DataDir:
 
     def __len__(self) -> int:
         return len(self.segments or self.wav)
+
+    def speakers(self) -> dict[str, list[str]]:
+        """Utterances of each speaker, both in order (`spk2utt`)."""
+        table: dict[str, list[str]] = {}
+        for utterance in sorted(self.utt2spk):
+            table.setdefault(self.utt2spk[utterance], []).append(utterance)
+        return dict(sorted(table.items()))
 
     def source(self, utterance: str) -> Source:
         """Where the audio of an utterance is."""
@@ -81,7 +89,7 @@ class DataDir:
 
         return dataclasses.replace(
             self, wav=keep(self.wav, recordings),
-            **{name: keep(getattr(self, name), chosen) for name in _PER_UTTERANCE})
+            **{name: keep(getattr(self, name), chosen) for name in PER_UTTERANCE})
 
     def split(self, job: int, jobs: int) -> DataDir:
         """The `job`-th (from 1) of `jobs` nearly equal runs of utterances."""
@@ -119,7 +127,7 @@ class DataDir:
         path = Path(path)
         if not (path / "wav.scp").is_file():
             raise UserError(f"{path}/wav.scp: no such file: {path} is no data directory; run the data stage first")
-        data = cls(**{name: _read_table(path / file, _PARSERS.get(name, str)) for name, file in _FILES.items()
+        data = cls(**{name: _read_table(path / file, PARSERS.get(name, str)) for name, file in FILES.items()
                       if (path / file).is_file()})
         data._validate(path)
         return data
@@ -128,19 +136,22 @@ class DataDir:
         """Write the tables that are not empty, sorted, in place of whatever directory is there."""
         self._validate(Path(path))
         with atomic_directory(path) as temporary:
-            for name, file in _FILES.items():
+            for name, file in FILES.items():
                 table = getattr(self, name)
                 if table:
                     lines = (f"{key} {_FORMATS.get(name, str)(table[key])}".rstrip() for key in sorted(table))
                     (temporary / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+            if self.utt2spk:
+                lines = (f"{speaker} {' '.join(utterances)}" for speaker, utterances in self.speakers().items())
+                (temporary / "spk2utt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _validate(self, path: Path) -> None:
         if not self.wav:
             raise UserError(f"{path}/wav.scp: no recordings in it")
         ids = (self.segments or self.wav).keys()
-        for name in _PER_UTTERANCE:
+        for name in PER_UTTERANCE:
             if unknown := getattr(self, name).keys() - ids:
-                raise UserError(f"{path}/{_FILES[name]}: '{min(unknown)}' is no utterance of this directory")
+                raise UserError(f"{path}/{FILES[name]}: '{min(unknown)}' is no utterance of this directory")
         if self.utt2spk and (missing := ids - self.utt2spk.keys()):
             raise UserError(f"{path}/utt2spk: has no line for '{min(missing)}'")
         for utterance, (recording, start, end) in self.segments.items():
@@ -156,8 +167,9 @@ class DataDir:
                 raise UserError(f"{path}/wav.scp: '{recording}' is a command; write its output to a file and give that")
 
 
-_FILES = {"wav": "wav.scp", **{name: name for name in ("segments", "utt2spk", "text", "utt2dur", "labels", "classes")}}
-_PER_UTTERANCE = ("segments", "utt2spk", "text", "utt2dur", "labels")
+FILES = {"wav": "wav.scp", **{name: name for name in ("segments", "utt2spk", "text", "utt2dur", "utt2num_frames",
+                                                          "labels", "classes")}}
+PER_UTTERANCE = ("segments", "utt2spk", "text", "utt2dur", "utt2num_frames", "labels")
 
 
 def _parse_segment(text: str) -> Segment:
@@ -165,7 +177,7 @@ def _parse_segment(text: str) -> Segment:
     return Segment(recording, float(start), float(end))
 
 
-_PARSERS = {"segments": _parse_segment, "utt2dur": float}
+PARSERS = {"segments": _parse_segment, "utt2dur": float, "utt2num_frames": int}
 _FORMATS = {"segments": lambda s: f"{s.recording} {s.start:.3f} {s.end:.3f}", "utt2dur": lambda s: f"{s:.3f}"}
 
 

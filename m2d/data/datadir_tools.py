@@ -1,0 +1,188 @@
+"""What Kaldi's users do with data directories: check, mend, take parts, combine, split."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from m2d.common.errors import UserError
+from m2d.data.datadir import FILES, PARSERS, PER_UTTERANCE, DataDir, Segment
+from m2d.data.randomness import permutation
+
+BACKUP = ".backup"
+
+
+def faults(path: str | Path) -> Iterator[str]:
+    """Everything that is wrong with a directory, each as `FILE: line N: what`; tables are read one after the other."""
+    path = Path(path)
+    if not (path / "wav.scp").is_file():
+        yield f"{path}/wav.scp: no such file"
+        return
+    tables: dict[str, dict[str, Any]] = {}
+    for name, file in FILES.items():
+        if (path / file).is_file():
+            tables[name] = table = {}
+            yield from _read(path / file, PARSERS.get(name, str), table)
+    ids = (tables.get("segments") or tables["wav"]).keys()
+    for name in PER_UTTERANCE[1:]:
+        if name in tables:
+            yield from _both_ways(path / FILES[name], tables[name].keys(), ids, complete=name == "utt2spk")
+    recordings = {segment.recording for segment in tables.get("segments", {}).values()} or tables["wav"].keys()
+    for recording in sorted(recordings - tables["wav"].keys()):
+        yield f"{path}/segments: recording '{recording}' is not in wav.scp"
+    for recording in sorted(tables["wav"].keys() - recordings):
+        yield f"{path}/wav.scp: no segment is in recording '{recording}'"
+    yield from _speaker_faults(path, tables.get("utt2spk", {}))
+
+
+def fix(path: str | Path) -> dict[str, int]:
+    """Sort the tables and drop the lines that have no partner or can't be read. Returns lines dropped, per file.
+
+    The tables as they were are kept in `.backup` below the directory. Raises `UserError` when nothing would be left.
+    """
+    path = Path(path)
+    if not (path / "wav.scp").is_file():
+        raise UserError(f"{path}/wav.scp: no such file: {path} is no data directory")
+    tables, lines = {}, {}
+    for name, file in FILES.items():
+        tables[name] = {}
+        if (path / file).is_file():
+            for _ in _read(path / file, PARSERS.get(name, str), tables[name]):
+                pass
+            lines[name] = (path / file).read_bytes().count(b"\n")
+    tables["segments"] = {utterance: segment for utterance, segment in tables["segments"].items()
+                          if segment.recording in tables["wav"] and (segment.end < 0 or segment.end > segment.start)}
+    kept = set(tables["segments"] if "segments" in lines else tables["wav"])
+    for name in ("utt2spk", "text", "utt2dur"):  # those that Kaldi's script takes the common utterances of
+        if name in lines:
+            kept &= tables[name].keys()
+    if not kept:
+        raise UserError(f"{path}: no utterance is in all of its tables: nothing would be left; nothing was changed")
+    whole = DataDir(**tables)
+    for name in PER_UTTERANCE:
+        setattr(whole, name, {key: value for key, value in tables[name].items() if key in kept})
+    fixed = whole.subset(kept)
+    backup = {file: (path / file).read_bytes() for file in [*FILES.values(), "spk2utt"] if (path / file).is_file()}
+    fixed.write(path)
+    (path / BACKUP).mkdir()
+    for file, content in backup.items():
+        (path / BACKUP / file).write_bytes(content)
+    return {FILES[name]: count - len(getattr(fixed, name)) for name, count in lines.items()}
+
+
+def subset(data: DataDir, *, utterances: Iterable[str] | None = None, speakers: Iterable[str] | None = None,
+           count: int | None = None, hours: float | None = None, seed: int = 0) -> DataDir:
+    """Part of a directory: by list of utterances or speakers, or a seeded draw of so many utterances or hours.
+
+    Raises `UserError` for what the directory does not have, and hours without `utt2dur`.
+    """
+    if utterances is not None:
+        wanted = set(utterances)
+        if unknown := wanted - set(data.utterances):
+            raise UserError(f"'{min(unknown)}' is no utterance of the directory ({len(unknown)} such)")
+        return data.subset(wanted)
+    if speakers is not None:
+        table, wanted = data.speakers(), list(speakers)
+        if unknown := set(wanted) - table.keys():
+            raise UserError(f"'{min(unknown)}' is no speaker of the directory ({len(unknown)} such)")
+        return data.subset(utterance for speaker in wanted for utterance in table[speaker])
+    names = data.utterances
+    order = [names[i] for i in permutation(seed, 0, len(names))]
+    if count is not None:
+        if not 0 < count <= len(order):
+            raise UserError(f"{count} of {len(order)} utterances: can't be taken")
+        return data.subset(order[:count])
+    if missing := next((name for name in names if name not in data.utt2dur), None):
+        raise UserError(f"utt2dur has no line for '{missing}': hours can't be counted without it")
+    taken, seconds = [], 0.0
+    for name in order:
+        if seconds >= 3600 * hours:
+            break
+        taken.append(name)
+        seconds += data.utt2dur[name]
+    if seconds < 3600 * hours:
+        raise UserError(f"{hours} h wanted, the directory has {seconds / 3600:.2f} h")
+    return data.subset(taken)
+
+
+def combine(parts: Sequence[DataDir]) -> DataDir:
+    """All utterances of several directories; a table that only some of them have is left out, as in Kaldi.
+
+    Raises `UserError` for an id that stands for different things in two of them.
+    """
+    whole = DataDir({})
+    for name in FILES:
+        if name == "segments" and any(part.segments for part in parts):
+            tables = [part.segments or {key: Segment(key, 0.0, -1) for key in part.wav} for part in parts]
+        else:
+            tables = [getattr(part, name) for part in parts]
+            if not all(tables):
+                continue
+        merged = getattr(whole, name)
+        for table in tables:
+            for key, value in table.items():
+                if merged.setdefault(key, value) != value:
+                    raise UserError(f"{FILES[name]}: '{key}' is '{merged[key]}' in one directory, '{value}' in another")
+    return whole
+
+
+def split(path: str | Path, jobs: int) -> list[Path]:
+    """Write `DIR/splitN/1` to `DIR/splitN/N`, nearly equal runs of utterances. Returns their paths."""
+    path = Path(path)
+    data = DataDir.read(path)
+    if not 0 < jobs <= len(data):
+        raise UserError(f"{path}: {len(data)} utterances can't be split into {jobs}")
+    root = path / f"split{jobs}"
+    shutil.rmtree(root, ignore_errors=True)
+    parts = [root / str(job) for job in range(1, jobs + 1)]
+    for job, part in enumerate(parts, 1):
+        data.split(job, jobs).write(part)
+    return parts
+
+
+def _read(path: Path, parse, table: dict[str, Any]) -> Iterator[str]:
+    """Put the lines that can be read into `table`; yield what is wrong with the others."""
+    last = b""
+    with open(path, "rb") as stream:
+        for number, line in enumerate(stream, 1):
+            where = f"{path}: line {number}"
+            try:
+                key, _, value = line.decode("utf-8").strip().partition(" ")
+                if not key:
+                    yield f"{where}: empty line"
+                elif key in table:
+                    yield f"{where}: '{key}' is there twice"
+                else:
+                    table[key] = parse(value.strip())
+                    if key.encode() < last:
+                        yield f"{where}: '{key}' is not in order (LC_ALL=C sort)"
+                    last = key.encode()
+            except ValueError:
+                yield f"{where}: can't be read"
+    if not table:
+        yield f"{path}: no line in it can be read"
+
+
+def _both_ways(path: Path, found: Iterable[str], ids: Iterable[str], complete: bool) -> Iterator[str]:
+    for key in sorted(found - ids):
+        yield f"{path}: '{key}' is no utterance of this directory"
+    if complete:
+        for key in sorted(ids - found):
+            yield f"{path}: no line for '{key}'"
+
+
+def _speaker_faults(path: Path, utt2spk: dict[str, str]) -> Iterator[str]:
+    if not (path / "spk2utt").is_file():
+        return
+    found: dict[str, str] = {}
+    with open(path / "spk2utt", encoding="utf-8") as stream:
+        for number, line in enumerate(stream, 1):
+            speaker, *utterances = line.split()
+            for utterance in utterances:
+                if utt2spk.get(utterance) != speaker:
+                    yield f"{path}/spk2utt: line {number}: '{utterance}' is of '{utt2spk.get(utterance)}' in utt2spk"
+                found[utterance] = speaker
+    for utterance in sorted(utt2spk.keys() - found.keys()):
+        yield f"{path}/spk2utt: no line has '{utterance}'"
