@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Entries of one kind, by name. A new entry is a new module in `package` with `@REGISTRY.register(NAME)`.
 
-    The modules of the package are imported at the first look-up.
+    Looking up a name imports the module of that name alone, where there is one; listing the names imports all.
     """
 
     def __init__(self, kind: str, package: str):
@@ -35,16 +35,19 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> T:
         """The entry called `name`. Raises `UserError` that names the nearest for one that is not there."""
-        known = list(self)
-        if name not in known:
+        if name not in self._entries and name in self._modules():
+            importlib.import_module(f"{self.package}.{name}")
+        if name not in self._entries and name not in (known := list(self)):
             raise UserError(f"unknown {self.kind} '{name}'{nearest(name, known)} (one of {', '.join(known)})")
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
         """The names, sorted."""
         if not self._is_loaded:
-            package = importlib.import_module(self.package)
-            for module in pkgutil.iter_modules(package.__path__, f"{self.package}."):
-                importlib.import_module(module.name)
+            for module in self._modules():
+                importlib.import_module(f"{self.package}.{module}")
             self._is_loaded = True
         return iter(sorted(self._entries))
+
+    def _modules(self) -> list[str]:
+        return [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]

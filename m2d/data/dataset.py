@@ -1,7 +1,7 @@
 """Pre-training samples: crops of speech, of its teacher frames and of noise, read as bytes straight into a batch.
 
-Nothing is converted here: mixing, normalisation and casting happen on the device, on the batch. Which clip of noise and
-which crop a sample gets is a pure function of (seed, epoch, index).
+Nothing is converted here: mixing, normalisation and casting happen on the device, on the batch. Crop, clip of noise and
+mask are pure functions of (seed, epoch, index).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from m2d.audio.logmel import SILENCE
@@ -24,6 +23,9 @@ LOG = logging.getLogger(__name__)
 
 MAX_WITHOUT_TEACHER = 0.01
 """Share of the speech that may lack teacher frames and is then left out; more means that the stage went wrong."""
+
+MASKS = 1 << 62
+"""Added to the seed for masks, so that they share no random numbers with the crops."""
 
 Batch = dict[str, Any]
 
@@ -39,14 +41,14 @@ class PretrainDataset(Dataset):
     """
 
     def __init__(self, speech: PackedStore, crop_frames: int, patch_frames: int = 1, teacher: PackedStore | None = None,
-                 noise: PackedStore | None = None, seed: int = 0):
+                 noise: PackedStore | None = None, seed: int = 0, n_patches: int = 0):
         if crop_frames <= 0 or crop_frames % patch_frames:
             raise UserError(f"crop of {crop_frames} frames: must be a whole number of patches of {patch_frames} frames")
         for store in (speech, noise):
             if store is not None and (store.quantised or store.width != speech.width):
                 raise UserError(f"{store.directory}: log-mel must be float16, {speech.width} wide: extract it again")
         self.speech, self.teacher, self.noise, self.seed = speech, teacher, noise, seed
-        self.crop_frames, self.patch_frames = crop_frames, patch_frames
+        self.crop_frames, self.patch_frames, self.n_patches = crop_frames, patch_frames, n_patches
         self._speech_rows, self._teacher_rows = _match(speech, teacher)
 
     def __len__(self) -> int:
@@ -69,6 +71,8 @@ class PretrainDataset(Dataset):
                 layout["teacher_scale"] = rows, torch.float16
         if self.noise is not None:
             layout["noise"] = crops
+        if self.n_patches:
+            layout["mask_noise"] = (size, self.n_patches), torch.float32
         return layout
 
     def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
@@ -79,12 +83,13 @@ class PretrainDataset(Dataset):
     def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:
         """Read the samples `indices` `[B]` of an epoch into the tensors of `layout(B)`, with T = crop_frames:
 
-        - `index` int64 `[B]`, and added to them `utt`, the list of B ids;
+        - `index` int64 `[B]`, and added to them `ids`, the list of B utterance ids;
         - `logmel` float16 `[B, T, 80]` raw log-mel from frame `start` (int64 `[B]`, uniform over all places where the
           crop fits); `valid` int64 `[B]` frames of it are speech, the rest is silence;
         - `noise` float16 `[B, T, 80]`: a random part of a random clip, a short clip repeated from a random frame on;
         - `teacher` `[B, T // 2, W]` as stored, from row `start // 2`, and `teacher_scale` float16 `[B, T // 2]` when
-          that is int8 (see `decode_teacher`); `teacher_valid` int64 `[B]` rows are there, the rest is 0.
+          that is int8; `teacher_valid` int64 `[B]` rows are there, the rest is 0;
+        - `mask_noise` float32 `[B, n_patches]`, uniform in [0, 1), for the objective's mask.
 
         Returns the batch. Raises `UserError` that names the shard when one can't be read.
         """
@@ -109,7 +114,9 @@ class PretrainDataset(Dataset):
             arrays["teacher_valid"][:] = rows_valid
         if self.noise is not None:
             self._read_noise(arrays["noise"], draws[:, 1:])
-        batch["utt"] = [self.speech.keys[row] for row in rows]
+        if self.n_patches:
+            arrays["mask_noise"][:] = uniform(self.seed + MASKS, epoch, indices, self.n_patches)
+        batch["ids"] = [self.speech.keys[row] for row in rows]
         return batch
 
     def _read_noise(self, crops: np.ndarray, draws: np.ndarray) -> None:
@@ -131,12 +138,6 @@ def _read(store: PackedStore, crops: np.ndarray, rows: np.ndarray, starts: np.nd
         crops[b, counts[b]:] = rest
         if scale is not None:
             scale[b, counts[b]:] = 0
-
-
-def decode_teacher(batch: Batch) -> Tensor:
-    """Teacher frames `[B, T // 2, W]` float32 of a batch, on the device it is on, scaled when they are int8."""
-    frames = batch["teacher"].float()
-    return frames * batch["teacher_scale"].float()[..., None] if "teacher_scale" in batch else frames
 
 
 def _place(draws: np.ndarray, places: np.ndarray) -> np.ndarray:

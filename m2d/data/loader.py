@@ -108,7 +108,7 @@ class _Reader(Dataset):
             if get_worker_info() is None:
                 return self._dataset.fill(self._memory.lend(place), *samples)
             batch = self._dataset.fill(self._memory.tensors(place), *samples)
-            return Filled(self._memory, place, {"utt": batch["utt"]})
+            return Filled(self._memory, place, {"ids": batch["ids"]})
         except UserError as error:
             return error
 

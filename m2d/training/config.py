@@ -11,13 +11,15 @@ from omegaconf import MISSING
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
+from m2d.training.data_modules import DATA_MODULES
 
 
 @dataclass
 class DataOptions:
     """What is read. A store is a directory of packed frames as `extract_logmel` and `extract_teacher` write them."""
 
-    speech: str = option(MISSING, "store of the training log-mels (or of any audio, for plain M2D)")
+    kind: str = option("audio", "kind of data: a module of m2d.training.data_modules by its name")
+    speech: str | None = option(None, "store of the training log-mels (or of any audio, for plain M2D)")
     teacher: str | None = option(None, "store of their teacher frames, for model.lambda_off > 0")
     noise: str | None = option(None, "store of background-noise log-mels, for data.noise_ratio > 0")
     noise_ratio: float = option(0.0, "share of noise in the mixture, alpha of M2D-S (0 speech alone, 1 noise alone)")
@@ -80,29 +82,9 @@ class PretrainConfig(Settings):
     """The options of a run. Raises `UserError` for values that do not fit together."""
 
     def __post_init__(self) -> None:
-        self._check_data()
+        DATA_MODULES.get(self.data.kind).check(self)
         self._check_optim()
         self._check_run()
-
-    def _check_data(self) -> None:
-        data, distils = self.data, self.model.lambda_off > 0
-        if not 0 <= data.noise_ratio <= 1:
-            raise UserError(f"data.noise_ratio={data.noise_ratio} is not between 0 and 1")
-        if data.noise_ratio > 0 and not data.noise:
-            raise UserError(f"data.noise_ratio={data.noise_ratio} needs data.noise, a store of noise log-mels")
-        if data.noise_mean is not None and not data.noise:
-            raise UserError("data.noise_mean does not apply without data.noise")
-        for name, path, wanted in (("data.teacher", data.teacher, distils),
-                                   ("data.valid_teacher", data.valid_teacher, distils and bool(data.valid))):
-            if wanted and not path:
-                raise UserError(f"model.lambda_off={self.model.lambda_off} needs {name}, a store of teacher frames")
-            if path and not wanted:
-                raise UserError(f"{name} does not apply: " + ("there is no data.valid" if distils
-                                                             else "model.lambda_off is 0"))
-        if data.std is not None and data.std <= 0:
-            raise UserError(f"data.std={data.std} must be positive")
-        if data.workers < 0:
-            raise UserError(f"data.workers={data.workers} is negative")
 
     def _check_optim(self) -> None:
         optim = self.optim
@@ -140,13 +122,21 @@ def plain(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def changes(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """`key: old -> new` for every option that shapes the result and differs between two `plain` dictionaries."""
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """`key: old -> new` for every option that shapes the result and differs between two `plain` dictionaries.
+
+    An option that `before` lacks, written by an older version, had its default.
+    """
+    return _changes(before, now, plain(Settings()), "")
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any], defaults: dict[str, Any], prefix: str) -> list[str]:
     found = []
     for name in sorted({*before, *now}):
-        old, new, key = before.get(name), now.get(name), prefix + name
+        default = defaults.get(name)
+        old, new, key = before.get(name, default), now.get(name), prefix + name
         if isinstance(old, dict) and isinstance(new, dict):
-            found += changes(old, new, f"{key}.")
+            found += _changes(old, new, default, f"{key}.")
         elif old != new and key not in FREE:
             found.append(f"{key}: {old} -> {new}")
     return found

@@ -13,20 +13,19 @@ from torch import nn
 from m2d.common.figures import save_figure
 from m2d.nn import M2D
 from m2d.nn.patches import Mask, random_split
-from m2d.training.feed import Feed
+from m2d.training.data_modules import DataModule
 from m2d.training.monitor import read_metrics
 
 LOSSES = ("loss", "m2d", "off", "mae")
-FRAMES_PER_S = 100
 
 
-def draw_figures(directory: Path, objective: nn.Module, feed: Feed) -> None:
-    """Write `images/` of an experiment directory: losses.png, deviation.png, masked_clip.png."""
+def draw_figures(directory: Path, objective: nn.Module, data: DataModule) -> None:
+    """Write `images/` of an experiment directory: losses.png, deviation.png, masked_input.png."""
     images = directory / "images"
     lines = read_metrics(directory / "metrics.jsonl")
     save_figure(curves(lines, [*LOSSES, *(f"valid_{name}" for name in LOSSES)], "loss"), images / "losses.png")
     save_figure(curves(lines, ["target_std", "latent_std"], "deviation over tokens"), images / "deviation.png")
-    save_figure(masked_clip(objective, feed), images / "masked_clip.png")
+    save_figure(masked_input(objective, data), images / "masked_input.png")
 
 
 def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:
@@ -46,17 +45,17 @@ def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:
 
 
 @torch.no_grad()
-def masked_clip(objective: nn.Module, feed: Feed) -> Figure:
-    """The first clip of the validation set (else of training): its input, what is masked, and how well it is predicted.
+def masked_input(objective: nn.Module, data: DataModule) -> Figure:
+    """One sample of the data module: its input, what is masked, and how well it is predicted.
 
     The last is, for objectives with a target network, the cosine of prediction and target at each masked patch.
     """
     config = objective.config
     grid, (f, t) = config.encoder.grid, config.patch_size
-    inputs = feed.inputs(feed.copied((feed.valid or feed.train)[0, np.arange(1)]))
-    pixels = objective.encoder.patches(inputs.x)
-    mask = random_split(pixels, config.n_visible, inputs.mask_noise)
-    x = inputs.x[0, 0, :, :grid.n_time * t].cpu().numpy()  # [F, T]
+    inputs = data.inputs(data.copied(data.example()))
+    pixels = objective.encoder.patches(inputs["x"])
+    mask = random_split(pixels, config.n_visible, inputs["mask_noise"])
+    shown = data.picture(inputs["x"][0, ..., :grid.n_time * t])
 
     def image(patches: np.ndarray) -> np.ndarray:  # [L] -> [F, T]
         return np.kron(patches.reshape(grid), np.ones((f, t)))
@@ -64,22 +63,25 @@ def masked_clip(objective: nn.Module, feed: Feed) -> Figure:
     masked = mask.masked[0].cpu().numpy()
     hidden = np.zeros(grid.n_patches)
     hidden[masked] = np.nan
-    panels = {"input": x, "what the online encoder sees": x + image(hidden)}
+    seen = (shown.values.T + image(hidden).T).T  # [F, T] and [F, T, 3] alike
+    panels = {"input": shown.values, "what the online encoder sees": seen}
     if isinstance(objective, M2D) and objective.target is not None:
         cosine = np.full(grid.n_patches, np.nan)
         cosine[masked] = _cosine(objective, pixels, mask)
         panels[f"cosine of prediction and target (mean {np.nanmean(cosine):.3f})"] = image(cosine)
     figure = Figure(figsize=(9, 2.2 * len(panels)), layout="constrained")
     for axes, (title, panel) in zip(figure.subplots(len(panels), sharex=True), panels.items(), strict=True):
-        shown = axes.imshow(panel, origin="lower", aspect="auto", interpolation="nearest",
-                            extent=(0, x.shape[1] / FRAMES_PER_S, 0, x.shape[0]))
-        axes.set(title=title, ylabel="mel bin")
-        figure.colorbar(shown, ax=axes)
-    axes.set_xlabel("seconds")
+        height, width = panel.shape[:2]
+        rows = (0, height) if shown.origin == "lower" else (height, 0)
+        drawn = axes.imshow(panel, origin=shown.origin, aspect="auto", interpolation="nearest",
+                            extent=(0, width / shown.x_scale, *rows))
+        axes.set(title=title, ylabel=shown.y_label)
+        figure.colorbar(drawn, ax=axes)
+    axes.set_xlabel(shown.x_label)
     return figure
 
 
 def _cosine(objective: M2D, pixels: torch.Tensor, mask: Mask) -> np.ndarray:
-    """Cosine of prediction and target at the masked patches of one clip, [N_masked]."""
+    """Cosine of prediction and target at the masked patches of one sample, [N_masked]."""
     prediction = objective.predictor(objective.encoder(pixels, mask.visible), mask)
     return nn.functional.cosine_similarity(prediction, objective.targets(pixels, mask), dim=-1)[0].cpu().numpy()

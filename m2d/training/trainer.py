@@ -1,4 +1,4 @@
-"""The pre-training loop: data -> device -> mix and normalise -> objective -> backward -> clip -> step -> target."""
+"""The pre-training loop: data module -> objective -> backward -> clip -> step -> target."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from m2d.common.errors import UserError
-from m2d.data.dataset import Batch
-from m2d.data.loader import PretrainLoader
 from m2d.data.sampler import GlobalSampler
 from m2d.nn import ObjectiveOutput, build_objective
 from m2d.training.checkpoint import CheckpointWriter
 from m2d.training.config import PretrainConfig, plain
+from m2d.training.data_modules import DATA_MODULES, Batch
 from m2d.training.distributed import Ranks, open_ranks
 from m2d.training.experiment import Experiment
-from m2d.training.feed import Feed
 from m2d.training.figures import draw_figures
 from m2d.training.monitor import Monitor
 from m2d.training.optim import Schedule, build_optimizer, set_lr
@@ -37,7 +35,7 @@ class Step(NamedTuple):
     """What one optimiser step of this rank leaves to be noted."""
 
     values: dict[str, Tensor]  # scalars on the device: losses, monitors, grad_norm, skipped (0 or 1)
-    utterances: list[str]
+    ids: list[str]  # of its samples
     waited: float  # seconds for data
 
 
@@ -57,19 +55,20 @@ def pretrain(config: PretrainConfig) -> int:
                 trainer.restore(experiment.resumed)
                 experiment.resumed = None  # its memory
             elif config.run.init_from:
-                start_from(trainer.objective, config.run.init_from, trainer.feed.statistics)
+                seen = start_from(trainer.objective, config.run.init_from)
+                trainer.data.warn_of_statistics(seen, config.run.init_from)
             return trainer.run(experiment, stop)
 
 
 class Trainer:
-    """Everything that a run consists of on one rank: feed, objective, optimiser, schedules.
+    """Everything that a run consists of on one rank: data, objective, optimiser, schedules.
 
     Raises `UserError` for data that do not fit the model, and a batch that can't be divided among the ranks.
     """
 
     def __init__(self, config: PretrainConfig, ranks: Ranks):
         self.config, self.ranks = config, ranks
-        self.feed = Feed(config, ranks.device)
+        self.data = DATA_MODULES.get(config.data.kind)(config, ranks.device)
         self.sampler = self._sampler()
         self.schedule = Schedule(config.optim, self.sampler.steps_per_epoch)
         torch.manual_seed(config.run.seed)  # the same weights on all ranks
@@ -80,14 +79,14 @@ class Trainer:
         if config.run.compile:
             self.objective.compile(dynamic=False)  # only the last batch of a validation has another shape
         self.model = ranks.wrap(self.objective)
-        if self.feed.valid is not None and len(self.feed.valid) < ranks.size:
-            raise UserError(f"{config.data.valid}: fewer utterances than the {ranks.size} ranks")
+        if 0 < self.data.valid_size < ranks.size:
+            raise UserError(f"{self.data.valid_size} held-out samples for {ranks.size} ranks: hold out more")
 
     def _sampler(self) -> GlobalSampler:
         optim, ranks = self.config.optim, self.ranks.size
         share = optim.batch_size // ranks
         accumulate = -(-share // (optim.micro_batch or share or 1))
-        return GlobalSampler(len(self.feed.train), optim.batch_size, optim.epochs, rank=self.ranks.rank, ranks=ranks,
+        return GlobalSampler(self.data.train_size, optim.batch_size, optim.epochs, rank=self.ranks.rank, ranks=ranks,
                              accumulate=max(accumulate, 1), seed=self.config.run.seed)
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -102,12 +101,11 @@ class Trainer:
 
     def state(self, step: int, counters: dict[str, int]) -> dict[str, Any]:
         """A checkpoint after `step` steps (layout: `m2d.training.checkpoint`). All ranks call it."""
-        statistics = self.feed.statistics
         return {
             "model": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "config": plain(self.config),
-            "statistics": {"mean": statistics.mean, "std": statistics.std},
+            "statistics": self.data.statistics,
             "step": step,
             "epoch": step / self.schedule.steps_per_epoch,
             "data": self.sampler.state_dict(step),
@@ -123,7 +121,7 @@ class Trainer:
         set_lr(self.optimizer, self.schedule.lr(step))
         self.optimizer.zero_grad()
         sums: dict[str, Tensor] = {}
-        utterances, waited, parts = [], 0.0, self.sampler.accumulate
+        ids, waited, parts = [], 0.0, self.sampler.accumulate
         for part in range(parts):
             batch, seconds = next(batches)
             # Gradients are averaged over the ranks with the last part. DDP learns its static graph in a first step that
@@ -134,28 +132,28 @@ class Trainer:
                 (output.loss / parts).backward()
             for name, value in {"loss": output.loss.detach(), **output.terms, **output.monitor}.items():
                 sums[name] = sums.get(name, 0) + value / parts
-            utterances += batch["utt"]
+            ids += batch["ids"]
             waited += seconds
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optim.clip_norm)
         skipped = self.ranks.max_((~(norm.isfinite() & sums["loss"].isfinite())).float())
         self.optimizer.grad_scale, self.optimizer.found_inf = None, skipped  # as GradScaler tells fused AdamW to skip
         self.optimizer.step()
         self.objective.update_target(self.schedule.ema_rate(step))
-        return Step({**sums, "grad_norm": norm, "skipped": skipped}, utterances, waited)
+        return Step({**sums, "grad_norm": norm, "skipped": skipped}, ids, waited)
 
     def _forward(self, model: nn.Module, batch: Batch) -> ObjectiveOutput:
-        inputs = self.feed.inputs(batch)
+        inputs = self.data.inputs(batch)
         with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.config.run.dtype == "bf16"):
-            return model(*inputs)
+            return model(**inputs)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Mean losses over the held-out set: the same crops, noise and masks every time."""
         names, sums = [], 0
-        for batch in self.feed.validation(self.sampler.local_batch, self.ranks.rank, self.ranks.size):
+        for batch in self.data.validation_batches(self.sampler.local_batch, self.ranks.rank, self.ranks.size):
             output = self._forward(self.objective, batch)
             values = {"loss": output.loss, **output.terms}
-            names, count = list(values), len(batch["utt"])
+            names, count = list(values), len(batch["ids"])
             sums = sums + count * torch.stack([*values.values(), torch.ones_like(output.loss)])
         *means, count = self.ranks.sum_(sums).tolist()
         return {name: value / count for name, value in zip(names, means, strict=True)}
@@ -168,15 +166,13 @@ class Trainer:
         writer = CheckpointWriter(experiment.checkpoints, run.keep_last, run.keep_epochs * per_epoch) \
             if self.ranks.is_main else None
         self._introduce()
-        loader = PretrainLoader(self.feed.train, self.sampler, self.config.data.workers,
-                                pin_memory=self.ranks.device.type == "cuda")
-        batches, saved = self.feed.on_device(loader), time.monotonic()
+        batches, saved = self.data.training_batches(self.sampler), time.monotonic()
         for step in range(first, total):
             monitor.step(*self.train_step(step, batches))
             done = step + 1
             due = self.ranks.is_main and time.monotonic() - saved >= 60 * run.checkpoint_minutes
             word = self.ranks.agree(STOP if stop.requested else CHECKPOINT if due else GO_ON)
-            is_valid = self.feed.valid is not None and done % (run.valid_epochs * per_epoch) == 0
+            is_valid = self.data.valid_size > 0 and done % (run.valid_epochs * per_epoch) == 0
             is_kept = run.keep_epochs > 0 and done % (run.keep_epochs * per_epoch) == 0
             is_saved = word != GO_ON or is_kept or done == total
             if is_saved or is_valid or done % run.log_steps == 0:
@@ -200,7 +196,7 @@ class Trainer:
         if writer is not None:
             writer.wait()
             try:
-                draw_figures(experiment.directory, self.objective, self.feed)
+                draw_figures(experiment.directory, self.objective, self.data)
             except Exception as error:  # whatever it is: the run itself is whole
                 LOG.warning("the figures could not be drawn (%s: %s): once that is mended, remove %s and run the same "
                             "command again", type(error).__name__, error, experiment.directory / "done")
@@ -216,7 +212,7 @@ class Trainer:
                                for group in (self.objective.parameters(), self.parameters))
         LOG.info("%.1f M parameters, %.1f M trained, on %s, %s", everything, trained, self.ranks.device,
                  self.config.run.dtype)
-        LOG.info("%d utterances, %d steps in an epoch, %d epochs", len(self.feed.train), sampler.steps_per_epoch,
+        LOG.info("%d samples, %d steps in an epoch, %d epochs", self.data.train_size, sampler.steps_per_epoch,
                  optim.epochs)
         LOG.info("effective batch %d = %d ranks x %d accumulated x %d; peak learning rate %g = %g x %d / 256",
                  optim.batch_size, sampler.ranks, sampler.accumulate, sampler.local_batch, self.schedule.peak_lr,

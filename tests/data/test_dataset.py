@@ -12,10 +12,11 @@ import torch
 
 from m2d.audio.logmel import SILENCE
 from m2d.common.errors import UserError
-from m2d.data.dataset import PretrainDataset, decode_teacher
+from m2d.data.dataset import PretrainDataset
 from m2d.data.loader import PretrainLoader
 from m2d.data.sampler import GlobalSampler
 from m2d.data.store import PackedStore, PackedWriter, merge_index
+from m2d.training.data_modules.audio import decode_teacher
 
 LENGTHS = [40, 90, 200, 33, 64, 120, 77, 150]
 GOLDEN_LENGTH = (701, 349)  # log-mel frames and teacher frames of golden vector f: 696 and 348 are usable at patch 4
@@ -51,7 +52,7 @@ def test_a_crop_is_a_run_of_frames_and_short_speech_ends_in_silence(stores):
     for epoch in range(30):
         batch = dataset[epoch, np.arange(8)]
         assert batch["logmel"].shape == (8, 64, 80) and batch["logmel"].dtype == torch.float16
-        assert batch["utt"] == [f"u{i:03d}" for i in range(8)] == [dataset.utterance(i) for i in range(8)]
+        assert batch["ids"] == [f"u{i:03d}" for i in range(8)] == [dataset.utterance(i) for i in range(8)]
         for i, length in enumerate(LENGTHS):
             start, valid = int(batch["start"][i]), int(batch["valid"][i])
             assert valid == min(length, 64) and 0 <= start <= max(0, length - 64)
@@ -123,7 +124,7 @@ def test_utterances_without_teacher_are_left_out_if_few(tmp_path, stores):
     teacher = make(tmp_path / "t", lengths, 16, 2, skip={50})
     dataset = PretrainDataset(speech, 32, 2, teacher)
     batch = dataset[0, np.arange(len(dataset))]
-    assert len(dataset) == 119 and "u050" not in batch["utt"]
+    assert len(dataset) == 119 and "u050" not in batch["ids"]
     assert torch.equal(batch["teacher"][:, 0, 1], batch["logmel"][:, 0, 1]) and dataset.utterance(50) == "u051"
     few = make(tmp_path / "few", lengths, 16, 2, skip=range(3, 9))
     with pytest.raises(UserError, match=r"no frames for 6 of 120 utterances .*'u003' is one"):

@@ -25,6 +25,8 @@ def load(*words):
     (["optim.betas=[0.9]"], "optim.betas are two numbers"),
     (["run.dtype=fp16"], "not one of fp32, bf16"),
     (["run.keep_last=0"], "must be positive"),
+    (["data.kind=audi"], "unknown kind of data 'audi', did you mean 'audio'"),
+    (["data.speech=null"], "option 'data.speech' has no default"),
     (["optim.learning_rate=1"], "unknown option 'optim.learning_rate'"),
 ])
 def test_what_does_not_fit_is_refused(words, message):
@@ -43,3 +45,10 @@ def test_changes_name_what_shapes_the_result_only():
     assert changes(before, plain(load("data.workers=9", "run.log_steps=5", "optim.micro_batch=64"))) == []
     assert changes(before, plain(load("optim.eps=1e-7", "model.mask_ratio=0.6"))) == \
         ["model.mask_ratio: 0.7 -> 0.6", "optim.eps: 1e-08 -> 1e-07"]
+
+
+def test_an_option_that_an_older_version_did_not_have_had_its_default():
+    before = plain(load())
+    del before["data"]["kind"], before["optim"]["eps"]
+    assert changes(before, plain(load())) == []
+    assert changes(before, plain(load("optim.eps=1e-7"))) == ["optim.eps: 1e-08 -> 1e-07"]

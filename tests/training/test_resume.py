@@ -99,7 +99,7 @@ def test_signal_to_all_processes(number, options, start, finish, state_of, tmp_p
 def test_finished_run_is_drawn_says_so_and_ends(options, start, finish, tmp_path):
     finish(options)
     images = (tmp_path / "exp/images").iterdir()
-    assert sorted(path.name for path in images) == ["deviation.png", "losses.png", "masked_clip.png"]
+    assert sorted(path.name for path in images) == ["deviation.png", "losses.png", "masked_input.png"]
     before = (tmp_path / "exp/metrics.jsonl").stat().st_mtime_ns
     run = start(options)
     assert run.wait() == 0

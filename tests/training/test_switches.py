@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from m2d.common.config import load_config
-from m2d.data.loader import PretrainLoader
 from m2d.training.config import PretrainConfig
 from m2d.training.distributed import open_ranks
 from m2d.training.trainer import Trainer
@@ -19,8 +18,7 @@ def losses(options):
     """Loss and gradient norm of each of the first steps, float64 `[STEPS, 2]`."""
     with open_ranks("cpu") as ranks:
         trainer = Trainer(load_config(PretrainConfig, None, options), ranks)
-    loader = PretrainLoader(trainer.feed.train, trainer.sampler, trainer.config.data.workers)
-    batches = trainer.feed.on_device(loader)
+    batches = trainer.data.training_batches(trainer.sampler)
     values = [trainer.train_step(step, batches).values for step in range(STEPS)]
     return torch.tensor([[float(step["loss"]), float(step["grad_norm"])] for step in values], dtype=torch.float64)
 

@@ -51,7 +51,7 @@ def test_steps_equal_the_published_loop(golden, options, run, steps_per_epoch):
 
     kind = "five" if run == "five" else "one"
     inputs, noises = arrays[f"e_{kind}_x"].view(-1, 2, 80, 208), arrays[f"e_{kind}_noise"].view(-1, 2, 65)
-    batches = iter([({"logmel": x.transpose(1, 2), "mask_noise": noise, "utt": ["a", "b"]}, 0.0)
+    batches = iter([({"logmel": x.transpose(1, 2), "mask_noise": noise, "ids": ["a", "b"]}, 0.0)
                     for x, noise in zip(inputs, noises, strict=True)])
     first = expected["epoch"] * steps_per_epoch
     for i in range(len(inputs)):
@@ -69,7 +69,7 @@ def test_steps_equal_the_published_loop(golden, options, run, steps_per_epoch):
 
 def gradients(trainer):
     """Gradients after the first step, which has learning rate 0."""
-    batch = trainer.feed.copied(trainer.feed.train[0, np.arange(4)])
+    batch = trainer.data.copied(trainer.data.train[0, np.arange(4)])
     parts = trainer.sampler.accumulate
     cut = [{key: value[part::parts] for key, value in batch.items()} for part in range(parts)]
     values = trainer.train_step(0, iter([(part, 0.0) for part in cut])).values

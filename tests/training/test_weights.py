@@ -8,10 +8,7 @@ from m2d.nn import ModelConfig, build_objective
 from m2d.pretrained.files import from_checkpoint, save_pretrained
 from m2d.pretrained.published import write_published
 from m2d.training.checkpoint import checkpoints
-from m2d.training.feed import Statistics
 from m2d.training.weights import start_from
-
-STATISTICS = Statistics(-7.0, 4.0, -8.0)
 
 
 @pytest.fixture
@@ -35,7 +32,7 @@ def test_from_a_model_directory(finished, tmp_path):
     torch.manual_seed(1)
     objective = build_objective(ModelConfig(**state["config"]["model"]))
     predictor = objective.predictor.head.weight.clone()
-    start_from(objective, str(tmp_path / "model"), STATISTICS)
+    start_from(objective, str(tmp_path / "model"))
     own = objective.state_dict()
     for name, value in state["model"].items():
         if name.startswith("encoder."):
@@ -49,7 +46,7 @@ def test_other_networks_are_refused(finished):
     state, path = finished
     objective = build_objective(ModelConfig(**{**state["config"]["model"], "width": 64}))
     with pytest.raises(UserError, match=r"step_000000010\.pt: parameter .* is .*, expected"):
-        start_from(objective, str(path), STATISTICS)
+        start_from(objective, str(path))
 
 
 def test_another_number_of_heads_is_refused(finished, tmp_path):
@@ -59,11 +56,11 @@ def test_another_number_of_heads_is_refused(finished, tmp_path):
     objective = build_objective(ModelConfig(**{**state["config"]["model"], "heads": 4}))
     for origin in (path, tmp_path / "model"):
         with pytest.raises(UserError, match=r"has 2 attention heads, this run's 4 \(model\.heads\)"):
-            start_from(objective, str(origin), STATISTICS)
+            start_from(objective, str(origin))
 
 
-def test_other_statistics_are_warned_of(finished, tmp_path, caplog):
-    """Whatever the weights come from; the warning names both pairs and the options that set them."""
+def test_the_statistics_of_the_weights_are_told(finished, tmp_path):
+    """Whatever the weights come from."""
     state, path = finished
     objective = build_objective(ModelConfig(**state["config"]["model"]))
     model = from_checkpoint(state)
@@ -71,11 +68,14 @@ def test_other_statistics_are_warned_of(finished, tmp_path, caplog):
     save_pretrained(model, tmp_path / "model")
     write_published(tmp_path / "published.pth", state["model"], objective.config.encoder, (-6.5, 3.5))
     for origin in (tmp_path / "model", tmp_path / "published.pth"):
-        start_from(objective, str(origin), Statistics(-6.51, 3.49, 0.0))
-        assert "normalises by" not in caplog.text
-        start_from(objective, str(origin), Statistics(-6.5, 4.0, 0.0))
-        assert "mean -6.5 and deviation 3.5, this run normalises by -6.5 and 4 " in caplog.text
-        assert "data.mean=-6.5 data.std=3.5 would keep" in caplog.text
-        caplog.clear()
-    start_from(objective, str(path), Statistics(**{**state["statistics"], "mean": -1.0}, noise_mean=0.0))
-    assert "this run normalises by -1 and" in caplog.text
+        assert start_from(objective, str(origin)) == {"mean": -6.5, "std": 3.5}
+    assert start_from(objective, str(path)) == state["statistics"]
+
+
+def test_other_statistics_are_warned_of(options, finished, start, tmp_path):
+    """In the log of a run that begins with weights of another; the warning names the options that set them."""
+    _, path = finished
+    new = [*options, f"run.exp={tmp_path}/new", f"run.init_from={path}"]
+    run = start([*new, "optim.epochs=2", "data.mean=-1", "data.std=4"])
+    assert run.wait() == 0
+    assert "this run normalises by -1 and 4 (data.mean" in run.said()

@@ -1,0 +1,148 @@
+"""Audio: crops of stored log-mels, teacher frames and noise; mixed, normalised and decoded on the device."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m2d.audio.noise import mix_noise
+from m2d.common.errors import UserError
+from m2d.data.dataset import PretrainDataset
+from m2d.data.loader import PretrainLoader
+from m2d.data.sampler import GlobalSampler
+from m2d.data.store import PackedStore
+from m2d.training.data_modules import DATA_MODULES, Batch, DataModule, Picture
+
+if TYPE_CHECKING:
+    from m2d.training.config import PretrainConfig, Settings
+
+LOG = logging.getLogger(__name__)
+FRAMES_PER_S = 100
+SAME = 0.01
+"""Statistics that differ by a smaller share count as equal: published ones are rounded."""
+
+
+@DATA_MODULES.register("audio")
+class AudioData(DataModule):
+    """Packed stores of log-mels, with `noise_ratio` > 0 of background noise, with `lambda_off` > 0 of teacher frames.
+
+    `statistics` are the scalar mean and deviation of the log-mels (natural log of power).
+    """
+
+    def __init__(self, config: PretrainConfig, device: torch.device):
+        super().__init__(config, device)
+        data = config.data
+        noise = PackedStore(data.noise) if data.noise_ratio > 0 else None
+        self.train = self._dataset(data.speech, data.teacher, noise)
+        self.valid = self._dataset(data.valid, data.valid_teacher, noise) if data.valid else None
+        self.train_size, self.valid_size = len(self.train), len(self.valid or ())
+        self.statistics = {"mean": _statistic(data.mean, data.speech, "mean"),
+                           "std": _statistic(data.std, data.speech, "std")}
+        self.noise_mean = _statistic(data.noise_mean, data.noise, "mean") if noise else 0.0
+        if not all(map(math.isfinite, (*self.statistics.values(), self.noise_mean))) or self.statistics["std"] <= 0:
+            stores = f"{data.speech} and {data.noise}" if noise else data.speech
+            raise UserError(f"log-mels can't be normalised by mean {self.statistics['mean']}, deviation "
+                            f"{self.statistics['std']}, noise mean {self.noise_mean}: look at stats.json in {stores}, "
+                            "or give data.mean, data.std, data.noise_mean")
+
+    @staticmethod
+    def check(config: Settings) -> None:
+        """Raise `UserError` for options that do not fit together."""
+        data, distils = config.data, config.model.lambda_off > 0
+        if not data.speech:
+            raise UserError("option 'data.speech' has no default: give it as data.speech=STORE")
+        if not 0 <= data.noise_ratio <= 1:
+            raise UserError(f"data.noise_ratio={data.noise_ratio} is not between 0 and 1")
+        if data.noise_ratio > 0 and not data.noise:
+            raise UserError(f"data.noise_ratio={data.noise_ratio} needs data.noise, a store of noise log-mels")
+        if data.noise_mean is not None and not data.noise:
+            raise UserError("data.noise_mean does not apply without data.noise")
+        for name, path, wanted in (("data.teacher", data.teacher, distils),
+                                   ("data.valid_teacher", data.valid_teacher, distils and bool(data.valid))):
+            if wanted and not path:
+                raise UserError(f"model.lambda_off={config.model.lambda_off} needs {name}, a store of teacher frames")
+            if path and not wanted:
+                raise UserError(f"{name} does not apply: " + ("there is no data.valid" if distils
+                                                             else "model.lambda_off is 0"))
+        if data.std is not None and data.std <= 0:
+            raise UserError(f"data.std={data.std} must be positive")
+        if data.workers < 0:
+            raise UserError(f"data.workers={data.workers} is negative")
+
+    def identity(self) -> dict[str, Any]:
+        """Of each store: how many utterances and frames, and what the writer said of them."""
+        stores = {"speech": self.train.speech, "teacher": self.train.teacher, "noise": self.train.noise}
+        return {name: {"utterances": len(store), "frames": store.total_frames, **store.info}
+                for name, store in stores.items() if store is not None}
+
+    def load(self, sampler: GlobalSampler) -> Iterable[Batch]:
+        """Batches read ahead by `data.workers` processes."""
+        return PretrainLoader(self.train, sampler, self.config.data.workers, pin_memory=self.device.type == "cuda")
+
+    def load_valid(self, indices: np.ndarray) -> Batch:
+        """The held-out samples `indices` `[B]`."""
+        return self.valid[0, indices]
+
+    def example(self) -> Batch:
+        """The first held-out utterance, else the first of training."""
+        return (self.valid or self.train)[0, np.arange(1)]
+
+    def inputs(self, batch: Batch) -> dict[str, Tensor]:
+        """`x` `[B, 1, F, T]` float32, mixed and normalised (M2D-S, section 3.3); `mask_noise` `[B, L]`.
+
+        For distillation also `teacher` `[B, T', W]`, frames of the clean speech, and `teacher_frames` `[B]`, how many
+        of them are real.
+        """
+        x = mix_noise(batch["logmel"], batch.get("noise"), self.config.data.noise_ratio,
+                      self.statistics["mean"], self.statistics["std"], self.noise_mean)
+        inputs = {"x": x.transpose(1, 2).unsqueeze(1), "mask_noise": batch["mask_noise"]}  # [B, T, F] -> [B, 1, F, T]
+        if "teacher" in batch:
+            inputs |= {"teacher": decode_teacher(batch), "teacher_frames": batch["teacher_valid"]}
+        return inputs
+
+    def picture(self, x: Tensor) -> Picture:
+        """The normalised log-mel, lowest bin first."""
+        return Picture(x[0].cpu().numpy(), "lower", "seconds", "mel bin", FRAMES_PER_S)
+
+    def warn_of_statistics(self, seen: dict[str, Any], origin: str) -> None:
+        """Warn where weights learnt from log-mels normalised by another mean or deviation."""
+        own = self.statistics
+        if not all(math.isclose(seen[name], own[name], rel_tol=SAME) for name in own):
+            LOG.warning("%s learnt from log-mels normalised by mean %.4g and deviation %.4g, this run normalises by "
+                        "%.4g and %.4g (data.mean and data.std, or else stats.json of data.speech): data.mean=%.4g "
+                        "data.std=%.4g would keep to the former", origin, *seen.values(), *own.values(), *seen.values())
+
+    def _dataset(self, speech: str, teacher: str | None, noise: PackedStore | None) -> PretrainDataset:
+        model = self.config.model
+        stores = PackedStore(speech), PackedStore(teacher) if teacher else None
+        for store, width, name in ((stores[0], model.input_size[0], "model.input_size[0]"),
+                                   (stores[1], model.teacher_width, "model.teacher_width")):
+            if store is not None and store.width != width:
+                raise UserError(f"{store.directory}: frames are {store.width} wide, but {name} is {width}")
+        return PretrainDataset(stores[0], model.input_size[1], model.patch_size[1], stores[1], noise,
+                               self.config.run.seed, n_patches=model.encoder.grid.n_patches)
+
+
+def decode_teacher(batch: Batch) -> Tensor:
+    """Teacher frames `[B, T', W]` float32 of a batch, on the device it is on, scaled when they are int8."""
+    frames = batch["teacher"].float()
+    return frames * batch["teacher_scale"].float()[..., None] if "teacher_scale" in batch else frames
+
+
+def _statistic(given: float | None, store: str, name: str) -> float:
+    if given is not None:
+        return given
+    path = Path(store) / "stats.json"
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))[name])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: no statistics can be read there ({error}): run m2d.bin.merge_features on {store}, "
+                        "or give data.mean, data.std and, with noise, data.noise_mean") from None
