@@ -78,10 +78,9 @@ class AudioData(DataModule):
             raise UserError(f"data.workers={data.workers} is negative")
 
     def identity(self) -> dict[str, Any]:
-        """Of each store: how many utterances and frames, and what the writer said of them."""
+        """The digest of each store's content."""
         stores = {"speech": self.train.speech, "teacher": self.train.teacher, "noise": self.train.noise}
-        return {name: {"utterances": len(store), "frames": store.total_frames, **store.info}
-                for name, store in stores.items() if store is not None}
+        return {name: store.content for name, store in stores.items() if store is not None}
 
     def load(self, sampler: GlobalSampler) -> Iterable[Batch]:
         """Batches read ahead by `data.workers` processes."""
