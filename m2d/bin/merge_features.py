@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.data.store import is_merged, merge_index
+from m2d.data.merge import is_merged, merge_index
 
 
 @dataclass

@@ -1,49 +1,146 @@
-"""Data directory to log-mel frames in a packed store, one job of several."""
+"""The extraction loop: one job's part of a data directory, audio to frames to a writer; and the log-mel as one use."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
 
+import numpy as np
 import torch
+from omegaconf import MISSING
+from torch.utils.data import DataLoader
 
 from m2d.audio.logmel import LogMel, LogMelConfig
-from m2d.audio.wave import AudioError, read_audio
+from m2d.audio.wave import AudioError
+from m2d.common.options import option
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
+from m2d.data.failures import FailureLog
+from m2d.data.waveforms import AudioBatches, length_batches
 from m2d.data.writer import PackedWriter
 
 LOG = logging.getLogger(__name__)
 
 
-def extract_logmel(data: DataDir, out: str | Path, job: int, jobs: int, max_bad_share: float,
-                   config: LogMelConfig | None = None) -> None:
-    """Write the `job`-th part of `data` as shards of `out`, float16 `[T, F]` each; goes on where it was.
+@dataclass
+class JobOptions:
+    """What every extraction command is told."""
+
+    data: str = option(MISSING, "data directory: wav.scp and perhaps segments, utt2dur")
+    out: str = option(MISSING, "folder of the features")
+    job: int = option(1, "this job's number, from 1")
+    jobs: int = option(1, "number of jobs that share the work")
+    max_bad_share: float = option(0.01, "share of unusable utterances above which the job fails")
+
+
+@dataclass
+class NetworkOptions(JobOptions):
+    """What the extraction commands that run a network are told besides."""
+
+    device: str = option("auto", "cpu, cuda:N, or auto: each job the next GPU in turn, the CPU where there is none")
+    precision: str = option("float32", "float32, bfloat16 or float16 (autocast)")
+    batch_seconds: float = option(120.0, "audio in a batch, padding included; less where memory is short")
+    workers: int = option(2, "processes that read audio ahead")
+
+
+class Writer(Protocol):
+    """Where frames go: `done` holds the utterances that are there, `finished` tells that the job was closed before."""
+
+    done: set[str]
+    finished: bool
+    failed: FailureLog
+
+    def append(self, utterance: str, frames: np.ndarray) -> None:
+        """Store the frames `[T, D]` of one utterance."""
+
+    def __enter__(self) -> Writer:
+        """Begin."""
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Keep what is finished; without an error the job has seen all its utterances."""
+
+
+class Frames(Protocol):
+    """Waveforms to frames."""
+
+    sample_rate: int
+
+    def frame_count(self, samples: int) -> int:
+        """Frames of a clip of so many samples; 0 for a clip that is too short."""
+
+    def __call__(self, wavs: list[torch.Tensor]) -> list[np.ndarray]:
+        """Frames `[T_i, D]` of each waveform `[N_i]`, float32."""
+
+
+def allowed_failures(data: DataDir, options: JobOptions) -> int:
+    """How many utterances of all of `data` may fail."""
+    return int(options.max_bad_share * len(data))
+
+
+def extract(data: DataDir, writer: Writer, model: Frames, options: JobOptions, *, what: str, batch_seconds: float = 0.0,
+            workers: int = 0) -> None:
+    """Write the frames of one job's part of `data`; goes on where the writer was.
+
+    Batches hold clips of like length, `batch_seconds` of audio at most; at 0, one clip each in the order of their ids.
+    Audio that can't be read or is shorter than a frame is noted in the writer's list of failures, which raises
+    `UserError` when there are too many.
+    """
+    job, jobs = options.job, options.jobs
+    with writer:
+        if writer.finished:
+            LOG.info("%s: job %d of %d already done", options.out, job, jobs)
+            return
+        part = data.split(job, jobs)
+        todo = [utterance for utterance in part.utterances if utterance not in writer.done]
+        LOG.info("%s: job %d of %d: %d utterances, %d of them done before", options.out, job, jobs, len(part),
+                 len(part) - len(todo))
+        batches = list(length_batches(part, todo, batch_seconds)) if batch_seconds else [[name] for name in todo]
+        loader = DataLoader(AudioBatches(part, batches, model.sample_rate), batch_size=None, num_workers=workers)
+        for utterances, wavs in progress(loader, f"{what} {job}/{jobs}", len(batches)):
+            _write_batch(writer, model, dict(zip(utterances, wavs, strict=True)))
+    LOG.info("%s: job %d of %d: %d utterances, %d failed", options.out, job, jobs, len(writer.done),
+             len(writer.failed))
+
+
+def _write_batch(writer: Writer, model: Frames, batch: dict[str, torch.Tensor | AudioError]) -> None:
+    whole: dict[str, torch.Tensor] = {}
+    for utterance, wav in batch.items():
+        if isinstance(wav, AudioError):
+            writer.failed.add(utterance, str(wav))
+        elif not model.frame_count(len(wav)):
+            writer.failed.add(utterance, f"{len(wav)} samples are less than one frame")
+        else:
+            whole[utterance] = wav
+    if whole:
+        for utterance, frames in zip(whole, model(list(whole.values())), strict=True):
+            writer.append(utterance, frames)
+
+
+class LogMelFrames:
+    """The log-mel front end, clip by clip."""
+
+    def __init__(self, config: LogMelConfig):
+        self.sample_rate, self._logmel = config.sample_rate, LogMel(config)
+        self.frame_count: Callable[[int], int] = self._logmel.frames
+
+    @torch.inference_mode()
+    def __call__(self, wavs: list[torch.Tensor]) -> list[np.ndarray]:
+        """Log-mel `[T_i, F]` of each waveform."""
+        return [self._logmel(wav).T.numpy() for wav in wavs]
+
+
+def extract_logmel(data: DataDir, options: JobOptions, config: LogMelConfig | None = None) -> None:
+    """Write one job's part of `data` as shards of `options.out`, float16 `[T, F]` each; goes on where it was.
 
     Audio that can't be read is listed in `logmel.JOB.failed`. Raises `UserError` when that is more than `max_bad_share`
-    of all of `data`, and when `out` can't be written or was begun with other settings or
-    other data.
+    of all of `data`, and when `out` can't be written or was begun with other settings or other data.
     """
     config = config or LogMelConfig()
-    part, logmel = data.split(job, jobs), LogMel(config)
     info = {"logmel": dataclasses.asdict(config), "data": data.fingerprint()}
-    with PackedWriter(out, f"logmel.{job}", config.n_mels, jobs=jobs, info=info,
-                      max_failures=int(max_bad_share * len(data))) as writer:
-        if writer.finished:
-            LOG.info("%s: job %d of %d already done", out, job, jobs)
-            return
-        todo = [utterance for utterance in part.utterances if utterance not in writer.done]
-        LOG.info("%s: job %d of %d: %d utterances, %d of them done before", out, job, jobs, len(part),
-                 len(part) - len(todo))
-        for utterance in progress(todo, f"log-mel {job}/{jobs}"):
-            source = part.source(utterance)
-            try:
-                wav = read_audio(source.path, config.sample_rate, source.start, source.duration)
-            except AudioError as error:
-                writer.fail(utterance, str(error))
-                continue
-            with torch.inference_mode():
-                frames = logmel(torch.from_numpy(wav)).T
-            writer.append(utterance, frames.numpy())
-    LOG.info("%s: job %d of %d: %d utterances, %d failed", out, job, jobs, len(writer.done), writer.failures)
+    writer = PackedWriter(options.out, f"logmel.{options.job}", config.n_mels, jobs=options.jobs, info=info,
+                          max_failures=allowed_failures(data, options))
+    extract(data, writer, LogMelFrames(config), options, what="log-mel")

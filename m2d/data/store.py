@@ -1,14 +1,11 @@
 """Packed frames, reading: utterances as runs of rows in large `.npy` shards, so that a crop reads only its own bytes.
 
-A store is a folder: shards `NAME.npy` `[rows, width]` (float16, or int8 with `NAME.scale.npy` `[rows]` float16), the
-text table `index` (see `m2d.data.index`), and `meta.json` with width, dtype, totals and what the frames are. Shards are
-read by positioned reads rather than through a memory map: they go straight into the batch, and a file that shrinks or
-vanishes during a run is an error with a name instead of a bus error.
+The folder's files: `m2d.data.format`. Shards are read by positioned reads rather than through a memory map: rows go
+straight into the batch, and a file that shrinks or vanishes in a run is an error with a name instead of a bus error.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -16,10 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from m2d.common.errors import UserError
+from m2d.data.format import DTYPES, HEADER_BYTES, damage, read_meta
 from m2d.data.index import Keys, map_entries, open_index
-from m2d.data.writer import DTYPES, HEADER_BYTES, PackedWriter, damage, merge_index
-
-__all__ = ["PackedStore", "PackedWriter", "merge_index"]
 
 MAX_OPEN_SHARDS = 384
 """Files a store keeps open: three stores of a terabyte stay below the usual limit of 1,024."""
@@ -28,8 +23,8 @@ MAX_OPEN_SHARDS = 384
 class PackedStore:
     """A folder of packed frames, validated when opened.
 
-    Attributes: `directory`, `width` (D), `dtype` (as stored), `total_frames`, `info` (what the writer said of the
-    frames), `content` (hex digest of ids and frames, whatever the shards), `keys` (sorted utterance ids), `entries`
+    Attributes: `directory`, `width` (D), `dtype` (as stored), `total_frames`, `content` (hex digest of ids and
+    frames, whatever the shards), `info` (what the writer said of the frames), `keys` (sorted utterance ids), `entries`
     (the memory-mapped index). Copies in other processes share the index's pages.
 
     Raises `UserError` that names the file for a folder that is no store, a corrupt index, and a shard that is missing
@@ -42,8 +37,8 @@ class PackedStore:
         self.width: int = meta["width"]
         self.dtype = DTYPES[meta["dtype"]]
         self.total_frames: int = meta["frames"]
-        self.info: dict = meta["info"]
         self.content: str = meta["content"]
+        self.info: dict = meta["info"]
         self._shards = list(meta["shards"])
         for shard, rows in meta["shards"].items():
             if reason := damage(self.directory, shard, rows, self.width, self.dtype):
@@ -124,14 +119,17 @@ class PackedStore:
                 self._fill(f"{name}.scale.npy", scale[b, :count], first * 2)
 
     def _fill(self, name: str, rows: np.ndarray, position: int) -> None:
+        left, position = memoryview(rows).cast("B"), HEADER_BYTES + position
         try:
-            done = os.preadv(self._descriptor(name), [rows], HEADER_BYTES + position)
+            while left:  # a network file system, or a read of over 2 GiB, may give less than was asked for
+                done = os.preadv(self._descriptor(name), [left], position)
+                if not done:
+                    raise UserError(f"{self.directory / name}: cut off at byte {position}: restore the file or run the "
+                                    "feature stage again")
+                left, position = left[done:], position + done
         except OSError as error:
             raise UserError(f"{self.directory / name}: can't be read ({error.strerror}): restore the file or run the "
                             "feature stage again") from error
-        if done != rows.nbytes:
-            raise UserError(f"{self.directory / name}: cut off at byte {HEADER_BYTES + position + done}: restore the "
-                            "file or run the feature stage again")
 
     def _descriptor(self, name: str) -> int:
         descriptor = self._open.get(name)
@@ -142,34 +140,3 @@ class PackedStore:
         else:
             self._open.move_to_end(name)
         return descriptor
-
-
-def is_merged(directory: str | Path) -> bool:
-    """Whether the folder is a whole store, merged after its last job."""
-    stats = Path(directory) / "stats.json"
-    if not stats.is_file() or any(job.stat().st_mtime_ns > stats.stat().st_mtime_ns
-                                  for job in stats.parent.glob("*.done")):
-        return False
-    try:
-        PackedStore(directory)
-    except UserError:
-        return False
-    return True
-
-
-def read_meta(directory: Path) -> dict:
-    """`meta.json` of a store. Raises `UserError` when the folder is no finished store."""
-    path = Path(directory) / "meta.json"
-    if not path.is_file():
-        raise UserError(f"{path}: no such file: {directory} is no finished feature store; run the feature stage, then "
-                        f"'python -m m2d.bin.merge_features dir={directory}'")
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-        if meta["dtype"] not in DTYPES or not {"width", "frames", "utterances", "info", "content"} <= meta.keys() \
-                or not isinstance(meta["shards"], dict):
-            raise KeyError
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the description of a feature store: run "
-                        f"'python -m m2d.bin.merge_features dir={directory}'") from error
-    return meta
-

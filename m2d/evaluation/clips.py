@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from m2d.audio.logmel import LogMel, LogMelConfig
+from m2d.audio.statistics import Moments
 from m2d.audio.wave import AudioError, read_audio
 from m2d.common.errors import UserError
 from m2d.common.files import write_json
@@ -72,13 +73,8 @@ def statistics(task: Task, directory: str | Path, batch_size: int, workers: int)
         chosen = np.random.default_rng(0).choice(len(clips), STATISTICS_CLIPS, replace=False)
         clips = [clips[index] for index in sorted(chosen)]
     logmel = LogMel()
-    total = squares = count = 0.0
+    moments = Moments()
     for waves, faults in wave_batches(task, clips, LogMelConfig().sample_rate, batch_size, workers):
-        values = logmel(waves[[not fault for fault in faults]]).double()
-        total += values.sum().item()
-        squares += values.square().sum().item()
-        count += values.numel()
-    mean = total / count
-    std = (squares / count - mean**2) ** 0.5
-    write_json(path, {"task": task.digest(), "mean": mean, "std": std, "clips": len(clips)})
-    return mean, std
+        moments.add(logmel(waves[[not fault for fault in faults]]).numpy())
+    write_json(path, {"task": task.digest(), "mean": moments.mean, "std": moments.std, "clips": len(clips)})
+    return moments.mean, moments.std

@@ -11,7 +11,6 @@ import importlib
 import io
 import json
 import logging
-import math
 import random
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 
 from m2d.audio.logmel import LogMel
+from m2d.audio.statistics import Moments
 from m2d.common.files import write_json
 from m2d.pretrained import s3prl_compat
 from m2d.superb import compat, registration
@@ -51,7 +51,7 @@ def measure(module: str, config: dict[str, Any], device: str) -> dict[str, Any]:
     """
     registration.watch()
     logmel = LogMel().to(device)
-    total = torch.zeros(3, dtype=torch.float64, device=device)  # count, sum, sum of squares
+    moments = Moments()
     clips = 0
     random.seed(0)
     np.random.seed(0)
@@ -68,12 +68,8 @@ def measure(module: str, config: dict[str, Any], device: str) -> dict[str, Any]:
         while clips < wanted:
             for wavs, *_ in loader:
                 for wav in wavs:
-                    frames = logmel(torch.as_tensor(wav, dtype=torch.float32, device=device)).double()
-                    total += torch.stack([torch.tensor(float(frames.numel()), device=device, dtype=torch.float64),
-                                          frames.sum(), frames.square().sum()])
+                    moments.add(logmel(torch.as_tensor(wav, dtype=torch.float32, device=device)).cpu().numpy())
                 clips += len(wavs)
                 if clips >= wanted:
                     break
-    count, first, second = total.tolist()
-    mean = first / count
-    return {"mean": mean, "std": math.sqrt(second / count - mean**2), "clips": clips}
+    return {"mean": moments.mean, "std": moments.std, "clips": clips}

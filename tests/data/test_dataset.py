@@ -14,8 +14,10 @@ from m2d.audio.logmel import SILENCE
 from m2d.common.errors import UserError
 from m2d.data.dataset import PretrainDataset
 from m2d.data.loader import PretrainLoader
+from m2d.data.merge import merge_index
 from m2d.data.sampler import GlobalSampler
-from m2d.data.store import PackedStore, PackedWriter, merge_index
+from m2d.data.store import PackedStore
+from m2d.data.writer import PackedWriter
 from m2d.training.data_modules.audio import decode_teacher
 
 LENGTHS = [40, 90, 200, 33, 64, 120, 77, 150]

@@ -1,5 +1,6 @@
 """Stages 0 and 1 by their commands, on files as people have them, the broken ones included."""
 
+import inspect
 import json
 import sys
 
@@ -14,13 +15,14 @@ from m2d.bin import extract_logmel, merge_features, prepare_data
 from m2d.common import cli
 from m2d.common.errors import UserError
 from m2d.data.datadir import DataDir
+from m2d.data.extract import JobOptions
 from m2d.data.store import PackedStore
 
 
 def command(module, *words):
     """Run an entry point in this process, as `python -m` would."""
     table, main = (prepare_data.PrepareConfig, prepare_data.prepare) if module is prepare_data else (
-        module.Options, module.main)
+        inspect.get_annotations(module.main, eval_str=True)["options"], module.main)
     main(cli.parse(table, "", list(words)))
 
 
@@ -123,7 +125,7 @@ def test_segments_are_read_where_they_are(corpus):
 def test_a_wrong_option_and_a_missing_directory(corpus, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["extract_logmel", f"data={corpus}/none", f"out={corpus}/x"])
     with pytest.raises(SystemExit):
-        cli.run(extract_logmel.Options, extract_logmel.main, "")
+        cli.run(JobOptions, extract_logmel.main, "")
     assert capsys.readouterr().err.startswith("error: ")
     with pytest.raises(UserError, match="did you mean 'jobs'"):
         command(extract_logmel, f"data={corpus}/data", "out=x", "jops=3")

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2d.common.errors import UserError
-from m2d.data.store import PackedStore, PackedWriter, is_merged, merge_index
-from m2d.data.writer import quantise
+from m2d.data.format import quantise
+from m2d.data.merge import is_merged, merge_index
+from m2d.data.store import PackedStore
+from m2d.data.writer import PackedWriter
 
 
 def clip(seed, frames=10, width=8):
@@ -111,15 +113,15 @@ def test_missing_jobs_double_utterances_and_other_settings(tmp_path):
 def test_failures_are_listed_counted_and_bounded(tmp_path):
     with PackedWriter(tmp_path, "logmel.1", 8, max_failures=1) as writer:
         writer.append("u1", clip(1))
-        writer.fail("u2", "x/u2.wav: empty file")
+        writer.failed.add("u2", "x/u2.wav: empty file")
     assert (tmp_path / "logmel.1.failed").read_text() == "u2 x/u2.wav: empty file\n"
     with pytest.raises(UserError, match=r"1 of 2 utterances failed .* max_bad_share=0\.01"):
         merge_index(tmp_path)
     assert merge_index(tmp_path, max_bad_share=0.5)["frames"] == 10
     with PackedWriter(tmp_path / "b", "logmel.1", 8, max_failures=1) as writer:
-        writer.fail("u1", "why")
+        writer.failed.add("u1", "why")
         with pytest.raises(UserError, match=r"logmel\.1\.failed: lists 2 unusable"):
-            writer.fail("u2", "why")
+            writer.failed.add("u2", "why")
 
 
 @pytest.mark.parametrize("name, frames, words", [

@@ -12,12 +12,14 @@ from m2d.audio.logmel import LogMelConfig
 from m2d.bin import export, extract_features, import_published
 from m2d.common.cli import parse
 from m2d.common.errors import UserError
+from m2d.data import extract
 from m2d.data.datadir import DataDir
-from m2d.data.store import PackedStore, merge_index
+from m2d.data.merge import merge_index
+from m2d.data.store import PackedStore
 from m2d.nn import ModelConfig, build_objective
 from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import Encoder
-from m2d.pretrained import extraction
+from m2d.pretrained.extraction import FeatureOptions
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.published import read_published
 from m2d.training.checkpoint import CheckpointWriter
@@ -47,7 +49,7 @@ def corpus(tmp_path):
 
 
 def run(corpus, model, out, *more):
-    extract_features.main(parse(extract_features.Options, "", [
+    extract_features.main(parse(FeatureOptions, "", [
         f"data={corpus}", f"model={model}", f"out={out}", "workers=0", "batch_seconds=3", "device=cpu", *more]))
 
 
@@ -100,7 +102,7 @@ def test_restart_does_what_is_missing_only(corpus, model, tmp_path):
 
 
 def test_an_interrupted_packed_job_keeps_what_is_finished(corpus, model, tmp_path, monkeypatch):
-    whole, fail_from = extraction._append, 2
+    whole, fail_from = extract._write_batch, 2
 
     def stop(*arguments):
         nonlocal fail_from
@@ -108,7 +110,7 @@ def test_an_interrupted_packed_job_keeps_what_is_finished(corpus, model, tmp_pat
         if fail_from == 0:
             raise KeyboardInterrupt
         whole(*arguments)
-    monkeypatch.setattr(extraction, "_append", stop)
+    monkeypatch.setattr(extract, "_write_batch", stop)
     with pytest.raises(KeyboardInterrupt):
         run(corpus, model, tmp_path / "out", "packed=true")
     (part,) = (tmp_path / "out").glob("*.part.json")

@@ -7,10 +7,11 @@ import torch
 
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.common.errors import UserError
+from m2d.data import extract
 from m2d.data.datadir import DataDir, Segment
-from m2d.data.store import PackedStore, merge_index
-from m2d.teacher import extract
-from m2d.teacher.extract import extract_teacher
+from m2d.data.merge import merge_index
+from m2d.data.store import PackedStore
+from m2d.teacher.extract import TeacherOptions, extract_teacher
 from m2d.teacher.speech_model import load_teacher
 
 SAMPLES = {"a": 5000, "b": 16000, "c": 2480, "d": 15999, "e": 16160}
@@ -37,7 +38,8 @@ def teacher(hubert):
 
 
 def run(data, out, teacher, **options):
-    extract_teacher(data, out, teacher, "tiny", **{"workers": 0, "batch_seconds": 2.5, **options})
+    extract_teacher(data, teacher, TeacherOptions(
+        out=str(out), model="tiny", **{"workers": 0, "batch_seconds": 2.5, **options}))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 2e-3), ("int8", 2e-2)])
@@ -76,13 +78,13 @@ def test_an_interrupted_job_goes_on_and_a_finished_one_rests(tmp_path, data, tea
 
     seen = []
 
-    def append(writer, model, utterances, wavs, forward=extract._append):
+    def write_batch(writer, model, batch, forward=extract._write_batch):
         if len(seen) == 2:
             raise Interrupted
-        seen.append(utterances)
-        forward(writer, model, utterances, wavs)
+        seen.append(batch)
+        forward(writer, model, batch)
 
-    monkeypatch.setattr(extract, "_append", append)
+    monkeypatch.setattr(extract, "_write_batch", write_batch)
     with pytest.raises(Interrupted):
         run(data, broken, teacher, batch_seconds=1.1)
     with pytest.raises(UserError):
@@ -115,7 +117,7 @@ def test_unusable_audio_is_listed_and_too_much_of_it_is_an_error(tmp_path, audio
     merge_index(tmp_path / "kept", max_bad_share=0.3)
     assert list(PackedStore(tmp_path / "kept").keys) == sorted(SAMPLES)
     listed = (tmp_path / "kept" / "teacher.1.failed").read_text()
-    assert "torn.wav" in listed and "399 samples are less than one teacher frame" in listed
+    assert "torn.wav" in listed and "399 samples are less than one frame" in listed
     with pytest.raises(UserError, match="more than the 1 allowed"):
         run(data, tmp_path / "strict", teacher, max_bad_share=0.2)
 

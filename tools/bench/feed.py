@@ -30,10 +30,10 @@ from m2d.audio.noise import mix_noise
 from m2d.common.cli import run
 from m2d.common.options import option
 from m2d.data.dataset import PretrainDataset
+from m2d.data.format import quantise
 from m2d.data.loader import PretrainLoader
 from m2d.data.sampler import GlobalSampler
 from m2d.data.store import PackedStore
-from m2d.data.writer import quantise
 from m2d.nn.losses import cosine_error, standardise
 
 LS960_FRAMES = 960 * 3600 * 100

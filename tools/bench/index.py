@@ -26,9 +26,9 @@ from m2d.common.cli import run
 from m2d.common.errors import UserError
 from m2d.common.files import write_json
 from m2d.common.options import option
+from m2d.data.format import HEADER_BYTES
 from m2d.data.randomness import permutation
 from m2d.data.store import PackedStore
-from m2d.data.writer import HEADER_BYTES
 
 WIDTH, FRAMES, PER_SHARD = 80, 1000, 6700  # 10 s a clip, shards of 1 GiB
 COLUMNS = {"entries": "d", "workers": "d", "first_open_s": ".2f", "first_open_cpu_s": ".2f", "open_s": ".3f",
@@ -66,8 +66,9 @@ def write_store(directory: Path, entries: int) -> None:
     with open(directory / "index", "w", encoding="utf-8") as stream:
         stream.writelines(f"clip-{i:019d} logmel.1-{i // PER_SHARD}:{i % PER_SHARD * FRAMES}:{FRAMES}\n"
                           for i in range(entries))
-    write_json(directory / "meta.json", {"width": WIDTH, "dtype": "float16", "info": {}, "utterances": entries,
-                                         "frames": sum(shards.values()), "shards": shards})
+    write_json(directory / "meta.json", {
+        "width": WIDTH, "dtype": "float16", "info": {}, "content": "", "utterances": entries,
+        "frames": sum(shards.values()), "shards": shards})
 
 
 def measure(directory: Path, options: IndexBench) -> dict[str, Any]:

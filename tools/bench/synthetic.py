@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from m2d.data.writer import PackedWriter, merge_index
+from m2d.data.merge import merge_index
+from m2d.data.writer import PackedWriter
 
 BINS, WIDTH = 80, 768
 OUTLIERS = 8

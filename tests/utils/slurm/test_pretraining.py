@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from m2d.data.store import PackedWriter, merge_index
+from m2d.data.merge import merge_index
+from m2d.data.writer import PackedWriter
 from m2d.training.checkpoint import checkpoints, read_checkpoint
 
 PRETRAIN = ("-m", "m2d.bin.pretrain")

@@ -1,0 +1,73 @@
+"""The packed-frame store: which files a folder holds and how rows are laid out in them.
+
+    NAME.npy         a shard: rows [rows, width], float16 or int8, of whole utterances one after the other
+    NAME.scale.npy   [rows] float16, the scale of each int8 row
+    NAME.part.json   the shard's utterances; written after it, so that a shard without it is not whole
+    JOB.done         the job has seen all its utterances
+    JOB.failed       utterances that could not be made into frames, with the reason
+    index            text table over all shards (see `m2d.data.index`)
+    meta.json        width, dtype, totals, what the frames are, and `content` (see `m2d.data.content`)
+    stats.json       scalar mean and standard deviation over all frames and bins
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from m2d.common.errors import UserError
+
+DTYPES = {"float16": np.dtype("<f2"), "int8": np.dtype("i1")}
+
+HEADER_BYTES = 128
+"""Size of the `.npy` header of every shard, whatever its number of rows."""
+
+META_KEYS = {"width", "dtype", "frames", "utterances", "info", "content", "shards"}
+
+
+def header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """A version 1.0 `.npy` header of `HEADER_BYTES`, so that it can be written after the rows are counted."""
+    text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+    length = HEADER_BYTES - 10
+    return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1).encode() + b"\n"
+
+
+def quantise(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frames `[T, D]` as int8 `[T, D]` and one float16 scale per frame `[T]`: value = int8 * scale."""
+    frames = frames.astype(np.float32)
+    scale = (np.abs(frames).max(axis=1) / 127).astype(np.float16)
+    steps = np.divide(frames, scale[:, None], out=np.zeros_like(frames), where=scale[:, None] > 0)
+    return np.rint(steps).clip(-127, 127).astype(np.int8), scale
+
+
+def damage(directory: Path, shard: str, rows: int, width: int, dtype: np.dtype) -> str:
+    """What is wrong with a shard's files (missing, or not the bytes of header and rows); empty when they are whole."""
+    sizes = {f"{shard}.npy": rows * width * dtype.itemsize}
+    if dtype == np.int8:
+        sizes[f"{shard}.scale.npy"] = rows * DTYPES["float16"].itemsize
+    for file, content in sizes.items():
+        try:
+            size = (directory / file).stat().st_size
+        except FileNotFoundError:
+            return f"{directory / file}: shard is missing"
+        if size != HEADER_BYTES + content:
+            return f"{directory / file}: shard has {size} bytes instead of {HEADER_BYTES + content}"
+    return ""
+
+
+def read_meta(directory: str | Path) -> dict:
+    """`meta.json` of a store. Raises `UserError` when the folder is no finished store."""
+    path = Path(directory) / "meta.json"
+    if not path.is_file():
+        raise UserError(f"{path}: no such file: {directory} is no finished feature store; run the feature stage, then "
+                        f"'python -m m2d.bin.merge_features dir={directory}'")
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        if not meta.keys() >= META_KEYS or meta["dtype"] not in DTYPES or not isinstance(meta["shards"], dict):
+            raise KeyError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: not the description of a feature store: delete {directory} and run the feature stage "
+                        "again") from error
+    return meta
