@@ -42,11 +42,17 @@ class LogMelConfig:
             raise UserError(f"no log-mel can be made with {self}")
 
 
+def normalise(x: Tensor, mean: float, std: float) -> Tensor:
+    """Raw log-mel `x` of any shape to `(x - mean) / std` in float32."""
+    return (x.float() - mean) / std
+
+
 class LogMel(nn.Module):
     """Natural logarithm of the mel power spectrum of whole clips.
 
     Periodic Hann window, centred frames with reflected edges, power 2, Slaney mel scale and Slaney norm,
-    `log(power + LOG_EPS)`. It has no parameters and nothing of it belongs in a checkpoint.
+    `log(power + LOG_EPS)`. Its tables are neither parameters nor buffers: no checkpoint holds them, and `half()` on a
+    model leaves them in float32.
     """
 
     def __init__(self, config: LogMelConfig | None = None):
@@ -54,10 +60,10 @@ class LogMel(nn.Module):
         self.config = config = config or LogMelConfig()
         window = torch.hann_window(config.win_length)
         outside = config.n_fft - config.win_length  # a window shorter than the transform stands in its middle
-        self.register_buffer("window", F.pad(window, (outside // 2, outside - outside // 2)), persistent=False)
-        self.register_buffer("mel", torchaudio.functional.melscale_fbanks(
+        self.window = F.pad(window, (outside // 2, outside - outside // 2))
+        self.mel = torchaudio.functional.melscale_fbanks(
             config.n_fft // 2 + 1, config.f_min, config.f_max, config.n_mels, config.sample_rate,
-            norm="slaney", mel_scale="slaney"), persistent=False)
+            norm="slaney", mel_scale="slaney")
 
     def frames(self, samples: int) -> int:
         """Number of frames T of a clip of so many samples: 1 + samples // hop."""
@@ -68,6 +74,8 @@ class LogMel(nn.Module):
 
         A clip of half a window or less, which has too few samples to be reflected, is first extended with zeros.
         """
+        if self.window.device != wav.device:
+            self.window, self.mel = self.window.to(wav.device), self.mel.to(wav.device)
         half, samples = self.config.n_fft // 2, wav.shape[-1]
         clips = wav.reshape(wav.shape[:-1].numel(), samples).float()
         clips = F.pad(clips, (0, max(0, half + 1 - samples)))

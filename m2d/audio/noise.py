@@ -1,16 +1,11 @@
-"""Normalisation of log-mel spectra and background-noise mixing on them, on any device."""
+"""Background noise mixed into log-mel spectra, on any device."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from m2d.audio.logmel import LOG_EPS
-
-
-def normalise(x: Tensor, mean: float, std: float) -> Tensor:
-    """Raw log-mel `x` of any shape to `(x - mean) / std` in float32."""
-    return (x.float() - mean) / std
+from m2d.audio.logmel import LOG_EPS, normalise
 
 
 def mix_noise(speech: Tensor, noise: Tensor | None, ratio: float, mean_speech: float, std_speech: float,

@@ -11,8 +11,9 @@ from m2d import save_pretrained
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.common.errors import UserError
+from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import from_checkpoint
-from m2d.pretrained.published import write_published
+from m2d.pretrained.published import published_folder, write_published
 from m2d.training.checkpoint import read_checkpoint, read_newest
 
 
@@ -22,7 +23,9 @@ class Options:
 
     source: str = option(help="experiment directory (its newest checkpoint is taken) or one checkpoint")
     out: str = option(help="model directory to write")
-    published: str | None = option(None, "also write encoder, target and predictor to this .pth, in the public format")
+    published: str | None = option(None, "also write the whole state in the public format: a .pth file, or a folder to "
+                                         "hold m2d_vit_SIZE-INPUTpPATCH-TAG/checkpoint-EPOCH.pth")
+    tag: str = option("m2d", "TAG of that folder's name")
 
 
 def main(options: Options) -> None:
@@ -32,8 +35,15 @@ def main(options: Options) -> None:
     save_pretrained(model, options.out, {"checkpoint": str(path), "step": state["step"], "epoch": state["epoch"]})
     logging.info("%s: step %d of %s", options.out, state["step"], path)
     if options.published:
-        write_published(options.published, state["model"], model.encoder.config, (model.mean, model.std))
-        logging.info("%s: written under the published names", options.published)
+        target = _published_path(Path(options.published), model, options.tag, round(state["epoch"]))
+        write_published(target, state["model"], model.encoder.config, (model.mean, model.std), model.sample_rate)
+        logging.info("%s: written under the published names", target)
+
+
+def _published_path(given: Path, model: M2DFeatures, tag: str, epoch: int) -> Path:
+    if given.suffix == ".pth":
+        return given
+    return given / published_folder(model.encoder.config, model.sample_rate, tag) / f"checkpoint-{epoch}.pth"
 
 
 def _read(source: Path) -> tuple[Path, dict[str, Any]]:

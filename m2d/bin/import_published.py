@@ -1,4 +1,4 @@
-"""A published M2D, M2D-S or MSM-MAE checkpoint file to a model directory.
+"""A published M2D, M2D-S, M2D-X, M2D-CLAP or MSM-MAE checkpoint, with its heads, to a model directory.
 
 To continue pre-training from such a file no import is needed: give it as run.init_from of m2d.bin.pretrain.
 """
@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from m2d import load_pretrained, save_pretrained
 from m2d.common import cli
 from m2d.common.config import option
+from m2d.pretrained.heads import read_labels
 
 
 @dataclass
 class Options:
     """Command line of this entry point."""
 
-    checkpoint: str = option(help="published .pth file: pre-training (with target and predictor) or encoder alone")
+    checkpoint: str = option(help="published .pth file, or its folder")
     out: str = option(help="model directory to write")
-    heads: int | None = option(None, "attention heads; default: one per 64 channels, as in every published model")
+    heads: int | None = option(None, "attention heads, where the file is no ViT small, base or large")
+    sample_rate: int | None = option(None, "16000 or 32000 Hz, which no tensor tells; default: 16000")
+    labels: str | None = option(None, "class names: class_labels_indices.csv of AudioSet, or one name a line")
 
 
 def main(options: Options) -> None:
     """Read, check, write."""
-    model = load_pretrained(options.checkpoint, options.heads)
+    model = load_pretrained(options.checkpoint, options.heads, options.sample_rate,
+                            read_labels(options.labels) if options.labels else None)
     save_pretrained(model, options.out, {"published": options.checkpoint})
     logging.info("%s: %s", options.out, model.encoder.config)
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from m2d.audio.noise import normalise
+from m2d.audio.logmel import normalise
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open

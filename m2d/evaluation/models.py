@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from m2d.audio.logmel import LogMel, LogMelConfig
-from m2d.audio.noise import normalise
+from m2d.audio.logmel import LogMel, LogMelConfig, normalise
 from m2d.common.errors import UserError
 from m2d.common.files import sha256
 from m2d.pretrained.files import load_pretrained
@@ -55,6 +54,7 @@ class OwnModel(Embedder):
             self.model.randomise(random_seed)
         self.weights = f"m2d {self.model.encoder.config} {self.model.logmel.config} {digest(self.model.encoder)}"
         super().__init__(self.weights, device)
+        self.sample_rate = self.model.sample_rate
         self.model.to(device).eval()
 
     def set_statistics(self, mean: float, std: float) -> None:

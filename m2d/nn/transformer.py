@@ -32,10 +32,10 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     """Two layers with an exact GELU between, [B, N, D] -> [B, N, D]."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, ratio: int = MLP_RATIO):
         super().__init__()
-        self.fc1 = nn.Linear(width, MLP_RATIO * width)
-        self.fc2 = nn.Linear(MLP_RATIO * width, width)
+        self.fc1 = nn.Linear(width, ratio * width)
+        self.fc2 = nn.Linear(ratio * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply to each token."""
@@ -45,12 +45,12 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """One pre-LN block, [B, N, D] -> [B, N, D]."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, mlp_ratio: int = MLP_RATIO, eps: float = LAYER_NORM_EPS):
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.norm1 = nn.LayerNorm(width, eps=eps)
         self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-        self.mlp = Mlp(width)
+        self.norm2 = nn.LayerNorm(width, eps=eps)
+        self.mlp = Mlp(width, mlp_ratio)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Attention, then MLP, each on the normalised stream and added to it. `mask` as in `Attention`."""

@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import torchaudio
 from torch import nn
 
-from m2d.audio.logmel import LogMel, LogMelConfig
-from m2d.audio.noise import normalise
+from m2d.audio.logmel import LogMel, LogMelConfig, normalise
 from m2d.common.errors import UserError
 from m2d.nn.encoder import Encoder
+from m2d.pretrained.heads import Clap, Classifier
+from m2d.pretrained.inputs import Lengths, Waves, single_clips
 
 MAX_CHUNKS = 64  # encoded at once: bounds the memory that an hour of audio takes
 
@@ -34,6 +34,14 @@ class FeatureOutput(NamedTuple):
         return torch.arange(self.frames.shape[1], device=self.lengths.device) < self.lengths.unsqueeze(1)
 
 
+class Tags(NamedTuple):
+    """Probabilities of C classes. Frames past a clip's own length are zero."""
+
+    names: list[str]  # C class names, or indices where no names are known
+    probabilities: torch.Tensor  # [B, C], or [B, T, C] frame by frame
+    lengths: torch.Tensor  # [B] int64: frames of each clip
+
+
 class M2DFeatures(nn.Module):
     """A pre-trained encoder behind its front end (M2D, section 4.1; features as MSM-MAE).
 
@@ -42,11 +50,14 @@ class M2DFeatures(nn.Module):
     each encoded alone with positions from 0, and joined in time; the last chunk is filled to a whole patch with zeros
     after normalisation. Positions are never resized.
 
-    For bfloat16 call it under `torch.autocast`, or convert `features.encoder`: the front end must stay in float32.
+    In evaluation mode, as `load_pretrained` gives it, a call keeps no gradients; after `train()` it does, and `encode`
+    does in both. For bfloat16 call it under `torch.autocast` or convert it (`bfloat16()`, `half()`): the front end
+    stays in float32. `classifier` and `clap` are None unless the weights came with such a head.
     """
 
-    def __init__(self, encoder: Encoder, front_end: LogMelConfig, mean: float, std: float):
-        """Args: the encoder, the log-mel it was trained on, and that log-mel's scalar mean and deviation."""
+    def __init__(self, encoder: Encoder, front_end: LogMelConfig, mean: float, std: float,
+                 classifier: Classifier | None = None, clap: Clap | None = None):
+        """Args: the encoder, the log-mel it was trained on, that log-mel's scalar mean and deviation, the heads."""
         super().__init__()
         config = encoder.config
         if config.in_channels != 1 or config.input_size[0] != front_end.n_mels:
@@ -54,6 +65,7 @@ class M2DFeatures(nn.Module):
                             f"the front end gives one of {front_end.n_mels}")
         self.encoder = encoder
         self.logmel = LogMel(front_end)
+        self.classifier, self.clap = classifier, clap
         self.set_statistics(mean, std)
 
     @property
@@ -65,6 +77,11 @@ class M2DFeatures(nn.Module):
     def n_layers(self) -> int:
         """Number of layers in the output, one per block."""
         return self.encoder.config.depth
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the audio that the model was trained on."""
+        return self.logmel.config.sample_rate
 
     @property
     def samples_per_frame(self) -> int:
@@ -88,32 +105,69 @@ class M2DFeatures(nn.Module):
         for block in self.encoder.transformer.blocks:
             block.compile(**options)
 
-    def forward(
-        self,
-        wavs: torch.Tensor | np.ndarray | Sequence[torch.Tensor | np.ndarray],
-        lengths: torch.Tensor | np.ndarray | Sequence[int] | None = None,
-        sampling_rate: int = 16000,
-        all_layers: bool = True,
-    ) -> FeatureOutput:
+    def forward(self, wavs: Waves, lengths: Lengths | None = None, sampling_rate: int | None = None,
+                all_layers: bool = True) -> FeatureOutput:
         """Features of clips of any length.
 
         Args:
             wavs: [B, N] padded, or B clips [N_i]; floating point in -1..1; taken to the model's device.
             lengths: [B] samples of each clip, for padded wavs; None: all of them.
-            sampling_rate: of the wavs, Hz; resampled where it is not the model's.
+            sampling_rate: of the wavs, Hz; resampled where it is not the model's. None: the model's `sample_rate`.
             all_layers: False keeps `layers` to the last one, for less memory.
 
         A clip of N_i samples at the model's rate has ceil((1 + N_i // hop) / patch frames) frames. Raises ValueError
-        for an empty batch or clip, samples that are not floating point, lengths that do not fit.
+        for what can't be audio (`m2d.pretrained.inputs`).
         """
-        clips = _clips([torch.as_tensor(wav, device=self.logmel.window.device) for wav in wavs], lengths)
-        if sampling_rate != self.logmel.config.sample_rate:
-            rate = self.logmel.config.sample_rate
+        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
+            return self.encode(self.log_mels(wavs, lengths, sampling_rate), all_layers)
+
+    def tag(self, wavs: Waves, lengths: Lengths | None = None, sampling_rate: int | None = None,
+            frame_wise: bool = False) -> Tags:
+        """Probabilities of the classifier's classes, for whole clips or for each frame. Arguments as for `forward`.
+
+        Raises `UserError` for a model without a classifier.
+        """
+        output = self(wavs, lengths, sampling_rate, all_layers=False)
+        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
+            logits = self.classify(output.frames if frame_wise else output.clip)
+            probabilities = logits.sigmoid()
+        if frame_wise:
+            probabilities = probabilities * output.mask.unsqueeze(-1)
+        return Tags(self.classifier.names, probabilities, output.lengths)
+
+    def classify(self, frames: torch.Tensor) -> torch.Tensor:
+        """Logits [..., C] of frames [..., W], or of their mean over any span of time.
+
+        Raises `UserError` for a model without a classifier.
+        """
+        if self.classifier is None:
+            raise UserError("this model has no classifier: tags need weights fine-tuned on AudioSet (AS-FT)")
+        return self.classifier(frames)
+
+    def clap_audio(self, wavs: Waves, lengths: Lengths | None = None, sampling_rate: int | None = None) -> torch.Tensor:
+        """Embeddings [B, D] in M2D-CLAP's space of sounds and texts, not normalised. Arguments as for `forward`.
+
+        Raises `UserError` for a model without the projection.
+        """
+        if self.clap is None:
+            raise UserError("this model has no audio projection: clap_audio needs weights of M2D-CLAP")
+        output = self(wavs, lengths, sampling_rate, all_layers=False)
+        n_freq = self.encoder.config.grid.n_freq
+        tokens = output.frames.unflatten(-1, (n_freq, -1)).flatten(1, 2).to(self.encoder.cls_token.dtype)
+        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
+            return self.clap.audio(tokens, output.mask.repeat_interleave(n_freq, dim=1)).float()
+
+    def log_mels(self, wavs: Waves, lengths: Lengths | None = None,
+                 sampling_rate: int | None = None) -> list[torch.Tensor]:
+        """Normalised log-mels [F, T_i] of clips, what `encode` takes. Arguments and errors as for `forward`."""
+        rate = self.sample_rate
+        clips = single_clips(wavs, lengths, self.encoder.cls_token.device)
+        if sampling_rate not in (None, rate):
             clips = [torchaudio.functional.resample(clip, sampling_rate, rate) for clip in clips]
-        return self.encode([normalise(self.logmel(clip), self.mean, self.std) for clip in clips], all_layers)
+        return [normalise(self.logmel(clip), self.mean, self.std) for clip in clips]
 
     def encode(self, logmels: Sequence[torch.Tensor], all_layers: bool = True) -> FeatureOutput:
-        """As `forward`, from normalised log-mels [F, T_i] of any lengths."""
+        """As `forward`, from normalised log-mels [F, T_i] of any lengths; gradients reach the encoder in any mode."""
         patch_frames = self.encoder.config.patch_size[1]
         chunk_frames = self.encoder.config.grid.n_time * patch_frames
         chunks, counts = [], []
@@ -146,27 +200,3 @@ class M2DFeatures(nn.Module):
             for row, (i, n_time) in enumerate(zip(part, columns, strict=True)):
                 outputs[i] = hidden[row, :, :n_time]
         return outputs
-
-
-def _clips(
-    clips: list[torch.Tensor], lengths: torch.Tensor | np.ndarray | Sequence[int] | None
-) -> list[torch.Tensor]:
-    """The single clips [N_i] of a batch."""
-    if not clips:
-        raise ValueError("no clips")
-    for clip in clips:
-        if clip.ndim != 1 or not clip.is_floating_point():
-            raise ValueError(f"a clip is {list(clip.shape)} {clip.dtype}: expected [N], floating point in -1..1 "
-                             "(a batch is [B, N])")
-    if lengths is not None:
-        ends = torch.as_tensor(lengths)
-        if ends.shape != (len(clips),) or ends.is_floating_point():
-            raise ValueError(f"lengths are {list(ends.shape)} {ends.dtype}: expected a number of samples for each of "
-                             f"{len(clips)} clips")
-        for clip, end in zip(clips, ends.tolist(), strict=True):
-            if not 0 < end <= len(clip):
-                raise ValueError(f"length {end} of a clip that has {len(clip)} samples")
-        clips = [clip[:end] for clip, end in zip(clips, ends.tolist(), strict=True)]
-    if not all(len(clip) for clip in clips):
-        raise ValueError("a clip without samples")
-    return clips

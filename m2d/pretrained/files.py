@@ -10,53 +10,68 @@ from typing import Any, get_type_hints
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open, write_json
+from m2d.common.files import atomic_open, sha256, write_json
 from m2d.nn.config import EncoderConfig, ModelConfig
 from m2d.nn.encoder import Encoder
+from m2d.pretrained.architecture import check_state
 from m2d.pretrained.features import M2DFeatures
-from m2d.pretrained.published import Published, check_state, read_published
+from m2d.pretrained.heads import clap_like, classifier_like
+from m2d.pretrained.published import Published, read_published
+from m2d.pretrained.storage import read_safetensors
 
 MODEL_TYPE = "m2d"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LARGEST = 10**6  # of a number in a configuration: more would take the memory before the weights show the mistake
 
 
-def load_pretrained(path: str | Path, heads: int | None = None) -> M2DFeatures:
+def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int | None = None,
+                    labels: list[str] | None = None) -> M2DFeatures:
     """A pre-trained model, on the CPU, in evaluation mode.
 
     Args:
-        path: a model directory (see `save_pretrained`), a published checkpoint file (see `m2d.pretrained.published`),
-            or the OWNER/NAME of a model directory on the Hugging Face hub.
-        heads: attention heads, for a published checkpoint that has not one per 64 channels.
+        path: a model directory (see `save_pretrained`), a published checkpoint file or its folder (see
+            `m2d.pretrained.layouts`), or the OWNER/NAME of a model directory on the Hugging Face hub.
+        heads: attention heads, for a published checkpoint that is no ViT of a known size.
+        sample_rate: 16000 or 32000 Hz, for a published checkpoint; no tensor tells it.
+        labels: class names of the classifier, in order (see `m2d.pretrained.heads.read_labels`).
 
-    Raises `UserError` naming the path and what is wrong with it. Nothing is unpickled, and nothing is told from names.
+    Raises `UserError` naming the path and what is wrong with it. Nothing is unpickled.
     """
     path = Path(path)
     if path.name in (CONFIG, WEIGHTS) and path.is_file():
         raise UserError(f"{path}: one file of a model directory: give {path.parent}")
+    if not path.exists():
+        path = download(str(path))
+    if path.is_dir() and not (path / CONFIG).is_file():
+        checkpoints = sorted(path.glob("*.pth"))
+        if len(checkpoints) > 1:
+            raise UserError(f"{path}: holds {len(checkpoints)} checkpoints: give one, for example {checkpoints[-1]}")
+        path = checkpoints[0] if checkpoints else path
     if path.is_file():
-        published = read_published(path, heads)
+        published = read_published(path, heads, sample_rate)
         try:
-            return from_published(published)
+            return from_published(published, labels)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
-    if heads is not None:
-        raise UserError("heads apply to a published checkpoint file only: a model directory says its own")
-    return _load_directory(path if path.is_dir() else download(str(path)))
+    if heads is not None or sample_rate is not None:
+        raise UserError("heads and sample_rate apply to a published checkpoint only: a model directory says its own")
+    return _load_directory(path, labels)
 
 
 def save_pretrained(model: M2DFeatures, directory: str | Path, origin: dict[str, Any] | None = None) -> None:
-    """Write a model directory: weights, architecture, front end, statistics.
+    """Write a model directory: weights and their checksum, architecture, front end, statistics, heads.
 
     `origin` is a note for readers, for example the checkpoint and its epoch. The configuration is written last: a
     directory without one is no model.
     """
     directory = Path(directory)
     (directory / CONFIG).unlink(missing_ok=True)
-    tensors = {name: value.detach().float().cpu().contiguous() for name, value in model.encoder.state_dict().items()}
+    parts = {"": model.encoder, "classifier.": model.classifier, "clap.": model.clap}
+    tensors = {prefix + name: value.detach().float().cpu().contiguous()
+               for prefix, part in parts.items() if part is not None for name, value in part.state_dict().items()}
     with atomic_open(directory / WEIGHTS, "wb") as stream:
         stream.write(safetensors.torch.save(tensors, metadata={"format": "pt"}))
     write_json(directory / CONFIG, {
@@ -64,13 +79,18 @@ def save_pretrained(model: M2DFeatures, directory: str | Path, origin: dict[str,
         "encoder": asdict(model.encoder.config),
         "front_end": asdict(model.logmel.config),
         "statistics": {"mean": model.mean, "std": model.std},
+        **({} if model.classifier is None else {"classes": model.classifier.names}),
+        "weights_sha256": sha256(directory / WEIGHTS),
         "origin": origin or {},
     })
 
 
-def from_published(published: Published) -> M2DFeatures:
-    """Features from the encoder of a published checkpoint, with the published front end."""
-    return _features(published.encoder, published.encoder_state(), *published.statistics)
+def from_published(published: Published, labels: list[str] | None = None) -> M2DFeatures:
+    """Features, and heads where there are any, from a published checkpoint."""
+    return _assemble(published.encoder, published.front_end, published.statistics, {
+        **published.encoder_state(),
+        **{f"classifier.{name}": value for name, value in published.classifier.items()},
+        **{f"clap.{name}": value for name, value in published.clap.items()}}, labels)
 
 
 def from_checkpoint(state: dict[str, Any]) -> M2DFeatures:
@@ -78,46 +98,64 @@ def from_checkpoint(state: dict[str, Any]) -> M2DFeatures:
     encoder = {name.removeprefix("encoder."): value for name, value in state["model"].items()
                if name.startswith("encoder.")}
     config = ModelConfig(**state["config"]["model"]).encoder
-    return _features(config, encoder, **state["statistics"])
+    statistics = state["statistics"]["mean"], state["statistics"]["std"]
+    return _assemble(config, LogMelConfig(n_mels=config.input_size[0]), statistics, encoder)
 
 
-def _features(config: EncoderConfig, state: dict[str, torch.Tensor], mean: float, std: float) -> M2DFeatures:
-    encoder = Encoder(config)
-    encoder.load_state_dict(state)
-    return M2DFeatures(encoder, LogMelConfig(n_mels=config.input_size[0]), mean, std).eval()
-
-
-def _load_directory(directory: Path) -> M2DFeatures:
-    model = _described(directory / CONFIG)
-    path = directory / WEIGHTS
-    if not path.is_file():
-        raise UserError(f"{path}: no such file: {directory} is no model directory, or an unfinished one")
-    try:
-        state = safetensors.torch.load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not readable as safetensors, or cut off ({error})") from error
-    check_state(state, model.encoder.state_dict(), str(path))
-    model.encoder.load_state_dict(state)
+def _assemble(config: EncoderConfig, front_end: LogMelConfig, statistics: tuple[float, float],
+              state: dict[str, torch.Tensor], labels: list[str] | None = None) -> M2DFeatures:
+    """The model with the weights of `state`: the encoder's names, and those of the heads behind their prefix."""
+    heads: dict[str, dict[str, torch.Tensor]] = {
+        prefix: {name[len(prefix):]: value for name, value in state.items() if name.startswith(prefix)}
+        for prefix in ("classifier.", "clap.")}
+    classifier = clap = None
+    if heads["classifier."]:
+        classifier = classifier_like(heads["classifier."], labels, (config.width, config.grid.n_freq * config.width))
+    elif labels is not None:
+        raise UserError("labels apply to a model with a classifier: these weights have none")
+    if heads["clap."]:
+        clap = clap_like(heads["clap."], config.width)
+    encoder = {name: value for name, value in state.items() if not name.startswith(tuple(heads))}
+    with torch.device("meta"):
+        expected = Encoder(config).state_dict()
+    check_state(encoder, expected, "encoder")
+    model = M2DFeatures(Encoder(config), front_end, *statistics, classifier, clap)
+    model.encoder.load_state_dict(encoder)
+    for head, prefix in ((classifier, "classifier."), (clap, "clap.")):
+        if head is not None:
+            check_state(heads[prefix], head.state_dict(), prefix[:-1])
+            head.load_state_dict(heads[prefix])
     return model.eval()
 
 
-def _described(path: Path) -> M2DFeatures:
-    """The model that a configuration file describes, with weights of chance."""
+def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures:
+    path = directory / CONFIG
     if not path.is_file():
-        inside = path.parent / "model"
-        raise UserError(f"{path}: no such file: {path.parent} is no model directory, or an unfinished one" +
+        inside = directory / "model"
+        raise UserError(f"{path}: no such file: {directory} is no model directory, or an unfinished one" +
                         (f"; {inside} is one" if (inside / CONFIG).is_file() else ""))
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.get("model_type") != MODEL_TYPE:
             raise UserError(f"model_type is {config.get('model_type')!r}, expected '{MODEL_TYPE}'")
-        encoder = Encoder(_build(EncoderConfig, config["encoder"]))
-        statistics = (_checked(name, float, config["statistics"][name]) for name in ("mean", "std"))
-        return M2DFeatures(encoder, _build(LogMelConfig, config["front_end"]), *statistics)
+        encoder, front_end = _build(EncoderConfig, config["encoder"]), _build(LogMelConfig, config["front_end"])
+        statistics = tuple(_checked(name, float, config["statistics"][name]) for name in ("mean", "std"))
+        names, checksum = config.get("classes"), config.get("weights_sha256")
+        if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise UserError("classes must be a list of names")
+        largest = max(encoder.grid.n_patches * encoder.width, front_end.n_fft * front_end.n_mels, encoder.depth**3)
+        if largest > 100 * LARGEST:
+            raise UserError("sizes that no model has")
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path}: not a model's configuration ({type(error).__name__}: {error})") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"{path}: not a model's configuration ({reason})") from None
+    state = read_safetensors(directory / WEIGHTS, checksum)
+    try:
+        return _assemble(encoder, front_end, statistics, state, labels or names)
+    except UserError as error:
+        raise UserError(f"{directory / WEIGHTS}: {error}") from None
 
 
 def _build(table: type, values: dict[str, Any]) -> Any:
@@ -130,7 +168,10 @@ def _build(table: type, values: dict[str, Any]) -> Any:
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
-    """A JSON value as an int, a finite float or a pair of ints; UserError for one of another kind."""
+    """A JSON value as an int, a finite float or a pair of ints; UserError for one of another kind or far too large."""
+    numbers = value if isinstance(value, list) else [value]
+    if any(type(number) is int and abs(number) > LARGEST for number in numbers):
+        raise UserError(f"{name} is larger than any model's")
     if kind is int and type(value) is int:  # not a bool
         return value
     if kind is float and type(value) in (int, float) and math.isfinite(value):

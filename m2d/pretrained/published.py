@@ -1,49 +1,39 @@
-"""Checkpoints in the format of the public M2D, M2D-S and MSM-MAE releases: read, checked, renamed, written.
+"""Checkpoints of the public M2D family: read, checked, renamed, written.
 
-A published file is `{"model": state dict}` or the state dict itself. Pre-training files hold encoder, target and
-predictor; encoder-only files the encoder's part. What the networks look like is told by the tensors' shapes, never by a
-file's name.
+A published file is `{"model": state dict}` or the state dict itself. The tensors tell its layout
+(`m2d.pretrained.layouts`) and its architecture, but for attention heads and audio rate. What is written here has those
+two beside the weights, under "m2d".
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 import pathlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
+from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open
-from m2d.nn import ModelConfig, build_objective
-from m2d.nn.config import EncoderConfig
-from m2d.nn.encoder import Encoder
-from m2d.nn.patches import Grid, sincos_positions
+from m2d.nn.config import ENCODERS, EncoderConfig
+from m2d.nn.patches import sincos_positions
+from m2d.pretrained.architecture import (
+    check_state,
+    encoder_config,
+    expected_parameters,
+    is_encoder_only,
+    with_class_row,
+)
+from m2d.pretrained.layouts import from_published, front_end_for, separate, to_published
+from m2d.pretrained.storage import read_pth, write_pth
 
 LOG = logging.getLogger(__name__)
 
-# Our prefix of a parameter's name, and the published one.
-RENAMES = (
-    ("encoder.patch_embed.", "patch_embed."),
-    ("encoder.cls_token", "cls_token"),
-    ("encoder.transformer.blocks.", "blocks."),
-    ("encoder.transformer.norm.", "norm."),
-    ("target.blocks.", "target_blocks."),
-    ("target.norm.", "target_norm."),
-    ("predictor.mask_token", "mask_token"),
-    ("predictor.embed.", "decoder_embed."),
-    ("predictor.transformer.blocks.", "decoder_blocks."),
-    ("predictor.transformer.norm.", "decoder_norm."),
-    ("predictor.head.", "decoder_pred."),
-    ("offline.", "offline_predictor."),
-)
 # The (mean, std) that the public code assumes where a checkpoint has no norm_stats.
 DEFAULT_STATISTICS = (-7.1, 4.2)
-POSITION_TOLERANCE = 1e-4
-HEAD_WIDTH = 64  # of ViT small, base and large
+NOTE = "m2d"  # beside "model": what no tensor tells
 
 
 @dataclass(frozen=True)
@@ -53,11 +43,15 @@ class Published:
     state: dict[str, torch.Tensor]  # `encoder.*`, and `target.*`, `predictor.*`, `offline.*` where present
     encoder: EncoderConfig
     statistics: tuple[float, float]  # mean, std of the log-mel it was trained on
+    front_end: LogMelConfig = field(default_factory=LogMelConfig)
+    layout: str = "B"  # A to D of `m2d.pretrained.layouts`
+    classifier: dict[str, torch.Tensor] = field(default_factory=dict)
+    clap: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def encoder_only(self) -> bool:
-        """Whether nothing but the encoder is in the file."""
-        return _is_encoder_only(self.state)
+        """Whether the file holds no target and no predictor."""
+        return is_encoder_only(self.state)
 
     def encoder_state(self) -> dict[str, torch.Tensor]:
         """State dict of the `Encoder`."""
@@ -65,21 +59,31 @@ class Published:
                 if name.startswith("encoder.")}
 
 
-def read_published(path: str | pathlib.Path, heads: int | None = None) -> Published:
+def read_published(path: str | pathlib.Path, heads: int | None = None, sample_rate: int | None = None) -> Published:
     """Read a published checkpoint.
 
     Args:
         path: the `.pth` file.
-        heads: the encoder's attention heads, which no shape tells; by default one per 64 channels, as in every ViT.
+        heads: the encoder's attention heads, where neither the file nor its size (ViT small, base, large) tells them.
+        sample_rate: of the audio it was trained on, 16000 or 32000 Hz.
 
-    Raises `UserError` naming the file and the first thing that does not fit: not a checkpoint, truncated, a missing,
-    unknown or misshapen parameter, positions other than the fixed sin-cos table.
+    Raises `UserError` naming the file and the first thing that does not fit: not a checkpoint, damaged, a missing,
+    unknown or misshapen parameter, positions other than the fixed sin-cos table, heads or rate that can't be known.
     """
-    tensors = _load(pathlib.Path(path))
+    content = read_pth(path)
+    if isinstance(content, dict) and {"model", "config", "statistics"} <= content.keys():
+        raise UserError(f"{path}: a checkpoint of pre-training here, not a published one: run m2d.bin.export on it")
+    tensors = content.get("model", content) if isinstance(content, dict) else None
+    if not isinstance(tensors, dict) or not tensors or not all(
+            isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()):
+        raise UserError(f"{path}: holds no state dict, neither at the top nor under 'model'")
+    note = content.get(NOTE) if tensors is not content else None
     try:
-        return _interpret(tensors, heads)
+        heads = _agreed("heads", heads, note)
+        front_end = front_end_for(path, _agreed("sample_rate", sample_rate, note))
+        return _interpret(tensors, heads, front_end)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 def load_objective(objective: torch.nn.Module, published: Published, origin: str) -> None:
@@ -101,107 +105,87 @@ def load_objective(objective: torch.nn.Module, published: Published, origin: str
         LOG.warning("%s: the %s has no place in this configuration and is left out", origin, ", ".join(sorted(unused)))
     state = {name: value for name, value in state.items() if name.split(".")[0] in parts}
     taken = own if not published.encoder_only else {name: own[name] for name in own if name in state}
-    check_state(state, taken, origin, to_published)
+    check_state(state, taken, origin, published_name)
     objective.load_state_dict(state, strict=False)
 
 
-def write_published(
-    path: str | pathlib.Path, state: dict[str, torch.Tensor], config: EncoderConfig, statistics: tuple[float, float]
-) -> None:
-    """Write a state dict of ours (an objective's, or one with `encoder.*` alone) as a published checkpoint."""
-    model = {to_published(name): value.detach().cpu() for name, value in state.items()}
-    model["pos_embed"] = _with_class_row(sincos_positions(config.grid, config.width))
-    if "mask_token" in model:
-        model["decoder_pos_embed"] = _with_class_row(sincos_positions(config.grid, model["mask_token"].shape[-1]))
-    model["norm_stats"] = torch.tensor(statistics)
-    with atomic_open(path, "wb") as stream:
-        torch.save({"model": model}, stream)
+def write_published(path: str | pathlib.Path, state: dict[str, torch.Tensor], config: EncoderConfig,
+                    statistics: tuple[float, float], sample_rate: int = 16000) -> None:
+    """Write a state dict of ours (an objective's, or one with `encoder.*` alone) as a published checkpoint.
 
-
-def to_published(name: str) -> str:
-    """The published name of one of our parameters; KeyError for one that has none."""
-    for ours, theirs in RENAMES:
-        if name.startswith(ours):
-            return theirs + name[len(ours):]
-    raise KeyError(name)
-
-
-def from_published(name: str) -> str | None:
-    """Our name of a published parameter; None for one we do not know."""
-    for ours, theirs in RENAMES:
-        if name.startswith(theirs):
-            return ours + name[len(theirs):]
-    return None
-
-
-def check_state(
-    state: dict[str, torch.Tensor],
-    expected: dict[str, torch.Tensor],
-    origin: str,
-    name_of: Callable[[str], str] = str,
-) -> None:
-    """Raise `UserError` for the first parameter that is missing, of another shape, not finite numbers, or one too many.
-
-    `name_of` gives the name that the reader of the message knows a parameter by.
+    Parameters that no published model has are left out, with a line in the log.
     """
-    for name, value in expected.items():
-        if name not in state:
-            raise UserError(f"{origin}: parameter '{name_of(name)}' is missing")
-        if state[name].shape != value.shape:
-            raise UserError(f"{origin}: parameter '{name_of(name)}' is {list(state[name].shape)}, "
-                            f"expected {list(value.shape)}")
-        if not state[name].is_floating_point():
-            raise UserError(f"{origin}: parameter '{name_of(name)}' is {state[name].dtype}, expected floating point")
-        if not state[name].isfinite().all():
-            raise UserError(f"{origin}: parameter '{name_of(name)}' has values that are not finite")
-    for name in state:
-        if name not in expected:
-            raise UserError(f"{origin}: parameter '{name_of(name)}' is one too many")
+    names = {name: to_published(name) for name in state}
+    if unknown := sorted({name.split(".")[0] for name, theirs in names.items() if theirs is None}):
+        LOG.warning("%s: the public format has no place for %s: left out", path, ", ".join(unknown))
+    model = {theirs: state[name].detach().cpu() for name, theirs in names.items() if theirs is not None}
+    model["pos_embed"] = with_class_row(sincos_positions(config.grid, config.width))
+    if "mask_token" in model:
+        model["decoder_pos_embed"] = with_class_row(sincos_positions(config.grid, model["mask_token"].shape[-1]))
+    model["norm_stats"] = torch.tensor(statistics)
+    write_pth(path, {"model": model, NOTE: {"heads": config.heads, "sample_rate": sample_rate}})
 
 
-def _is_encoder_only(state: dict[str, torch.Tensor]) -> bool:
-    return all(name.startswith("encoder.") for name in state)
+def published_folder(config: EncoderConfig, sample_rate: int, tag: str) -> str:
+    """Name of the folder that the public loader reads the settings from: `m2d_vit_base-80x608p16x16-TAG`.
+
+    It knows ViT-Base alone; of other sizes the name says so and is for people.
+    """
+    size = next((name for name, size in ENCODERS.items() if size == config.size), "custom")
+    (bins, frames), (f, t) = config.input_size, config.patch_size
+    rate = "" if sample_rate == 16000 else f"p{sample_rate // 1000}k"
+    return f"m2d_vit_{size}-{bins}x{frames}p{f}x{t}{rate}-{''.join(c if c.isalnum() else '_' for c in tag)}"
 
 
-def _load(path: pathlib.Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint file")
-    try:
-        # MAE's way of saving leaves the command line beside the weights: plain data, safe to rebuild. What others have
-        # allowed already (s3prl's checkpoints need it too) must not be taken from them at the end of the block.
-        allowed = torch.serialization.get_safe_globals()
-        ours = [kind for kind in (argparse.Namespace, pathlib.PosixPath) if kind not in allowed]
-        with torch.serialization.safe_globals(ours):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many unrelated types for a file it can't read
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable checkpoint, or cut off ({reason})") from error
-    if isinstance(content, dict) and {"model", "config", "statistics"} <= content.keys():
-        raise UserError(f"{path}: a checkpoint of pre-training here, not a published one: run m2d.bin.export on it")
-    model = content.get("model", content) if isinstance(content, dict) else None
-    if not isinstance(model, dict) or not model or not all(
-            isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in model.items()):
-        raise UserError(f"{path}: holds no state dict, neither at the top nor under 'model'")
-    return model
+def published_name(name: str) -> str:
+    """What the reader of a message about a published file knows a parameter by."""
+    return to_published(name) or name
 
 
-def _interpret(tensors: dict[str, torch.Tensor], heads: int | None) -> Published:
-    for name, value in tensors.items():
+def _agreed(name: str, given: int | None, note: Any) -> int | None:
+    """A setting as given, or else as noted in the file. Raises `UserError` where the two differ."""
+    noted = note.get(name) if isinstance(note, dict) else None
+    if noted is not None and type(noted) is not int:
+        raise UserError(f"{name} in the file is {noted!r}, expected a whole number")
+    if given is not None and noted is not None and given != noted:
+        raise UserError(f"{name}={given}: the file says {noted}")
+    return noted if given is None else given
+
+
+def _interpret(tensors: dict[str, torch.Tensor], heads: int | None, front_end: LogMelConfig) -> Published:
+    parts = separate(tensors)
+    for name, value in [*parts.model.items(), *parts.classifier.items(), *parts.clap.items()]:
         if not value.is_floating_point() or value.layout != torch.strided or value.is_meta:
             raise UserError(f"'{name}' is a {value.layout} tensor of {value.dtype} on {value.device}, expected plain "
                             "floating-point values")
-    tensors = dict(tensors)
-    positions = {name: tensors.pop(name) for name in ("pos_embed", "decoder_pos_embed") if name in tensors}
-    statistics = _statistics(tensors.pop("norm_stats", None))
+    model = dict(parts.model)
+    positions = {name: model.pop(name) for name in ("pos_embed", "decoder_pos_embed") if name in model}
+    statistics = _statistics(model.pop("norm_stats", None))
     state = {}
-    for name, value in tensors.items():
+    for name, value in model.items():
         ours = from_published(name)
         if ours is None:
             raise UserError(f"parameter '{name}' belongs to no published M2D, M2D-S or MSM-MAE model")
         state[ours] = value.float()
-    encoder = _encoder_config(state, positions, heads)
-    check_state(state, _expected(state, encoder), "not a whole model", to_published)
-    return Published(state, encoder, statistics)
+    encoder = encoder_config(state, positions, heads)
+    _leave_out_label_predictor(state, encoder)
+    check_state(state, expected_parameters(state, encoder), "not a whole model", published_name)
+    classifier, clap = ({name: value.float() for name, value in part.items()}
+                        for part in (parts.classifier, parts.clap))
+    return Published(state, encoder, statistics, front_end, parts.layout, classifier, clap)
+
+
+def _leave_out_label_predictor(state: dict[str, torch.Tensor], encoder: EncoderConfig) -> None:
+    """Drop an `offline_predictor` that is not M2D-S's Linear from N_F * D: M2D-AS predicts labels with another."""
+    offline = {name: value for name, value in state.items() if name.startswith("offline.")}
+    weight, bias = offline.get("offline.weight"), offline.get("offline.bias")
+    width = encoder.grid.n_freq * encoder.width
+    fits = (len(offline) == 2 and weight is not None and bias is not None and weight.ndim == 2
+            and weight.shape == (len(bias), width))
+    if offline and not fits:
+        LOG.info("the file's offline_predictor is not M2D-S's: left out")
+        for name in offline:
+            del state[name]
 
 
 def _statistics(norm_stats: torch.Tensor | None) -> tuple[float, float]:
@@ -214,80 +198,3 @@ def _statistics(norm_stats: torch.Tensor | None) -> tuple[float, float]:
     if not math.isfinite(mean) or not 0 < std < math.inf:
         raise UserError(f"norm_stats is {mean:g} and {std:g}, expected a mean and a positive deviation")
     return mean, std
-
-
-def _encoder_config(
-    state: dict[str, torch.Tensor], positions: dict[str, torch.Tensor], heads: int | None
-) -> EncoderConfig:
-    weight = state.get("encoder.patch_embed.proj.weight")
-    if weight is None:
-        raise UserError("parameter 'patch_embed.proj.weight' is missing")
-    if weight.ndim != 4:
-        raise UserError(f"patch_embed.proj.weight is {list(weight.shape)}, expected [D, channels, f, t]")
-    width, in_channels, f, t = weight.shape
-    if "pos_embed" not in positions:
-        raise UserError("parameter 'pos_embed' is missing: the input size can't be told")
-    grids = {name: _grid_of(table, name) for name, table in positions.items()}
-    if positions["pos_embed"].shape[-1] != width:
-        raise UserError(f"pos_embed is {positions['pos_embed'].shape[-1]} wide, patch_embed.proj.weight {width}")
-    if len(set(grids.values())) != 1:
-        raise UserError(f"decoder_pos_embed is for the grid {tuple(grids['decoder_pos_embed'])}, "
-                        f"pos_embed for {tuple(grids['pos_embed'])}")
-    grid = grids["pos_embed"]
-    depth = _depth(state, "encoder.transformer.blocks.")
-    return EncoderConfig((grid.n_freq * f, grid.n_time * t), (f, t), in_channels, width, depth,
-                         heads or max(1, width // HEAD_WIDTH))
-
-
-def _grid_of(table: torch.Tensor, name: str) -> Grid:
-    """The grid whose sin-cos positions are this table [1, 1 + L, D]; only one of the factorings of L can be."""
-    if table.ndim != 3 or table.shape[0] != 1 or table.shape[1] < 2 or table.shape[2] % 4:
-        raise UserError(f"{name} is {list(table.shape)}, expected [1, 1 + patches, width]")
-    n_patches, width = table.shape[1] - 1, table.shape[2]
-    for n_freq in range(1, n_patches + 1):
-        if n_patches % n_freq == 0:
-            grid = Grid(n_freq, n_patches // n_freq)
-            expected = _with_class_row(sincos_positions(grid, width))
-            if torch.allclose(table.float(), expected, rtol=0, atol=POSITION_TOLERANCE):
-                return grid
-    raise UserError(f"{name} is not the fixed sin-cos table of any grid of {n_patches} patches")
-
-
-def _with_class_row(table: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.pad(table, (0, 0, 1, 0)).unsqueeze(0)
-
-
-def _expected(state: dict[str, torch.Tensor], config: EncoderConfig) -> dict[str, torch.Tensor]:
-    """The parameters, on the meta device, of the whole model that the file begins to describe."""
-    with torch.device("meta"):
-        if _is_encoder_only(state):
-            return Encoder(config).state_dict(prefix="encoder.")
-        return build_objective(_objective_config(state, config)).state_dict()
-
-
-def _objective_config(state: dict[str, torch.Tensor], encoder: EncoderConfig) -> ModelConfig:
-    """Options of a model with parameters of these shapes; what no shape tells (heads, ratio) is arbitrary."""
-    for needed in ("predictor.embed.weight", "predictor.mask_token"):
-        if needed not in state:
-            raise UserError(f"parameter '{to_published(needed)}' is missing")
-    has_target = any(name.startswith("target.") for name in state)
-    offline = state.get("offline.weight")
-    return ModelConfig(
-        objective="m2d" if has_target or offline is not None else "mae",
-        input_size=list(encoder.input_size), patch_size=list(encoder.patch_size), in_channels=encoder.in_channels,
-        size="custom", width=encoder.width, depth=encoder.depth, heads=encoder.heads,
-        predictor_width=_rows(state, "predictor.embed.weight"),
-        predictor_depth=_depth(state, "predictor.transformer.blocks."), predictor_heads=1, mask_ratio=0.5,
-        lambda_m2d=1.0 if has_target or offline is None else 0.0, lambda_off=0.0 if offline is None else 1.0,
-        teacher_width=1 if offline is None else _rows(state, "offline.weight"))
-
-
-def _rows(state: dict[str, torch.Tensor], name: str) -> int:
-    if state[name].ndim != 2 or not len(state[name]):
-        raise UserError(f"parameter '{to_published(name)}' is {list(state[name].shape)}, expected a matrix")
-    return len(state[name])
-
-
-def _depth(state: dict[str, torch.Tensor], prefix: str) -> int:
-    """Blocks in the file, at least one: of a file without any, the first is what is missing."""
-    return max(1, len({name[len(prefix):].split(".")[0] for name in state if name.startswith(prefix)}))

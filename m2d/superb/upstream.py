@@ -159,7 +159,7 @@ class M2DUpstream(Upstream):
 
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         """The output of each block."""
-        output = self.model(list(wavs))
+        output = self.model.encode(self.model.log_mels(list(wavs), sampling_rate=16000))
         layers = torch.stack(output.layers)  # [L, B, T, D]
         return [layers[:, index, :length] for index, length in enumerate(output.lengths.tolist())]
 

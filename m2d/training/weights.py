@@ -10,8 +10,9 @@ from torch import nn
 
 from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
+from m2d.pretrained.architecture import check_state
 from m2d.pretrained.files import load_pretrained
-from m2d.pretrained.published import Published, check_state, load_objective, read_published
+from m2d.pretrained.published import Published, load_objective, read_published
 from m2d.training.checkpoint import is_checkpoint, read_checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def start_from(objective: nn.Module, path: str) -> dict[str, Any]:
 
     Raises `UserError` if there is nothing to be read, or it is not of the same networks.
     """
-    heads = None  # a published file does not tell them
+    heads = None  # a published file that tells others is refused where it is read
     if is_checkpoint(path):
         checkpoint = read_checkpoint(path)
         check_state(checkpoint["model"], objective.state_dict(), path)
@@ -34,7 +35,7 @@ def start_from(objective: nn.Module, path: str) -> dict[str, Any]:
         seen = checkpoint["statistics"]
     else:
         if Path(path).is_file():
-            published = read_published(path)
+            published = read_published(path, objective.config.encoder.heads)
         else:
             model = load_pretrained(path)
             heads = model.encoder.config.heads

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from m2d.audio.noise import mix_noise, normalise
+from m2d.audio.logmel import normalise
+from m2d.audio.noise import mix_noise
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 

@@ -8,7 +8,7 @@ import torch
 
 from m2d.nn import ModelConfig, build_objective
 from m2d.nn.patches import Grid, random_split, sincos_positions
-from m2d.pretrained.published import from_published, to_published
+from m2d.pretrained.layouts import from_published, to_published
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 TINY = {"size": "custom", "width": 64, "depth": 2, "heads": 4,

@@ -157,7 +157,7 @@ def experiment(tmp_path):
     """An experiment directory with two checkpoints."""
     from dataclasses import asdict
 
-    config = ModelConfig(input_size=[80, 96], patch_size=[80, 4], size="custom", width=64, depth=2, heads=1,
+    config = ModelConfig(input_size=[80, 96], patch_size=[80, 4], size="custom", width=64, depth=2, heads=4,
                          predictor_width=32, predictor_depth=1, predictor_heads=4)
     torch.manual_seed(0)
     objective = build_objective(config)
@@ -190,6 +190,16 @@ def test_export_of_a_run_and_of_one_checkpoint(experiment, tmp_path):
     wav = [torch.randn(9000)]
     assert torch.equal(imported(wav).frames, model(wav).frames)
     assert not read_published(tmp_path / "public.pth").encoder_only
+
+
+def test_export_in_the_folder_that_the_public_loader_reads(experiment, tmp_path):
+    """A mini model's 4 attention heads, which no tensor tells, come back."""
+    exp, objective = experiment
+    export.main(parse(export.Options, "", [
+        f"source={exp}", f"out={tmp_path}/model", f"published={tmp_path}/public", "tag=own sounds"]))
+    path = tmp_path / "public" / "m2d_vit_custom-80x96p80x4-own_sounds" / "checkpoint-0.pth"
+    assert sorted(file.name for file in path.parent.iterdir()) == ["checkpoint-0.pth", "checkpoint-0.pth.sha256"]
+    assert load_pretrained(path.parent).encoder.config == objective.config.encoder
 
 
 def test_a_training_checkpoint_is_not_a_published_one(experiment):

@@ -10,7 +10,7 @@ from m2d.common.errors import UserError
 from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import Encoder
 from m2d.pretrained.features import M2DFeatures
-from m2d.pretrained.published import from_published
+from m2d.pretrained.layouts import from_published
 
 
 def tiny(input_size=(80, 208), patch_size=(80, 4), width=32, heads=4):
@@ -182,15 +182,37 @@ def test_compiled_blocks_give_the_same(model):
         torch.testing.assert_close(compiled(wavs).frames, model(wavs).frames, rtol=0, atol=1e-6)
 
 
-def test_gradients_reach_the_encoder(model):
-    model(clips(0.3, 1.5)).clip.sum().backward()
-    assert model.encoder.patch_embed.proj.weight.grad.abs().max() > 0
-    model.zero_grad()
+def test_gradients_are_kept_in_training_mode_alone():
+    """Inference needs no `no_grad` of the user; fine-tuning goes through `train()` or `encode`."""
+    model, wavs = tiny(), clips(0.3, 1.5)
+    assert not model(wavs).frames.requires_grad
+    for output in (model.train()(wavs), model.eval().encode(model.log_mels(wavs))):
+        output.clip.sum().backward()
+        assert model.encoder.patch_embed.proj.weight.grad.abs().max() > 0
+        model.zero_grad()
+    with torch.no_grad():
+        assert not model.train()(wavs).frames.requires_grad
+
+
+@pytest.mark.parametrize("convert", [torch.nn.Module.half, torch.nn.Module.bfloat16])
+def test_a_converted_model_keeps_its_front_end(convert):
+    model, wavs = tiny(), clips(1.0)
+    expected, exact = model(wavs).frames, model.logmel(wavs[0])
+    convert(model)
+    assert torch.equal(model.logmel(wavs[0]), exact)
+    output = model(wavs).frames
+    assert output.dtype == torch.float32
+    assert (output - expected).abs().mean() < 0.02 * expected.abs().mean()
 
 
 @pytest.mark.parametrize(("wavs", "lengths", "message"), [
     ([], None, "no clips"),
-    (torch.zeros(16000), None, "expected \\[N\\]"),
+    (torch.zeros(16000), None, r"\[16000\]: expected \[B, N\]; one clip \[N\] goes in a list"),
+    (np.zeros((16000, 2)), None, r"looks like one clip with channels.*as soundfile reads it.*mean\(axis=1\)"),
+    ([np.zeros((16000, 2))], None, r"a clip is \[16000, 2\].*mean over channels"),
+    ([torch.full((100,), 20000.0)], None, "samples of 20000: expected finite numbers in -1..1"),
+    ([torch.zeros(100), torch.full((100,), torch.nan)], None, "samples of nan"),
+    ([torch.full((100,), torch.inf)], None, "samples of inf"),
     (torch.zeros(1, 16000, dtype=torch.int16), None, "floating point"),
     (torch.zeros(2, 16000), [16000], "a number of samples for each of 2 clips"),
     (torch.zeros(2, 16000), [1.0, 0.5], "lengths are .* torch.float32"),

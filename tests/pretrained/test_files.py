@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import zipfile
 
 import pytest
 import safetensors.torch
@@ -11,7 +12,8 @@ from m2d import load_pretrained, save_pretrained
 from m2d.common.errors import UserError
 from m2d.nn import ModelConfig, build_objective
 from m2d.pretrained.files import from_checkpoint
-from m2d.pretrained.published import RENAMES, load_objective, read_published, write_published
+from m2d.pretrained.layouts import RENAMES
+from m2d.pretrained.published import load_objective, read_published, write_published
 
 TINY = {"size": "custom", "width": 64, "depth": 2, "heads": 4,
         "predictor_width": 32, "predictor_depth": 2, "predictor_heads": 4}
@@ -47,8 +49,11 @@ def test_architecture_is_told_by_the_shapes(published, kind):
     assert checkpoint.encoder_only == (kind == "encoder")
 
 
-def test_heads_are_one_per_64_channels_unless_given(published):
-    assert read_published(published("encoder")).encoder.heads == 1
+def test_heads_that_can_not_be_known_are_asked_for(published):
+    with pytest.raises(UserError, match=r"64 wide and 2 blocks deep is none of ViT small, base, large.*give heads=N"):
+        read_published(published("encoder"))
+    with pytest.raises(UserError, match="width 64, depth 2, heads 0: all must be positive"):
+        read_published(published("encoder"), heads=0)
 
 
 def test_published_encoder_gives_the_published_features(published, golden):
@@ -136,8 +141,6 @@ def rename(state, old, new):
     ("m2d", lambda s: s.pop("target_blocks.1.norm1.bias"), "'target_blocks.1.norm1.bias' is missing"),
     ("m2d", lambda s: s.pop("decoder_pred.weight"), "'decoder_pred.weight' is missing"),
     ("m2d", lambda s: s.pop("mask_token"), "'mask_token' is missing"),
-    ("m2ds", lambda s: s.update({"offline_predictor.weight": torch.zeros(768, 65)}), "offline_predictor.weight"),
-    ("m2ds", lambda s: s.update({"offline_predictor.weight": torch.tensor(1.0)}), r"is \[\], expected a matrix"),
     ("m2d", lambda s: s.update({"decoder_embed.weight": torch.zeros(0)}), r"is \[0\], expected a matrix"),
     ("m2d", lambda s: s.update({"norm.weight": torch.ones(64).long()}), "'norm.weight' is a .* of torch.int64"),
     ("m2d", lambda s: s.update({"norm.weight": torch.ones(64).to_sparse()}), "'norm.weight' is a torch.sparse_coo"),
@@ -179,18 +182,64 @@ def test_files_that_are_no_checkpoints(published, tmp_path, capsys):
     with pytest.raises(UserError, match="not a readable checkpoint"):
         read_published(text)
     assert "code was run" not in capsys.readouterr().out
+    with pytest.raises(UserError, match="it holds 'print', which could run code") as caught:
+        read_published(text)
+    assert "weights_only" not in str(caught.value) and caught.value.__context__ is None
+
+
+def test_a_flipped_byte_is_found(published, tmp_path):
+    """Anywhere in the tensors: by the archive's CRC, in a file of ours by the checksum beside it too."""
+    path = published("encoder")
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        record = max(archive.infolist(), key=lambda info: info.file_size)
+    for offset in (record.header_offset + 200, record.header_offset + record.file_size // 2):
+        flipped = bytearray(whole)
+        flipped[offset] ^= 4
+        path.write_bytes(flipped)
+        with pytest.raises(UserError, match="damaged"):
+            read_published(path, 4)
+    path.write_bytes(whole)
+    checkpoint = read_published(path, 4)
+    write_published(tmp_path / "own.pth", checkpoint.state, checkpoint.encoder, (-7.1, 4.2))
+    (tmp_path / "own.pth").write_bytes(whole)
+    with pytest.raises(UserError, match=r"SHA-256 is not the one in own\.pth\.sha256"):
+        read_published(tmp_path / "own.pth")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+def test_truncated_files_are_refused(published, share):
+    path = published("encoder")
+    path.write_bytes(path.read_bytes()[:int(share * path.stat().st_size)])
+    with pytest.raises(UserError, match="cut off"):
+        read_published(path, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_files_load(published, golden, dtype):
+    def halve(state):
+        for name in state:
+            state[name] = state[name].to(dtype)
+    arrays, _ = golden(FILES["encoder"])
+    model = load_pretrained(published("encoder", halve), heads=4)
+    assert model.encoder.cls_token.dtype == torch.float32
+    output = model.encode([arrays["lms_norm"][0, 0]]).frames
+    assert (output - arrays["encode"]).abs().mean() < 0.02 * arrays["encode"].abs().mean()
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"objective": "mae"}, {"lambda_off": 0.5, "teacher_width": 24}, {"lambda_m2d": 0.0, "lambda_off": 1.0}],
-    ids=["m2d", "mae", "m2ds", "distillation"])
+    {}, {"objective": "m2d_all_patches"}, {"objective": "mae"}, {"lambda_off": 0.5, "teacher_width": 24},
+    {"lambda_m2d": 0.0, "lambda_off": 1.0}],
+    ids=["m2d", "all_patches", "mae", "m2ds", "distillation"])
 def test_published_round_trip(tmp_path, options):
     """Every objective written under the published names and read back: the same parameters, bit for bit."""
     config = ModelConfig(input_size=[80, 208], patch_size=[40, 4], **TINY, **options)
     objective = build_objective(config)
     path = tmp_path / "out.pth"
     write_published(path, objective.state_dict(), config.encoder, (-6.5, 4.0))
-    checkpoint = read_published(path, heads=4)
+    checkpoint = read_published(path)  # whose heads lie beside the weights
+    with pytest.raises(UserError, match="heads=2: the file says 4"):
+        read_published(path, heads=2)
     assert checkpoint.encoder == config.encoder and checkpoint.statistics == (-6.5, 4.0)
     again = build_objective(config)
     load_objective(again, checkpoint, "checkpoint")
@@ -201,6 +250,14 @@ def test_published_round_trip(tmp_path, options):
     assert names["decoder_pos_embed"].shape == (1, 105, 32)
     assert {name.split(".")[0] for name in names} <= {
         theirs.split(".")[0] for _, theirs in RENAMES} | {"pos_embed", "decoder_pos_embed", "norm_stats"}
+
+
+def test_parameters_without_a_published_name_are_left_out(tmp_path, caplog):
+    config = ModelConfig(input_size=[80, 208], patch_size=[40, 4], **TINY)
+    state = {**build_objective(config).state_dict(), "another_part.weight": torch.zeros(1)}
+    write_published(tmp_path / "out.pth", state, config.encoder, (-6.5, 4.0))
+    assert "no place for another_part" in caplog.text
+    assert not read_published(tmp_path / "out.pth").encoder_only
 
 
 def test_model_directory_round_trip(published, tmp_path):
@@ -253,6 +310,11 @@ def edit(directory, change):
     (lambda c: c["statistics"].update(mean=None), "mean is None, expected a finite number"),
     (lambda c: c["statistics"].update(std=0), "standard deviation 0.0: must be finite, the deviation positive"),
     (lambda c: c.update(encoder=[]), "not a model's configuration"),
+    (lambda c: c["encoder"].update(heads=0), "heads 0: all must be positive"),
+    (lambda c: c["encoder"].update(width=10**7), "width is larger than any model's"),
+    (lambda c: c["encoder"].update(input_size=[80, 10**6], patch_size=[1, 1]), "sizes that no model has"),
+    (lambda c: c["statistics"].update(mean=10**400), "mean is larger than any model's"),
+    (lambda c: c.update(classes=[1, 2]), "classes must be a list of names"),
     (lambda c: c["encoder"].update(width=128, heads=2), r"is \[1, 1, 64\], expected \[1, 1, 128\]"),
 ])
 def test_wrong_model_directories(published, tmp_path, change, message):
@@ -272,16 +334,27 @@ def test_broken_weights(published, tmp_path):
     with pytest.raises(UserError, match="cut off"):
         load_pretrained(directory)
     state = safetensors.torch.load(whole)
+    with pytest.raises(UserError, match=r"damaged: its SHA-256"):
+        flipped = bytearray(whole)
+        flipped[-5] ^= 1
+        weights.write_bytes(flipped)
+        load_pretrained(directory)
+    edit(directory, lambda config: config.pop("weights_sha256"))
     weights.write_bytes(safetensors.torch.save({**state, "cls_token": state["cls_token"].int()}))
     with pytest.raises(UserError, match=r"'cls_token' is torch\.int32, expected floating point"):
+        load_pretrained(directory)
+    weights.write_bytes(safetensors.torch.save({**state, "cls_token": state["cls_token"] / 0}))
+    with pytest.raises(UserError, match=r"'cls_token' has values that are not finite"):
         load_pretrained(directory)
     state.pop("cls_token")
     weights.write_bytes(safetensors.torch.save(state))
     with pytest.raises(UserError, match="'cls_token' is missing"):
         load_pretrained(directory)
-    (directory / "config.json").write_text("{")
-    with pytest.raises(UserError, match="not a model's configuration"):
-        load_pretrained(directory)
+    for text in ("{", '{"model_type":' * 10**5, "[" * 10**5, '{"model_type": 1e999}', "9" * 5000, "\udcff"):
+        (directory / "config.json").write_bytes(text.encode(errors="surrogateescape"))
+        with pytest.raises(UserError, match=r"not a model's configuration|model_type is inf") as caught:
+            load_pretrained(directory)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
 
 
 def test_the_folder_above_or_a_file_inside_is_put_right(published, tmp_path):
@@ -294,8 +367,9 @@ def test_the_folder_above_or_a_file_inside_is_put_right(published, tmp_path):
 
 def test_heads_do_not_apply_to_a_directory(published, tmp_path):
     save_pretrained(load_pretrained(published("encoder"), heads=4), tmp_path / "model")
-    with pytest.raises(UserError, match="heads apply to"):
-        load_pretrained(tmp_path / "model", heads=4)
+    for options in ({"heads": 4}, {"sample_rate": 32000}):
+        with pytest.raises(UserError, match="heads and sample_rate apply to a published checkpoint only"):
+            load_pretrained(tmp_path / "model", **options)
 
 
 @pytest.mark.parametrize("name", ["nobody/no-model", "not a name", "missing/dir/deep"])
