@@ -97,7 +97,7 @@ fi
 
 say "installing into tools/env ($("$env/bin/python" -V), $(grep -c == "$tools/requirements.txt") pinned packages, about 6 GB with CUDA)"
 export VIRTUAL_ENV=$env
-"${uv[@]}" pip install --compile-bytecode --requirement "$tools/requirements.txt"
+"${uv[@]}" pip install --compile-bytecode --no-deps --requirement "$tools/requirements.txt"
 "${uv[@]}" pip install --quiet --no-deps --editable "$root"
 "$env/bin/python" -c 'import m2d, torch, torchaudio'
 write_activate "$env/bin"
