@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from m2d.common.errors import UserError
-from m2d.common.options import nearest, option
+from m2d.common.options import option
+from m2d.nn.objectives import OBJECTIVES, Objective
 from m2d.nn.patches import Grid, visible_count
-
-OBJECTIVES = ("m2d", "m2d_all_patches", "mae")
 
 
 class Size(NamedTuple):
@@ -28,8 +27,6 @@ class Size(NamedTuple):
 
 # ViT sizes of Dosovitskiy et al. 2021, table 1 (small: Touvron et al. 2021)
 ENCODERS = {"small": Size(384, 12, 6), "base": Size(768, 12, 12), "large": Size(1024, 24, 16)}
-# M2D takes MAE's decoder as its predictor unchanged; MSM-MAE makes it smaller (M2D, section 4.1)
-PREDICTORS = {"m2d": Size(512, 8, 16), "m2d_all_patches": Size(512, 8, 16), "mae": Size(384, 4, 6)}
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class EncoderConfig:
 class ModelConfig:
     """Options of the networks and their objective. Raises `UserError` for values that do not fit together."""
 
-    objective: str = option("m2d", "m2d (target sees masked patches), m2d_all_patches (target sees all), mae")
+    objective: str = option("m2d", "what is learnt: a module of m2d.nn.objectives by its name")
     input_size: list[int] = option(factory=lambda: [80, 608], help="frequency bins, time frames of one input")
     patch_size: list[int] = option(factory=lambda: [16, 16], help="frequency bins, time frames of one patch")
     in_channels: int = option(1, "channels of the input: 1 for log-mel, 3 for images")
@@ -87,16 +84,18 @@ class ModelConfig:
     activation_checkpointing: bool = option(False, "recompute each block in the backward pass: less memory, slower")
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise UserError(f"objective '{self.objective}' is not one of {', '.join(OBJECTIVES)}"
-                            f"{nearest(self.objective, list(OBJECTIVES))}")
         self._check_size_name()
         n_patches = self.encoder.grid.n_patches
         if not 0 < self.n_visible < n_patches:
             raise UserError(f"mask_ratio {self.mask_ratio} leaves {self.n_visible} of {n_patches} patches visible: "
                             "at least one must be visible and one masked")
         self.predictor.check("predictor")
-        self._check_losses()
+        self.objective_class.check(self)
+
+    @property
+    def objective_class(self) -> type[Objective]:
+        """The class of the objective: M2D with lambda_off > 0 is M2D-S."""
+        return OBJECTIVES.get("m2ds" if self.objective == "m2d" and self.lambda_off > 0 else self.objective)
 
     @property
     def encoder(self) -> EncoderConfig:
@@ -114,7 +113,7 @@ class ModelConfig:
         """Size of the predictor (of the decoder, for MSM-MAE)."""
         chosen = (self.predictor_width, self.predictor_depth, self.predictor_heads)
         return Size(*(default if value is None else value
-                      for value, default in zip(chosen, PREDICTORS[self.objective], strict=True)))
+                      for value, default in zip(chosen, self.objective_class.default_predictor, strict=True)))
 
     def _check_size_name(self) -> None:
         explicit = {"width": self.width, "depth": self.depth, "heads": self.heads}
@@ -126,14 +125,3 @@ class ModelConfig:
             raise UserError(f"size '{self.size}' is not one of {', '.join(ENCODERS)}, custom")
         elif any(value is not None for value in explicit.values()):
             raise UserError(f"width, depth and heads are fixed by size={self.size}: use size=custom to choose them")
-
-    def _check_losses(self) -> None:
-        if self.objective == "mae":
-            if self.lambda_m2d != 1.0 or self.lambda_off != 0.0:
-                raise UserError("lambda_m2d and lambda_off do not apply to objective=mae: leave them at 1 and 0")
-            return
-        if min(self.lambda_m2d, self.lambda_off) < 0 or self.lambda_m2d + self.lambda_off == 0:
-            raise UserError(f"lambda_m2d {self.lambda_m2d}, lambda_off {self.lambda_off}: "
-                            "neither may be negative, one must be positive")
-        if self.lambda_off and self.patch_size[1] % 2:
-            raise UserError(f"patch_size {self.patch_size[1]} in time: the 50 Hz teacher needs an even number")

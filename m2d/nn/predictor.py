@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
-from m2d.nn.config import ModelConfig
 from m2d.nn.patches import Mask, sincos_positions
 from m2d.nn.transformer import Transformer, init_linear
+
+if TYPE_CHECKING:
+    from m2d.nn.config import ModelConfig
 
 
 class Predictor(nn.Module):

@@ -44,9 +44,9 @@ def summarise(config: ModelConfig) -> Summary:
         encoder = config.encoder
         x = torch.empty(1, encoder.in_channels, *encoder.input_size)
         noise = torch.empty(1, encoder.grid.n_patches)
-        teacher = torch.empty(1, encoder.grid.n_time, config.teacher_width) if config.lambda_off else None
+        teacher = [torch.empty(1, encoder.grid.n_time, config.teacher_width)] if config.lambda_off else []
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-            output = objective(x, teacher, mask_noise=noise)
+            output = objective(x, *teacher, mask_noise=noise)
             forward = counter.get_total_flops()
             output.loss.backward()
     return Summary(

@@ -15,12 +15,14 @@ from m2d.common.config import load_config, option
 from m2d.common.errors import UserError
 from m2d.common.figures import save_figure
 from m2d.common.files import write_text
+from m2d.nn.objectives import OBJECTIVES
 from m2d.training.config import PretrainConfig, changes, plain
 from m2d.training.monitor import COLLAPSED, read_metrics
 
 WINDOW = 20  # steps that are averaged: single batches are noisy
 DEVIATIONS = {"target_std": "target's deviation", "latent_std": "latents' deviation"}
-QUANTITIES = {"m2d": "M2D loss", "off": "offline loss", "mae": "reconstruction loss", **DEVIATIONS}
+LOSSES = {term: label for name in OBJECTIVES for term, label in OBJECTIVES.get(name).terms.items()}
+QUANTITIES = {**LOSSES, **DEVIATIONS}
 
 
 @dataclass
@@ -76,7 +78,7 @@ def compare_runs(options: ComparisonOptions) -> None:
 def title(config: PretrainConfig) -> str:
     """What a run learns, from its options: `M2D + denoising distillation, 80x4, noise 0.2`."""
     model, noise = config.model, config.data.noise_ratio
-    online = {"m2d": "M2D", "m2d_all_patches": "M2D, target of all patches", "mae": "MSM-MAE"}[model.objective]
+    online = OBJECTIVES.get(model.objective).title
     parts = [online] if model.lambda_m2d > 0 else []
     if model.lambda_off > 0:
         parts.append("denoising distillation" if noise > 0 else "distillation")

@@ -8,22 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from m2d.common.figures import save_figure
-from m2d.nn import M2D
-from m2d.nn.patches import Mask, random_split
+from m2d.nn import Objective
 from m2d.training.data_modules import DataModule
 from m2d.training.monitor import read_metrics
 
-LOSSES = ("loss", "m2d", "off", "mae")
 
-
-def draw_figures(directory: Path, objective: nn.Module, data: DataModule) -> None:
+def draw_figures(directory: Path, objective: Objective, data: DataModule) -> None:
     """Write `images/` of an experiment directory: losses.png, deviation.png, masked_input.png."""
     images = directory / "images"
     lines = read_metrics(directory / "metrics.jsonl")
-    save_figure(curves(lines, [*LOSSES, *(f"valid_{name}" for name in LOSSES)], "loss"), images / "losses.png")
+    losses = ["loss", *objective.terms]
+    save_figure(curves(lines, [*losses, *(f"valid_{name}" for name in losses)], "loss"), images / "losses.png")
     save_figure(curves(lines, ["target_std", "latent_std"], "deviation over tokens"), images / "deviation.png")
     save_figure(masked_input(objective, data), images / "masked_input.png")
 
@@ -45,7 +42,7 @@ def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:
 
 
 @torch.no_grad()
-def masked_input(objective: nn.Module, data: DataModule) -> Figure:
+def masked_input(objective: Objective, data: DataModule) -> Figure:
     """One sample of the data module: its input, what is masked, and how well it is predicted.
 
     The last is, for objectives with a target network, the cosine of prediction and target at each masked patch.
@@ -53,21 +50,20 @@ def masked_input(objective: nn.Module, data: DataModule) -> Figure:
     config = objective.config
     grid, (f, t) = config.encoder.grid, config.patch_size
     inputs = data.inputs(data.copied(data.example()))
-    pixels = objective.encoder.patches(inputs["x"])
-    mask = random_split(pixels, config.n_visible, inputs["mask_noise"])
+    prediction = objective.predict(inputs["x"], inputs["mask_noise"])
     shown = data.picture(inputs["x"][0, ..., :grid.n_time * t])
 
     def image(patches: np.ndarray) -> np.ndarray:  # [L] -> [F, T]
         return np.kron(patches.reshape(grid), np.ones((f, t)))
 
-    masked = mask.masked[0].cpu().numpy()
+    masked = prediction.mask.masked[0].cpu().numpy()
     hidden = np.zeros(grid.n_patches)
     hidden[masked] = np.nan
     seen = (shown.values.T + image(hidden).T).T  # [F, T] and [F, T, 3] alike
     panels = {"input": shown.values, "what the online encoder sees": seen}
-    if isinstance(objective, M2D) and objective.target is not None:
+    if (agreement := objective.agreement(prediction)) is not None:
         cosine = np.full(grid.n_patches, np.nan)
-        cosine[masked] = _cosine(objective, pixels, mask)
+        cosine[masked] = agreement[0].cpu().numpy()
         panels[f"cosine of prediction and target (mean {np.nanmean(cosine):.3f})"] = image(cosine)
     figure = Figure(figsize=(9, 2.2 * len(panels)), layout="constrained")
     for axes, (title, panel) in zip(figure.subplots(len(panels), sharex=True), panels.items(), strict=True):
@@ -79,9 +75,3 @@ def masked_input(objective: nn.Module, data: DataModule) -> Figure:
         figure.colorbar(drawn, ax=axes)
     axes.set_xlabel(shown.x_label)
     return figure
-
-
-def _cosine(objective: M2D, pixels: torch.Tensor, mask: Mask) -> np.ndarray:
-    """Cosine of prediction and target at the masked patches of one sample, [N_masked]."""
-    prediction = objective.predictor(objective.encoder(pixels, mask.visible), mask)
-    return nn.functional.cosine_similarity(prediction, objective.targets(pixels, mask), dim=-1)[0].cpu().numpy()

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from m2d.nn import M2D, M2DS, MAE, ModelConfig, build_objective
+from m2d.nn import ModelConfig, build_objective
 from m2d.nn.losses import cosine_error, standardise
+from m2d.nn.objectives import OBJECTIVES, Prediction
 from m2d.nn.patches import random_split
 
 KINDS = {
@@ -61,20 +62,16 @@ def test_the_shared_patch_embedding_gets_its_gradient_from_the_online_side_alone
     objective(**inputs).loss.backward()
     gradients = {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
     objective.zero_grad()
-    pixels = objective.encoder.patches(inputs["x"])
-    mask = random_split(pixels, objective.config.n_visible, inputs["mask_noise"])
-    constant = objective.targets(pixels, mask).clone()
-    prediction = objective.predictor(objective.encoder(pixels, mask.visible), mask)
-    cosine_error(prediction, constant).mean().backward()
+    prediction = objective.predict(inputs["x"], inputs["mask_noise"])
+    cosine_error(prediction.masked, objective.targets(prediction).clone()).mean().backward()
     for name, gradient in gradients.items():
         assert torch.equal(objective.get_parameter(name).grad, gradient), name
 
 
 def networks_see(objective, x, noise):
     """Online latents and standardised targets for a batch."""
-    pixels = objective.encoder.patches(x)
-    mask = random_split(pixels, objective.config.n_visible, noise)
-    return objective.encoder(pixels, mask.visible), objective.targets(pixels, mask), mask
+    prediction = objective.predict(x, noise)
+    return prediction.latent, objective.targets(prediction), prediction.mask
 
 
 @pytest.mark.parametrize("kind", ["m2d", "all_patches", "m2ds"])
@@ -104,9 +101,7 @@ def test_all_patches_variant_differs_in_the_target_alone():
 def test_mae_reconstructs_masked_pixels_only():
     objective = tiny(objective="mae")
     inputs = batch(objective)
-    pixels = objective.encoder.patches(inputs["x"])
-    mask = random_split(pixels, objective.config.n_visible, inputs["mask_noise"])
-    prediction = objective.predictor(objective.encoder(pixels, mask.visible), mask)
+    pixels, mask, _, prediction = objective.predict(inputs["x"], inputs["mask_noise"])
     wanted = torch.stack([standardise(pixels[b, mask.masked[b]]) for b in range(len(pixels))])
     expected = ((prediction - wanted) ** 2).mean()
     torch.testing.assert_close(objective(**inputs).loss, expected)
@@ -122,24 +117,28 @@ def test_weight_of_zero_leaves_the_branch_out():
     objective.update_target(0.5)  # nothing to move, and no error: all objectives share the training loop
 
 
-def test_kinds():
-    assert [type(tiny(**KINDS[kind])) for kind in KINDS] == [M2D, M2D, MAE, M2DS, M2DS]
+def test_objectives_by_name():
+    names = ["m2d", "m2d_all_patches", "mae", "m2ds", "m2ds"]  # objective=m2d with a teacher is M2D-S
+    assert [type(tiny(**KINDS[kind])) for kind in KINDS] == [OBJECTIVES.get(name) for name in names]
+    assert type(tiny(objective="m2ds", lambda_off=0.5)) is OBJECTIVES.get("m2ds")
 
 
-@pytest.mark.parametrize("kind", ["m2d", "mae"])
-def test_teacher_without_use_is_refused(kind):
-    objective = tiny(**KINDS[kind])
-    with pytest.raises(ValueError, match="a teacher was given"):
-        objective(**batch(objective), teacher=torch.zeros(3, 48, 24))
+@pytest.mark.parametrize("rows", [46, 12])
+def test_teacher_of_another_length_is_refused(rows):
+    objective = tiny(lambda_off=1.0)
+    with pytest.raises(ValueError, match=f"{rows} teacher frames for 96 columns: no whole number for each patch of 4"):
+        objective(**{**batch(objective), "teacher": torch.zeros(3, rows, 24)})
 
 
-def test_teacher_missing_or_of_another_length_is_refused():
+@pytest.mark.parametrize("rows", [24, 96])
+def test_a_teacher_of_any_rate_is_averaged_to_the_patch_rate(rows):
+    """25 Hz as patches of 4 frames have it, or 100 Hz as log-mels have it: each row stands for its part of the time."""
     objective = tiny(lambda_off=1.0)
     inputs = batch(objective)
-    with pytest.raises(ValueError, match="needs the teacher"):
-        objective(**{**inputs, "teacher": None})
-    with pytest.raises(ValueError, match="teacher has 46 frames, the input 48"):
-        objective(**{**inputs, "teacher": torch.zeros(3, 46, 24)})
+    at_patch_rate = torch.randn(3, 24, 24)
+    expected = objective(**{**inputs, "teacher": at_patch_rate}).loss
+    teacher = at_patch_rate.repeat_interleave(rows // 24, dim=1)
+    torch.testing.assert_close(objective(**{**inputs, "teacher": teacher}).loss, expected)
 
 
 def test_teacher_frames_past_the_end_of_a_clip_do_not_count():
@@ -150,10 +149,7 @@ def test_teacher_frames_past_the_end_of_a_clip_do_not_count():
     changed = inputs["teacher"].clone()
     changed[1, 20:], changed[2, 6:] = 9.0, 0.0
     assert torch.equal(objective(**{**inputs, "teacher": changed}, teacher_frames=frames).loss, loss)
-    pixels = objective.encoder.patches(inputs["x"])
-    mask = random_split(pixels, objective.config.n_visible, inputs["mask_noise"])
-    latent = objective.encoder(pixels, mask.visible)
-    student = objective.student_frames(latent, objective.predictor(latent, mask), mask)
+    student = objective.student_frames(objective.predict(inputs["x"], inputs["mask_noise"]))
     teacher = standardise(inputs["teacher"].view(3, 24, 2, 24).mean(2))
     error = cosine_error(student, teacher)
     expected = torch.stack([error[0].mean(), error[1, :10].mean(), error[2, :3].mean()]).mean()  # clips count alike
@@ -173,7 +169,7 @@ def test_patches_of_one_time_frame_are_concatenated_lowest_frequency_first():
         return torch.stack([patches[b, index[b]] for b in range(2)])
     latent = torch.cat([torch.full((2, 1, width), 1e3), pick(mask.visible)], dim=1)  # the class token must not show
     objective.offline = nn.Identity()
-    frames = objective.student_frames(latent, pick(mask.masked), mask)
+    frames = objective.student_frames(Prediction(patches, mask, latent, pick(mask.masked)))
     for t in range(n_time):
         assert torch.equal(frames[:, t], torch.cat([patches[:, t], patches[:, n_time + t]], dim=1))
 

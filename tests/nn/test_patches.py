@@ -79,7 +79,9 @@ def test_grid_of_published_settings():
     ({"lambda_m2d": 0.0}, "one must be positive"),
     ({"lambda_off": -1.0}, "negative"),
     ({"objective": "mae", "lambda_off": 0.5}, "do not apply"),
-    ({"lambda_off": 0.5, "patch_size": [80, 3]}, "even number"),
+    ({"objective": "m2d_all_patches", "lambda_off": 0.5}, "lambda_off does not apply to objective=m2d_all_patches"),
+    ({"objective": "m2ds"}, "objective=m2ds needs lambda_off > 0"),
+    ({"objective": "m2d_all"}, "unknown objective .m2d_all., did you mean .m2d_all_patches"),
 ])
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(UserError, match=message):

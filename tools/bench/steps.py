@@ -95,7 +95,7 @@ def make_models(config: ModelConfig, device: torch.device) -> tuple[torch.nn.Mod
 
 def our_loss(model: torch.nn.Module) -> Callable[[Batch], torch.Tensor]:
     """Batch -> loss by `m2d.nn`."""
-    return lambda batch: model(batch["x"], teacher=batch.get("teacher"), mask_noise=batch["noise"]).loss
+    return lambda batch: model(mask_noise=batch["noise"], **{k: v for k, v in batch.items() if k != "noise"}).loss
 
 
 def plain_loss(model: PlainM2D) -> Callable[[Batch], torch.Tensor]:

@@ -1,31 +1,44 @@
-"""M2D for Speech: M2D, and distillation of a frozen speech model (the offline teacher) into the same encoder."""
+"""M2D for Speech: M2D, and distillation of a frozen model (the offline teacher) into the same encoder."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
 from m2d.nn.losses import ObjectiveOutput, cosine_error, deviation, standardise
-from m2d.nn.m2d import M2D
-from m2d.nn.patches import Mask, gather, random_split
+from m2d.nn.objectives import OBJECTIVES, Prediction
+from m2d.nn.objectives.m2d import M2D
+from m2d.nn.patches import gather
 
 
+@OBJECTIVES.register("m2ds")
 class M2DS(M2D):
     """lambda_m2d * L_m2d + lambda_off * L_off (M2D-S, section 3.3, equation 3); lambda_m2d = 0 is distillation alone.
 
     The input x is noisy for both networks; only the teacher's frames come from clean speech. Feeding clean speech gives
-    distillation without denoising.
+    distillation without denoising. `objective=m2d` with lambda_off > 0 means this.
     """
+
+    title = "M2D-S"
+    terms = {**M2D.terms, "off": "offline loss"}  # noqa: RUF012
 
     def __init__(self, config: ModelConfig):
         super().__init__(config)
         self.offline = nn.Linear(config.encoder.grid.n_freq * config.encoder.width, config.teacher_width)
 
+    @classmethod
+    def check(cls, config: ModelConfig) -> None:
+        """Raise `UserError` for weights of the losses that do not go together."""
+        super().check(config)
+        if not config.lambda_off:
+            raise UserError(f"objective={config.objective} needs lambda_off > 0")
+
     def forward(
         self,
         x: torch.Tensor,
-        teacher: torch.Tensor | None = None,
+        teacher: torch.Tensor,
         teacher_frames: torch.Tensor | None = None,
         mask_noise: torch.Tensor | None = None,
     ) -> ObjectiveOutput:
@@ -33,46 +46,41 @@ class M2DS(M2D):
 
         Args:
             x: [B, C, F, T] normalised input.
-            teacher: [B, T // 2, W] teacher frames at 50 Hz, or [B, N_T, W] already at the patch rate.
+            teacher: [B, T', W] teacher frames of the same time span, a whole number T' * t / T of them for each patch
+                of t columns.
             teacher_frames: [B] how many rows of `teacher` are real; L_off leaves out the patches past them. None: all.
             mask_noise: [B, L] uniform noise that orders the patches; drawn on the device if None.
 
-        Raises ValueError for a missing teacher or one of another length.
+        Raises ValueError for a teacher of another length.
         """
-        if teacher is None:
-            raise ValueError("lambda_off needs the teacher's frames")
-        pixels = self.encoder.patches(x)
-        mask = random_split(pixels, self.config.n_visible, mask_noise)
-        latent = self.encoder(pixels, mask.visible)
-        prediction = self.predictor(latent, mask)
-        off = self.offline_loss(self.student_frames(latent, prediction, mask), teacher, teacher_frames)
+        prediction = self.predict(x, mask_noise)
+        off = self.offline_loss(self.student_frames(prediction), teacher, teacher_frames, x.shape[3])
         loss, terms, monitor = self.config.lambda_off * off, {"off": off.detach()}, {}
         if self.target is not None:
-            m2d, m2d_terms, monitor = self.m2d_loss(pixels, mask, prediction)
+            m2d, m2d_terms, monitor = self.m2d_loss(prediction)
             loss, terms = loss + self.config.lambda_m2d * m2d, {**m2d_terms, **terms}
-        monitor["latent_std"] = deviation(latent[:, 1:])
+        monitor["latent_std"] = deviation(prediction.latent[:, 1:])
         return ObjectiveOutput(loss, terms, monitor)
 
-    def student_frames(self, latent: torch.Tensor, prediction: torch.Tensor, mask: Mask) -> torch.Tensor:
+    def student_frames(self, prediction: Prediction) -> torch.Tensor:
         """The student's answer to the teacher's frames, [B, N_T, W], from latents and predictions.
 
-        Latents are [B, 1 + N_visible, D], predictions [B, N_masked, D]. Patches of one time frame are concatenated,
-        lowest frequency first, when the input is split in frequency.
+        Patches of one time frame are concatenated, lowest frequency first, when the input is split in frequency.
         """
-        (n_freq, n_time), width = self.config.encoder.grid, latent.shape[2]
-        z = gather(torch.cat([latent[:, 1:], prediction], dim=1), mask.restore)
+        (n_freq, n_time), width = self.config.encoder.grid, prediction.latent.shape[2]
+        z = gather(torch.cat([prediction.latent[:, 1:], prediction.masked], dim=1), prediction.mask.restore)
         z = z.view(-1, n_freq, n_time, width).transpose(1, 2).reshape(-1, n_time, n_freq * width)
         return self.offline(z)
 
     def offline_loss(
-        self, student: torch.Tensor, teacher: torch.Tensor, teacher_frames: torch.Tensor | None
+        self, student: torch.Tensor, teacher: torch.Tensor, teacher_frames: torch.Tensor | None, n_columns: int
     ) -> torch.Tensor:
         """L_off (M2D-S, equation 2) over all patch frames, the teacher averaged to the patch rate and standardised."""
-        n_time, per_patch = self.config.encoder.grid.n_time, self.config.patch_size[1] // 2
-        if teacher.shape[1] == n_time:
-            per_patch = 1
-        elif not 0 <= teacher.shape[1] - n_time * per_patch < per_patch:
-            raise ValueError(f"teacher has {teacher.shape[1]} frames, the input {n_time * per_patch} at 50 Hz")
+        n_time, rows = self.config.encoder.grid.n_time, teacher.shape[1]
+        per_patch, rest = (1, 0) if rows == n_time else divmod(rows * self.config.patch_size[1], n_columns)
+        if rest or not per_patch:
+            raise ValueError(f"{rows} teacher frames for {n_columns} columns: no whole number for each patch of "
+                             f"{self.config.patch_size[1]}")
         covered = teacher[:, :n_time * per_patch].float()
         frames = covered.reshape(-1, n_time, per_patch, teacher.shape[2]).mean(dim=2)
         error = cosine_error(student, standardise(frames))  # [B, N_T]

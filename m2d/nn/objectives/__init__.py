@@ -1,0 +1,74 @@
+"""What pre-training minimises: one module per objective, found by the name in `model.objective`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import torch
+from torch import nn
+
+from m2d.common.errors import UserError
+from m2d.common.registry import Registry
+from m2d.nn.encoder import Encoder
+from m2d.nn.losses import ObjectiveOutput
+from m2d.nn.patches import Mask, random_split
+from m2d.nn.predictor import Predictor
+
+if TYPE_CHECKING:  # it looks its objective up here
+    from m2d.nn.config import ModelConfig
+
+
+class Prediction(NamedTuple):
+    """One pass of the online network."""
+
+    pixels: torch.Tensor  # [B, L, P] of all patches
+    mask: Mask
+    latent: torch.Tensor  # [B, 1 + N_visible, D] the encoder's output, class token first
+    masked: torch.Tensor  # [B, N_masked, out_width] what the predictor says of the masked patches
+
+
+class Objective(nn.Module, ABC):
+    """Online encoder and predictor, and a loss on what is predicted of the masked patches.
+
+    A module registers its class under a name. `forward` takes the normalised batch x `[B, C, F, T]`, `mask_noise`
+    `[B, L]` uniform in [0, 1) (None: drawn on the device) and, where the objective has a teacher, its frames.
+    """
+
+    title: ClassVar[str]  # in tables
+    terms: ClassVar[dict[str, str]]  # its losses by name, as tables call them
+    default_predictor: ClassVar[tuple[int, int, int]] = (512, 8, 16)  # width, depth, heads: MAE's decoder
+
+    def __init__(self, config: ModelConfig, out_width: int):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.encoder, config.activation_checkpointing)
+        self.predictor = Predictor(config, out_width)
+
+    @classmethod
+    def check(cls, config: ModelConfig) -> None:
+        """Raise `UserError` for options that do not suit the objective."""
+        if config.lambda_m2d != 1.0 or config.lambda_off != 0.0:
+            raise UserError(f"lambda_m2d and lambda_off do not apply to objective={config.objective}: leave them at 1 "
+                            "and 0")
+
+    @abstractmethod
+    def forward(self, x: torch.Tensor, mask_noise: torch.Tensor | None = None) -> ObjectiveOutput:
+        """The loss of a normalised batch x `[B, C, F, T]`."""
+
+    def predict(self, x: torch.Tensor, mask_noise: torch.Tensor | None) -> Prediction:
+        """Mask the patches of x `[B, C, F, T]`, encode the visible ones, predict the others."""
+        pixels = self.encoder.patches(x)
+        mask = random_split(pixels, self.config.n_visible, mask_noise)
+        latent = self.encoder(pixels, mask.visible)
+        return Prediction(pixels, mask, latent, self.predictor(latent, mask))
+
+    def agreement(self, prediction: Prediction) -> torch.Tensor | None:
+        """Cosine of prediction and target at the masked patches, `[B, N_masked]`; None without a target network."""
+        return None
+
+    def update_target(self, rate: float) -> None:
+        """Move the target network, where there is one, towards the online encoder with this EMA decay."""
+
+
+OBJECTIVES: Registry[type[Objective]] = Registry("objective", __name__)
