@@ -1,9 +1,8 @@
-"""SUPERB (PR, KS, IC, SID, ER) through an unmodified s3prl.
+"""SUPERB through an unmodified s3prl: our upstreams, its command line, and a runner of its tasks.
 
-After `import m2d.superb`, s3prl knows our upstreams, whichever of the two is imported first:
-`s3prl.nn.S3PRLUpstream("m2d_local", "exp/TAG/model")`.
+`m2d.superb.register()` puts the upstreams on s3prl's hub; importing this package changes nothing.
 """
 
-from m2d.superb.registration import watch
+from m2d.superb.registration import register
 
-watch()
+__all__ = ["register"]

@@ -11,7 +11,7 @@ from omegaconf import MISSING
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.superb.config import resolve_model
-from m2d.superb.registration import light_hub
+from m2d.superb.registration import register
 
 LOG = logging.getLogger(__name__)
 TOLERANCE = 1e-4
@@ -32,7 +32,7 @@ def check(config: CheckConfig) -> None:
     model = resolve_model(config.model)
     if not model.ours:
         raise UserError(f"model={config.model}: an upstream of s3prl's own; only ours are checked")
-    light_hub()
+    register()
     from s3prl import hub
 
     upstream = getattr(hub, model.upstream)(ckpt=model.ckpt, model_config={"mean": -8.0, "std": 4.0}).eval()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from omegaconf import MISSING
 
 from m2d.common.config import option
 from m2d.common.errors import UserError
-from m2d.common.files import sha256
 from m2d.pretrained import files as hub
 from m2d.pretrained.names import FORMS, parse_model
 from m2d.superb.tasks import Corpora
@@ -92,19 +90,6 @@ def resolve_model(text: str) -> Model:
     if name.kind == "s3prl":
         return Model(name.source, _absolute(name.detail) or None, False, False)
     return Model("m2d_local", _model_directory(name.source), True, False)
-
-
-def fingerprint(model: Model) -> str | None:
-    """A digest of the weights and configuration the model's path holds now; None where it has no path here.
-
-    Results are kept for a path with this content: a model trained anew is tested anew.
-    """
-    if model.ckpt is None or not Path(model.ckpt).exists():
-        return None
-    path = Path(model.ckpt)
-    files = [path] if path.is_file() else sorted(
-        file for file in path.iterdir() if file.suffix in (".safetensors", ".bin", ".json"))
-    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()[:16]
 
 
 def _absolute(path: str) -> str:

@@ -1,60 +1,80 @@
-"""s3prl's own downstream command with our upstreams: `python -m m2d.superb.downstream -m train -u m2d_local ...`.
+"""s3prl's downstream command line with our upstreams: `python -m m2d.bin.superb_downstream -m train -u m2d_local ...`.
 
-The options are those of `s3prl.run_downstream`.
+The options are those of `s3prl.run_downstream`. s3prl itself stays as installed.
 """
 
 from __future__ import annotations
 
 import argparse
 import builtins
+import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from m2d.common.errors import UserError
-from m2d.pretrained import s3prl_compat
-from m2d.superb import compat, registration
+from m2d.superb import compat
+from m2d.superb.registration import register
 
 
 def run_s3prl(argv: list[str]) -> None:
     """One call of s3prl's runner, in this process.
 
     Args:
-        argv: options of `s3prl.run_downstream`, with `-u` and `-d`, absolute paths for `-p -k -g -c`.
-    """
-    upstream, task, folder = _peek(argv)
-    registration.watch()
-    if upstream in registration.ENTRIES and "s3prl.hub" not in sys.modules:
-        registration.light_hub()
-    s3prl_compat.before_s3prl()
-    from s3prl import hub, run_downstream
+        argv: options of `s3prl.run_downstream`.
 
-    if upstream is not None and not hasattr(hub, upstream):
-        raise UserError(f"model '{upstream}': neither a model directory nor one of s3prl's upstreams")
-    compat.before_downstream(task or "", Path(folder or ".") / "s3prl_lists")
-    plain_argv, plain_isinstance = sys.argv, builtins.isinstance
+    Raises `UserError` for a missing or unknown upstream, task, settings file, checkpoint, device or package.
+    """
+    register()
+    from s3prl import run_downstream
+
+    parse, plain_argv, plain_isinstance = run_downstream.get_downstream_args, sys.argv, builtins.isinstance
+
+    def parse_and_prepare() -> tuple[argparse.Namespace, dict[str, Any], list[str]]:
+        """What `-n`, `-e` and `-o` lead to is known only behind s3prl's own parser."""
+        try:
+            args, config, backup = parse()
+        except FileNotFoundError as error:
+            raise UserError(f"{error.filename}: no such file. The settings of a task are given with -c, such as "
+                            "egs/librispeech_m2ds/conf/superb/TASK.yaml; s3prl's package has none") from error
+        except AssertionError as error:
+            raise UserError("-e FOLDER: there is no states-*.ckpt in the folder") from error
+        _check(args)
+        compat.before_downstream(args.downstream, config, Path(args.expdir))
+        return args, config, backup
+
+    run_downstream.get_downstream_args = parse_and_prepare
     sys.argv = ["run_downstream", *_ddp_arguments(argv)]
     try:
         run_downstream.main()
+    except ModuleNotFoundError as error:
+        raise UserError(f"this task of s3prl needs the package '{error.name}': pip install m2d[superb]") from error
     finally:
         # s3prl wraps isinstance anew in each call, which would slow every later one down
-        sys.argv, builtins.isinstance = plain_argv, plain_isinstance
+        run_downstream.get_downstream_args, sys.argv, builtins.isinstance = parse, plain_argv, plain_isinstance
 
 
-def _peek(argv: list[str]) -> tuple[str | None, str | None, str | None]:
-    """Upstream, task module and experiment folder, given or stored in the checkpoint given; nothing else is judged."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-u", "--upstream")
-    parser.add_argument("-d", "--downstream")
-    parser.add_argument("-p", "--expdir")
-    parser.add_argument("-e", "--past_exp")
-    found, _ = parser.parse_known_args(argv)
-    if found.past_exp is not None and Path(found.past_exp).is_file():
-        s3prl_compat.before_s3prl()
-        found = torch.load(found.past_exp, map_location="cpu", weights_only=True)["Args"]
-    return found.upstream, found.downstream, found.expdir
+def _check(args: argparse.Namespace) -> None:
+    from s3prl import hub
+
+    if args.upstream is None or args.downstream is None:
+        raise UserError("give an upstream (-u) and a task (-d), or an experiment that names them (-e)")
+    if args.hub == "torch" and not hasattr(hub, args.upstream):
+        raise UserError(f"upstream '{args.upstream}': not on s3prl's hub")
+    if not _is_task(args.downstream):
+        raise UserError(f"task '{args.downstream}': s3prl has no such downstream module")
+    if args.device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {args.device}: there is no GPU; give --device cpu")
+
+
+def _is_task(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"s3prl.downstream.{name}.expert") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _ddp_arguments(argv: list[str]) -> list[str]:
@@ -65,8 +85,13 @@ def _ddp_arguments(argv: list[str]) -> list[str]:
     return argv
 
 
-if __name__ == "__main__":
+def main(argv: list[str] | None = None) -> None:
+    """The command; a `UserError` is one line and status 1."""
     try:
-        run_s3prl(sys.argv[1:])
+        run_s3prl(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

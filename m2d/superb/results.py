@@ -59,6 +59,7 @@ def collect(config: SuperbConfig, runs: list[Run]) -> dict[str, Any]:
             "steps": everything[0]["settings"]["config"]["runner"]["total_steps"],
             "seconds": round(sum(result["seconds"] for result in everything), 1),
             "layer_weights": everything[0]["layer_weights"],
+            "note": everything[0]["settings"]["note"],
         }
     return {"label": config.label or config.model, "model": config.model, "content": runs[0].content,
             "corpus": config.corpus, "tasks": tasks,
@@ -146,21 +147,25 @@ def document(results: list[dict[str, Any]], published: dict[str, dict[str, float
 
 
 def _settings(result: dict[str, Any]) -> str:
-    return markdown.table(["task", "steps", "lr", "seeds", "time", "layer weights"], [
-        [TASKS[name].title, str(task["steps"]), f"{task['lr']:g}", str(len(task["seeds"])), f"{task['seconds']:.0f} s",
-         " ".join(f"{weight:.2f}" for weight in task["layer_weights"]) or "one layer"]
-        for name, task in result["tasks"].items()])
+    rows, notes = [], []
+    for name, task in result["tasks"].items():
+        weights = " ".join(f"{weight:.2f}" for weight in task["layer_weights"]) or "one layer"
+        rows.append([TASKS[name].title, str(task["steps"]), f"{task['lr']:g}", str(len(task["seeds"])),
+                     f"{task['seconds']:.0f} s", weights])
+        if task.get("note"):
+            notes.append(f"\n\n{TASKS[name].title}: {task['note']}.")
+    return markdown.table(["task", "steps", "lr", "seeds", "time", "layer weights"], rows) + "".join(notes)
 
 
 def table(results: list[dict[str, Any]], published: dict[str, dict[str, float]]) -> str:
-    """A Markdown table with a row per model, then the published ones."""
+    """A Markdown table: a row per model, then the published ones."""
     shown = [name for name in TASKS if any(name in result["tasks"] for result in results)]
     arrows = {"PER": "↓", "Acc": "↑"}
-    head = [f"{TASKS[name].title} {TASKS[name].measure} {arrows[TASKS[name].measure]}" for name in shown]
+    header = ["model", *(f"{TASKS[name].title} {TASKS[name].measure} {arrows[TASKS[name].measure]}" for name in shown)]
     rows = [[result["label"], *(_cell(result["tasks"].get(name)) for name in shown)] for result in results]
     rows += [[f"*published: {label}*", *(f"{scores[name]:.2f}" if name in scores else "-" for name in shown)]
              for label, scores in published.items()]
-    return markdown.table(["model", *head], rows)
+    return markdown.table(header, rows)
 
 
 def _cell(task: dict[str, Any] | None) -> str:

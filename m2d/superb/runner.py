@@ -17,7 +17,8 @@ from pathlib import Path
 from m2d.common.errors import UserError
 from m2d.common.files import write_json
 from m2d.common.progress import progress
-from m2d.superb.config import Model, SuperbConfig, fingerprint, resolve_model
+from m2d.superb.config import Model, SuperbConfig, resolve_model
+from m2d.superb.fingerprint import corpus_content, model_content
 from m2d.superb.tasks import Task, choose, data_key, read_settings
 from m2d.superb.worker import FAILURE, Run, finished
 
@@ -31,20 +32,21 @@ def plan(config: SuperbConfig) -> list[Run]:
     Raises `UserError` for whatever a run would stumble over: model, corpora, settings.
     """
     model = resolve_model(config.model)
-    content = fingerprint(model)
+    content = model_content(model.ckpt)
     return [run for task in choose(config.tasks) for run in _plan_task(config, model, content, task)]
 
 
 def _plan_task(config: SuperbConfig, model: Model, content: str | None, task: Task) -> list[Run]:
     exp = Path(config.exp).resolve()
     settings = read_settings(Path(config.conf), config.overlays, task.name)
-    task.prepare(config.corpora, exp / "tables", settings)
-    given = settings.pop("statistics")
+    shared = Path(config.statistics).resolve() if config.statistics else exp.parent / "statistics"
+    paths = task.prepare(config.corpora, exp / "tables", settings)
+    data = corpus_content(paths, shared / f"{task.name}-files.json")
+    given, note = settings.pop("statistics"), settings.pop("note", "")
     lr = getattr(config.lr, task.name)
     if lr is not None:
         settings["optimizer"]["lr"] = lr
-    shared = Path(config.statistics).resolve() if config.statistics else exp.parent / "statistics"
-    statistics = shared / f"{task.name}-{data_key(settings)}.json"
+    statistics = shared / f"{task.name}-{data}-{data_key(settings)}.json"
     runs = []
     for seed, fold in itertools.product(config.seeds, task.folds):
         adapted = json.loads(json.dumps(settings))
@@ -57,7 +59,7 @@ def _plan_task(config: SuperbConfig, model: Model, content: str | None, task: Ta
             upstream.update(given)
         runs.append(Run(
             task=task.name, module=task.module, folder=str(folder), seed=seed, fold=fold, upstream=model.upstream,
-            ckpt=model.ckpt, content=content, upstream_settings=upstream,
+            ckpt=model.ckpt, content=content, data=data, note=note, upstream_settings=upstream,
             statistics=str(statistics) if model.takes_statistics and given is None else None,
             config=adapted, device=config.device))
     return runs

@@ -23,7 +23,7 @@ from m2d.audio.logmel import LogMel
 from m2d.audio.statistics import Moments
 from m2d.common.files import write_json
 from m2d.pretrained import s3prl_compat
-from m2d.superb import compat, registration
+from m2d.superb import compat
 
 LOG = logging.getLogger(__name__)
 MAX_CLIPS = 10_000
@@ -49,7 +49,6 @@ def measure(module: str, config: dict[str, Any], device: str) -> dict[str, Any]:
         config: the task's settings as s3prl reads them.
         device: where the log-mel is computed.
     """
-    registration.watch()
     logmel = LogMel().to(device)
     moments = Moments()
     clips = 0
@@ -60,7 +59,7 @@ def measure(module: str, config: dict[str, Any], device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(silent), \
             contextlib.redirect_stderr(silent):
         s3prl_compat.before_s3prl()
-        compat.before_downstream(module, Path(scratch))
+        compat.before_downstream(module, config, Path(scratch))
         expert = importlib.import_module(f"s3prl.downstream.{module}.expert").DownstreamExpert(
             upstream_dim=1, upstream_rate=160, expdir=scratch, **copy.deepcopy(config))
         loader = expert.get_dataloader("train")

@@ -29,6 +29,8 @@ class Corpora:
     voxceleb1: str = option("", "SID: folder with dev/wav and test/wav")
     voxceleb1_split: str = option("", "SID: iden_split.txt, lines '1|2|3 id10001/VIDEO/00001.wav'")
     iemocap: str = option("", "ER: IEMOCAP_full_release")
+    iemocap_tables: str = option("", "ER: SUPERB's fold tables, s3prl/downstream/emotion/meta_data of s3prl's "
+                                     "repository; without them, tables are made here and the dev parts are others")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Task:
     """One task: its s3prl module, what it measures, and how its data is put into s3prl's settings.
 
     Attributes:
-        prepare: checks the corpora, writes the tables s3prl needs into a folder, fills in the settings.
+        prepare: checks the corpora, writes the tables s3prl needs into a folder, fills in the settings; gives the
+            files and folders that the task reads.
         folds: numbers of the test folds, or a single None.
     """
 
@@ -44,36 +47,44 @@ class Task:
     module: str
     title: str
     measure: str
-    prepare: Callable[[Corpora, Path, dict[str, Any]], None]
+    prepare: Callable[[Corpora, Path, dict[str, Any]], list[str]]
     folds: tuple[int | None, ...] = (None,)
 
 
-def _pr(corpora: Corpora, tables: Path, config: dict[str, Any]) -> None:
+def _pr(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]:
     corpus = config["downstream_expert"]["corpus"]
-    root = checks.librispeech(corpora.librispeech, corpus["train"] + corpus["dev"] + corpus["test"])
+    splits = corpus["train"] + corpus["dev"] + corpus["test"]
+    root = checks.librispeech(corpora.librispeech, splits)
     lexicon = checks.lexicon(corpora.lexicon)
     corpus.update(path=root, lexicon=lexicon)
     config["downstream_expert"]["text"]["vocab_file"] = checks.phone_list(tables / "phones.txt")
+    return [*(f"{root}/{split}" for split in splits), *lexicon]
 
 
-def _ks(corpora: Corpora, tables: Path, config: dict[str, Any]) -> None:
+def _ks(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]:
     data = config["downstream_expert"]["datarc"]
-    data["speech_commands_root"] = checks.speech_commands(corpora.speech_commands, data["batch_size"])
-    data["speech_commands_test_root"] = checks.speech_commands_test(corpora.speech_commands_test)
+    train = checks.speech_commands(corpora.speech_commands, data["batch_size"])
+    test = checks.speech_commands_test(corpora.speech_commands_test)
+    data.update(speech_commands_root=train, speech_commands_test_root=test)
+    return [train, test]
 
 
-def _ic(corpora: Corpora, tables: Path, config: dict[str, Any]) -> None:
-    config["downstream_expert"]["datarc"]["file_path"] = checks.fluent(corpora.fluent)
+def _ic(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]:
+    root = checks.fluent(corpora.fluent)
+    config["downstream_expert"]["datarc"]["file_path"] = root
+    return [f"{root}/data", f"{root}/wavs"]
 
 
-def _sid(corpora: Corpora, tables: Path, config: dict[str, Any]) -> None:
+def _sid(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]:
     root, split = checks.voxceleb1(corpora.voxceleb1, corpora.voxceleb1_split)
     config["downstream_expert"]["datarc"].update(file_path=root, meta_data=split)
+    return [f"{root}/dev/wav", f"{root}/test/wav", split]
 
 
-def _er(corpora: Corpora, tables: Path, config: dict[str, Any]) -> None:
-    root, tables_of_sessions = checks.iemocap(corpora.iemocap, tables / "iemocap")
-    config["downstream_expert"]["datarc"].update(root=root, meta_data=tables_of_sessions)
+def _er(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]:
+    root, folds, config["note"] = checks.iemocap(corpora.iemocap, corpora.iemocap_tables, tables / "iemocap")
+    config["downstream_expert"]["datarc"].update(root=root, meta_data=folds)
+    return [*(f"{root}/Session{number}/sentences/wav" for number in checks.SESSIONS), folds]
 
 
 TASKS = {task.name: task for task in (

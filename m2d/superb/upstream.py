@@ -2,13 +2,12 @@
 
 s3prl's contract: `forward(list of [N_i])` gives `hidden_states`, a list with a `[B, T, D]` per layer, and
 `get_downsample_rates` the samples per frame. Beyond it, a clip's features never depend on its batch mates, and those
-of a frozen model are computed once and kept (`Settings.cache_gib`), because a task hears each clip many times.
+of a frozen model are computed once and kept (`Settings.cache_gib`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.common.errors import UserError
 from m2d.pretrained.files import load_pretrained
+from m2d.superb.cache import FeatureCache, cache_of, clip_keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,52 +56,37 @@ class Settings:
         return cls(**source)
 
 
-class FeatureCache:
-    """Features by the content of the waveform, up to a number of bytes; what does not fit is not kept.
-
-    Nothing is evicted: epochs visit all clips in turn, so that dropping the oldest would drop what is needed next.
-    """
-
-    def __init__(self, limit: int):
-        self.limit = limit
-        self.bytes = 0
-        self.kept: dict[bytes, Tensor] = {}
-
-    def get(self, key: bytes) -> Tensor | None:
-        """The features kept under this key, or None."""
-        return self.kept.get(key)
-
-    def put(self, key: bytes, features: Tensor) -> None:
-        """Keep a copy on the host if there is room."""
-        size = features.numel() * features.element_size()
-        if self.bytes + size <= self.limit:
-            self.kept[key] = features.detach().cpu().clone()
-            self.bytes += size
-
-
-_CACHES: dict[str, FeatureCache] = {}
-"""One cache per model and statistics, for the life of the process: seeds, folds and evaluation share it."""
-
-
 class Upstream(nn.Module):
-    """Base of our upstreams: padding, caching, frame rate. A subclass gives `encode`."""
+    """Base of our upstreams: padding, caching, frame rate. A subclass gives `encode` and `describe`."""
 
-    def __init__(self, samples_per_frame: int, settings: Settings, identity: str):
-        """`identity` names the source of the features (path, architecture, seed) within this process."""
+    def __init__(self, samples_per_frame: int, settings: Settings):
         super().__init__()
         self.samples_per_frame = samples_per_frame
-        self.cache: FeatureCache | None = None
-        if settings.cache_gib > 0:
-            key = f"{type(self).__name__} {identity} {settings}"
-            self.cache = _CACHES.setdefault(key, FeatureCache(int(settings.cache_gib * 2**30)))
+        self.settings = settings
+        self.has_trained = False
+        self._cache: FeatureCache | None = None
+        self.register_load_state_dict_post_hook(lambda module, _: module.forget())
 
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         """Layers `[L, T_i, D]` of each of the clips `[N_i]` (16 kHz, -1..1, on the model's device)."""
         raise NotImplementedError
 
+    def describe(self) -> str:
+        """What shapes the features beside the tensors of the model: architecture, front end, statistics."""
+        raise NotImplementedError
+
     def get_downsample_rates(self, key: str | None = None) -> int:
         """Samples per feature frame, the same for every layer."""
         return self.samples_per_frame
+
+    def train(self, mode: bool = True) -> Upstream:
+        """As every module's; weights may change in training, so the cache is looked up anew after it."""
+        self.forget()
+        return super().train(mode)
+
+    def forget(self) -> None:
+        """Look the cache up anew, by the weights of then, at the next use."""
+        self._cache = None
 
     def forward(self, wavs: Sequence[Tensor]) -> dict[str, Any]:
         """`hidden_states`: a list of L tensors `[B, T, D]`, zero beyond a clip's own frames; `last_hidden_state`.
@@ -109,7 +94,10 @@ class Upstream(nn.Module):
         Args:
             wavs: B clips `[N_i]`, 16 kHz.
         """
-        clips = self._encode_frozen(wavs) if not torch.is_grad_enabled() else self._encode(wavs)
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in self.parameters()):
+            self.has_trained = True
+        is_frozen = not (self.training or self.has_trained or torch.is_grad_enabled())
+        clips = self._encode_frozen(wavs) if is_frozen and self.settings.cache_gib > 0 else self._encode(wavs)
         clips = [self._cover(clip, len(wav)) for clip, wav in zip(clips, wavs, strict=True)]
         longest = max(clip.shape[1] for clip in clips)
         batch = torch.stack([F.pad(clip, (0, 0, 0, longest - clip.shape[1])) for clip in clips], 1)  # [L, B, T, D]
@@ -123,23 +111,25 @@ class Upstream(nn.Module):
         return self.encode(wavs)
 
     def _encode_frozen(self, wavs: Sequence[Tensor]) -> list[Tensor]:
-        if self.cache is None:
-            return self._encode(wavs)
-        keys = [hashlib.blake2b(wav.cpu().numpy().tobytes(), digest_size=16).digest() for wav in wavs]
-        clips = [self.cache.get(key) for key in keys]
+        if self._cache is None:
+            self._cache = cache_of(self, f"{self.describe()} {wavs[0].device.type}",
+                                   int(self.settings.cache_gib * 2**30))
+        keys = clip_keys(wavs)
+        clips = [self._cache.get(key) for key in keys]
         missing = [index for index, clip in enumerate(clips) if clip is None]
         if missing:
             for index, clip in zip(missing, self._encode([wavs[index] for index in missing]), strict=True):
                 clips[index] = clip
-                self.cache.put(keys[index], clip)
+                self._cache.put(keys[index], clip)
         return [clip.to(wavs[0].device) for clip in clips if clip is not None]
 
     def _cover(self, clip: Tensor, samples: int) -> Tensor:
-        """Repeat the last frame where s3prl, which rounds `samples / samples_per_frame`, counts one more than there is.
+        """Repeat the last frame up to `ceil(samples / samples_per_frame)`, the most that s3prl counts.
 
-        Without this a short clip would end in a zero frame in a batch with longer ones, and not when alone.
+        Its runner rounds, its S3PRLUpstream rounds up. Without this a short clip would end in a zero frame in a batch
+        with longer ones, and not when alone.
         """
-        lacking = round(samples / self.samples_per_frame) - clip.shape[1]
+        lacking = -(-samples // self.samples_per_frame) - clip.shape[1]
         return clip if lacking <= 0 else torch.cat([clip, clip[:, -1:].expand(-1, lacking, -1)], 1)
 
 
@@ -152,10 +142,14 @@ class M2DUpstream(Upstream):
         Raises `UserError` as `m2d.load_pretrained` does.
         """
         model = load_pretrained(ckpt)
-        super().__init__(model.samples_per_frame, settings, str(Path(ckpt).resolve()))
+        super().__init__(model.samples_per_frame, settings)
         self.model = model
         if settings.mean is not None and settings.std is not None:
             self.model.set_statistics(settings.mean, settings.std)
+
+    def describe(self) -> str:
+        """Network, front end and statistics."""
+        return f"{self.model.encoder.config} {self.model.logmel.config} {self.model.mean} {self.model.std}"
 
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         """The output of each block."""
@@ -182,9 +176,13 @@ class LogMelUpstream(Upstream):
     def __init__(self, patch_frames: int, settings: Settings):
         if settings.mean is None or settings.std is None:
             raise UserError("m2d_logmel: give the log-mel statistics of the task as {'mean': ..., 'std': ...}")
-        super().__init__(patch_frames * LogMelConfig().hop_length, settings, str(patch_frames))
+        super().__init__(patch_frames * LogMelConfig().hop_length, settings)
         self.logmel = LogMel()
         self.patch_frames, self.mean, self.std = patch_frames, settings.mean, settings.std
+
+    def describe(self) -> str:
+        """Front end, patch and statistics."""
+        return f"{self.logmel.config} {self.patch_frames} {self.mean} {self.std}"
 
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         """The patches, as the only layer."""
@@ -210,13 +208,18 @@ class HubertUpstream(Upstream):
         from m2d.teacher.speech_model import load_teacher
 
         folder = locate(ckpt)
-        depth = transformers.AutoConfig.from_pretrained(folder).num_hidden_layers
-        teacher = load_teacher(str(folder), depth)
-        super().__init__(teacher.hop, settings, str(folder))
+        config = transformers.AutoConfig.from_pretrained(folder)
+        teacher = load_teacher(str(folder), config.num_hidden_layers)
+        super().__init__(teacher.hop, settings)
         self.teacher = teacher
+        self.config = config
         self._inputs: list[Tensor] = []
         for layer in teacher.transformer.layers:
             layer.register_forward_pre_hook(self._listen, with_kwargs=True)
+
+    def describe(self) -> str:
+        """Network and normalisation of the waveform."""
+        return self.config.to_json_string() + self.teacher.prepare.to_json_string()
 
     def _listen(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         self._inputs.append(args[0] if args else kwargs["hidden_states"])

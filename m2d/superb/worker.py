@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import logging
 import pickle
@@ -45,6 +46,8 @@ class Run:
     upstream: str
     ckpt: str | None
     content: str | None
+    data: str
+    note: str
     upstream_settings: dict[str, Any] | None
     statistics: str | None
     config: dict[str, Any]
@@ -111,13 +114,18 @@ def _with_statistics(run: Run) -> dict[str, Any]:
 
 
 def _clear_foreign(run: Run) -> None:
-    """Empty the folder unless it was begun with the same settings and its checkpoints can be read."""
+    """Make the folder ready: kept where this run was interrupted, moved aside with other settings, else emptied."""
     folder = Path(run.folder)
     begun = folder / "settings.json"
-    if begun.is_file() and json.loads(begun.read_text()) == run.settings() and all(map(_readable, _states(folder))):
-        return
+    if begun.is_file():
+        if json.loads(begun.read_text(encoding="utf-8")) != run.settings():
+            aside = next(path for number in itertools.count(1) if not (path := Path(f"{folder}.{number}")).exists())
+            LOG.info("%s: %s is of other settings or data, moved to %s", run.name, folder, aside)
+            folder.rename(aside)
+        elif all(map(_readable, _states(folder))):
+            return
     if folder.is_dir() and any(folder.iterdir()):
-        LOG.info("%s: begun with other settings or broken off while saving, starting it again", run.name)
+        LOG.info("%s: broken off while saving, starting it again", run.name)
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
 

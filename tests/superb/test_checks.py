@@ -1,4 +1,6 @@
 import json
+import shutil
+import types
 from pathlib import Path
 
 import pytest
@@ -57,8 +59,9 @@ def test_a_bad_split_list_is_named(corpora, tmp_path, line, words):
         checks.voxceleb1(corpora.voxceleb1, str(tmp_path / "split.txt"))
 
 
-def test_emotion_tables_are_sorted_and_complete(corpora, tmp_path):
-    root, tables = checks.iemocap(corpora.iemocap, tmp_path)
+def test_emotion_tables_made_here_are_sorted_complete_and_named(corpora, tmp_path):
+    root, tables, note = checks.iemocap(corpora.iemocap, "", tmp_path)
+    assert "not its dev parts" in note
     for session in range(1, 6):
         test, train = (json.loads((Path(tables) / f"Session{session}" / f"{part}_meta_data.json").read_text())
                        for part in ("test", "train"))
@@ -70,6 +73,32 @@ def test_emotion_tables_are_sorted_and_complete(corpora, tmp_path):
         assert not any(path.startswith(f"Session{session}/") for path in paths)
         assert all((Path(root) / path).is_file() for path in paths)
         assert test["meta_data"][0]["speaker"] == f"Ses{session:02d}F"
+
+
+def test_s3prls_own_emotion_tables_are_used_where_they_are(corpora, tmp_path, monkeypatch):
+    """Given by path, or beside an s3prl that was installed from its repository; their order is left alone."""
+    _, made, _ = checks.iemocap(corpora.iemocap, "", tmp_path / "made")
+    package = tmp_path / "s3prl"
+    given = package / "downstream" / "emotion" / "meta_data"
+    shutil.copytree(made, given)
+    table = given / "Session1" / "train_meta_data.json"
+    content = json.loads(table.read_text())
+    content["meta_data"].reverse()
+    table.write_text(json.dumps(content))
+    before = table.read_bytes()
+    _, tables, note = checks.iemocap(corpora.iemocap, str(given), tmp_path / "unused")
+    assert tables == str(given) and note == "folds and dev parts by the tables of s3prl's repository"
+    monkeypatch.setattr(checks.importlib.util, "find_spec",
+                        lambda name: types.SimpleNamespace(submodule_search_locations=[str(package)]))
+    assert checks.iemocap(corpora.iemocap, "", tmp_path / "unused")[1] == str(given)
+    assert table.read_bytes() == before and not (tmp_path / "unused").exists()
+    content["meta_data"][0]["path"] = "Session9/none.wav"
+    table.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"Session9/none.wav is not under"):
+        checks.iemocap(corpora.iemocap, str(given), tmp_path)
+    table.write_text("[]")
+    with pytest.raises(UserError, match="not a fold table of s3prl"):
+        checks.iemocap(corpora.iemocap, str(given), tmp_path)
 
 
 def test_tasks_are_chosen_by_name():

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
+import soundfile
 import torch
 from omegaconf import OmegaConf
 
@@ -104,7 +105,7 @@ def test_each_fold_is_tested_on_its_session(runs):
 def test_statistics_are_those_of_the_tasks_own_audio(config, runs):
     """Keyword spotting hears its recordings 3 dB down; the folds share one pair of numbers."""
     stored = {path.stem.split("-")[0]: json.loads(path.read_text())
-              for path in (Path(config.exp).parent / "statistics").glob("*.json")}
+              for path in (Path(config.exp).parent / "statistics").glob("*.json") if "files" not in path.name}
     assert set(stored) == {"pr", "ks", "ic", "sid", "er"}
     for run in runs:
         used = json.loads((Path(run.folder) / "upstream.json").read_text())
@@ -127,6 +128,19 @@ def test_a_model_trained_anew_is_tested_anew(config, runs, tmp_path):
     after = plan(dataclasses.replace(config, model=str(tmp_path / "model")))[0].settings()
     assert {key for key in before if before[key] != after[key]} == {"content"}
     assert before["content"] == runs[0].content
+
+
+def test_a_changed_corpus_is_tested_and_measured_anew(config, runs, copy_of, tmp_path):
+    shutil.copytree(config.corpora.fluent, tmp_path / "fluent")
+    ic = dataclasses.replace(config, corpora=copy_of(fluent=str(tmp_path / "fluent")), tasks=["ic"],
+                             statistics=str(tmp_path / "statistics"))
+    before = plan(ic)[0]
+    assert plan(ic)[0] == before
+    recording = tmp_path / "fluent" / "wavs" / "speakers" / "train" / "0.wav"
+    samples, rate = soundfile.read(recording)
+    soundfile.write(recording, -samples, rate)
+    after = plan(ic)[0]
+    assert after.data != before.data and after.statistics != before.statistics
 
 
 def test_s3prl_is_as_installed(runs):
@@ -169,6 +183,11 @@ def test_an_interrupted_run_goes_on_and_a_broken_one_starts_again(config, runs, 
     (folder / "dev-best.ckpt").write_bytes((folder / "dev-best.ckpt").read_bytes()[:1000])
     run_all(task)
     assert finished(run) and "Resume from" not in (folder / "train.log").read_text()
+
+    write_json(folder / "settings.json", {**run.settings(), "data": "of another corpus"})
+    (folder / "result.json").rename(folder / "kept.json")
+    run_all(task)
+    assert (Path(f"{folder}.1") / "kept.json").is_file() and finished(run)
 
 
 def test_a_failing_task_is_named_and_does_not_stop_the_others(config, copy_of, tmp_path):

@@ -3,8 +3,7 @@ import torch
 import transformers
 
 from m2d.common.errors import UserError
-from m2d.superb import upstream
-from m2d.superb.upstream import FeatureCache, HubertUpstream, LogMelUpstream, M2DUpstream, RandomUpstream, Settings
+from m2d.superb.upstream import HubertUpstream, LogMelUpstream, M2DUpstream, RandomUpstream, Settings
 
 
 def clips(*samples: int) -> list[torch.Tensor]:
@@ -105,48 +104,13 @@ def test_logmel_keeps_the_mean_over_time():
     assert (loud.mean() - quiet.mean()).item() == pytest.approx(2 * torch.log(torch.tensor(100.0)).item() / 4, rel=0.05)
 
 
-class TestCache:
-    @pytest.fixture(autouse=True)
-    def _fresh(self, monkeypatch):
-        monkeypatch.setattr(upstream, "_CACHES", {})
-
-    @torch.no_grad()
-    def test_kept_features_are_the_computed_ones(self, model):
-        plain, caching = (M2DUpstream(model, Settings(cache_gib=gib)).eval() for gib in (0.0, 0.01))
-        wavs = clips(16000, 9000, 30001)
-        batches = [[0, 1], [1, 2], [0, 2, 1]]
-        for batch in batches:
-            chosen = [wavs[index] for index in batch]
-            for kept, computed in zip(caching(chosen)["hidden_states"], plain(chosen)["hidden_states"], strict=True):
-                assert torch.equal(kept, computed)
-        assert len(caching.cache.kept) == 3
-
-    @torch.no_grad()
-    def test_a_known_clip_is_not_encoded_again(self, model, monkeypatch):
-        caching = M2DUpstream(model, Settings(cache_gib=0.01)).eval()
-        caching(clips(16000, 9000))
-        another_of_the_same = M2DUpstream(model, Settings(cache_gib=0.01)).eval()
-        monkeypatch.setattr(another_of_the_same, "encode", lambda wavs: pytest.fail("encoded again"))
-        another_of_the_same(clips(16000))
-
-    @torch.no_grad()
-    def test_other_statistics_and_weights_share_nothing(self, model):
-        wavs = clips(16000)
-        M2DUpstream(model, Settings(cache_gib=0.01)).eval()(wavs)
-        assert not M2DUpstream(model, Settings(mean=-7.0, std=4.0, cache_gib=0.01)).cache.kept
-        assert not RandomUpstream(model, Settings(cache_gib=0.01)).cache.kept
-
-    def test_the_bound_on_memory_holds(self):
-        cache = FeatureCache(limit=1000)
-        cache.put(b"a", torch.zeros(200))
-        cache.put(b"b", torch.zeros(200))
-        cache.put(b"c", torch.zeros(50))
-        assert set(cache.kept) == {b"a", b"c"} and cache.bytes == 1000
-
-    def test_fine_tuning_is_never_served_from_it(self, model):
-        caching = M2DUpstream(model, Settings(cache_gib=0.01))
-        layers = caching(clips(16000))["hidden_states"]
-        assert layers[-1].requires_grad and not caching.cache.kept
+def test_a_short_clip_of_hubert_ends_in_no_zero_frame(hubert):
+    """16,000 samples are 49 rows of HuBERT; S3PRLUpstream counts 50 frames of them."""
+    with torch.no_grad():
+        together = HubertUpstream(hubert, Settings()).eval()(clips(16000, 48000))["hidden_states"]
+    for layer in together:
+        assert torch.equal(layer[0, 49], layer[0, 48]) and layer[0, 49].abs().max() > 0
+        assert not layer[0, 50:].any()
 
 
 @pytest.mark.parametrize(("source", "words"), [
