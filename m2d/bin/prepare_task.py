@@ -1,35 +1,77 @@
-"""Turn an official download into a prepared evaluation task: `table.csv` and `task.json`."""
+"""Turn an official download, or labelled recordings of one's own, into a prepared task: `table.csv`, `task.json`."""
 
+import hashlib
 import logging
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from m2d.common import cli
 from m2d.common.config import option
+from m2d.common.errors import UserError
+from m2d.common.files import write_text
 from m2d.common.stamp import is_made, mark_made
+from m2d.evaluation.own import own_task
 from m2d.evaluation.prepare import prepare
-from m2d.evaluation.tasks import SPECS, spec_of
+from m2d.evaluation.tables import FORM
+from m2d.evaluation.tasks import TASKS
 
 
 @dataclass
 class Options:
     """Options of `m2d.bin.prepare_task`."""
 
-    task: str = option(help=f"one of {', '.join(SPECS)}")
-    root: str = option(help="the data set's folder")
+    task: str = option(help=f"table (your own recordings), or one of {', '.join(TASKS)}")
     out: str = option(help="folder of the prepared task")
+    root: str | None = option(None, "the data set's folder; task=table: folder of the audio (default: the table's), "
+                                    "or without a table one with a folder per class")
     lists: str | None = option(None, "folder (vc1: or file) of the official lists, where they are not in root")
-    table: str | None = option(None, "split table file_name,label,split|fold to use in place of the official split")
-    seed: int = option(0, "of the split of those tasks that have no official one")
+    table: str | None = option(None, f"task=table: {FORM}; else a split table in place of the official split")
+    name: str | None = option(None, "task=table: name of the task in paths and tables (default: that of the table)")
+    seconds: float | None = option(None, "task=table: clips are cut or padded to this (default: 95th percentile)")
+    seed: int = option(0, "of the split where none is given")
+
+
+@dataclass
+class Sources:
+    """What a prepared task follows from."""
+
+    options: Options
+    files: str  # digest of names, sizes and times of the files below root and of the lists
 
 
 def main(options: Options) -> None:
-    """Read, check, write, unless these very options have done it before."""
-    if is_made(options, options.out):
+    """Read, check, write, unless the same options and files have been prepared before."""
+    sources = Sources(options, _files(options))
+    if is_made(sources, options.out):
         logging.info("%s: already done", options.out)
         return
-    task = prepare(spec_of(options.task), options.root, options.lists, options.table, options.seed)
-    task.write(options.out)
-    mark_made(options, options.out)
+    if options.task == "table":
+        if options.lists is not None:
+            raise UserError("lists does not apply to task=table")
+        task, report = own_task(options.root, options.table, options.name, options.seconds, options.seed)
+        task.write(options.out)
+        write_text(Path(options.out) / "report.md", report)
+        print(report)
+    else:
+        if options.root is None or options.name is not None or options.seconds is not None:
+            raise UserError(f"task={options.task}: give root; name and seconds apply to task=table only")
+        prepare(TASKS.get(options.task), options.root, options.lists, options.table, options.seed).write(options.out)
+    mark_made(sources, options.out)
+
+
+def _files(options: Options) -> str:
+    digest = hashlib.sha256()
+    out = os.path.abspath(options.out)
+    folder = options.table and str(Path(options.table).parent)
+    for root in filter(None, (options.root or folder, options.lists, options.table)):
+        for base, folders, names in os.walk(root, followlinks=True) if os.path.isdir(root) else [("", [], [root])]:
+            folders[:] = sorted(name for name in folders if os.path.abspath(os.path.join(base, name)) != out)
+            for path in (os.path.join(base, name) for name in sorted(names)):
+                if os.path.exists(path):  # not a dead link
+                    found = os.stat(path)
+                    digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from m2d.audio.wave import AudioError, read_audio
 from m2d.common.errors import UserError
 from m2d.common.files import write_json
 from m2d.common.progress import progress
-from m2d.evaluation.prepare import MAX_UNREADABLE
-from m2d.evaluation.tasks import Clip, Task
+from m2d.evaluation.audio_check import MAX_UNREADABLE
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.task import Task
 
 STATISTICS_CLIPS = 10000
 """Training clips that are enough for a scalar mean and deviation."""
@@ -35,8 +36,10 @@ class ClipDataset(Dataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, str]:
         wave, fault = np.zeros(self.samples, np.float32), ""
+        clip = self.clips[index]
+        seconds = self.task.seconds if clip.end is None else min(self.task.seconds, clip.end - clip.start)
         try:
-            read = read_audio(self.task.path(self.clips[index]), self.sample_rate, duration=self.task.seconds)
+            read = read_audio(self.task.path(clip), self.sample_rate, clip.start, seconds)
             wave[:len(read)] = read[:self.samples]
         except AudioError as error:
             fault = str(error)

@@ -14,7 +14,7 @@ import torch
 from m2d.common.files import write_json
 from m2d.evaluation.clips import wave_batches
 from m2d.evaluation.models import Embedder
-from m2d.evaluation.tasks import Task
+from m2d.evaluation.task import Task
 
 SAVE_EVERY_S = 30.0
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from m2d.common.figures import save_figure
-from m2d.evaluation.paper import Printed
+from m2d.evaluation.paper import GROUP_TITLES, Printed
 
 MAX_NAMED = 60
 """Classes up to which a confusion matrix carries their names."""
@@ -34,7 +34,7 @@ def draw_masking_ratios(path: Path, points: list[tuple[float, dict[str, Printed 
 
     `points`: masking ratio and the mean of each group (`env`, `speech`, `music`, `avg`), None where it is not known.
     """
-    panels = {"env": "Env. sound", "speech": "Speech", "music": "Music", "avg": "Avg."}
+    panels = GROUP_TITLES | {"avg": "Avg."}
     figure = Figure(figsize=(12, 3), layout="constrained")
     for axis, (group, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         known = [(ratio, means[group]) for ratio, means in points if means[group] is not None]

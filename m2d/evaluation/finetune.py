@@ -26,9 +26,8 @@ from m2d.common.schedules import warmup_cosine
 from m2d.evaluation.augment import mixup, random_resize_crop, spec_augment
 from m2d.evaluation.classifier import Classifier, freeze_patch_embedding
 from m2d.evaluation.models import digest
-from m2d.evaluation.prepare import labels_of
 from m2d.evaluation.scores import mean_average_precision
-from m2d.evaluation.tasks import Task
+from m2d.evaluation.task import Task
 from m2d.nn.encoder import Encoder
 
 LOG = logging.getLogger(__name__)
@@ -74,10 +73,7 @@ class TaskArrays:
     def __init__(self, task: Task, logmels: np.ndarray, mean: float, std: float, device: str):
         self.task, self.logmels, self.mean, self.std = task, logmels, mean, std
         self.device = torch.device(device)
-        self.targets = np.zeros((len(task.clips), len(task.classes)), np.float32)
-        position = {name: index for index, name in enumerate(task.classes)}
-        for row, clip in enumerate(task.clips):
-            self.targets[row, [position[label] for label in labels_of(clip, task.multilabel)]] = 1
+        self.targets = task.targets()
         usable = [not np.isnan(logmels[row, 0, 0]) for row in range(len(task.clips))]
         parts = np.array([clip.part if ok else "" for clip, ok in zip(task.clips, usable, strict=True)])
         self.rows = {part: np.flatnonzero(parts == part) for part in task.parts}

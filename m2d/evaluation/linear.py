@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.evaluation.scores import interval
-from m2d.evaluation.tasks import Task
+from m2d.evaluation.task import Task
 
 VALID_SHARE = 0.1
 """Share of the training clips that validate where the task has no validation part."""

@@ -17,8 +17,14 @@ class Printed(NamedTuple):
 
 Row = dict[str, Printed]
 
-_LINEAR_COLUMNS = ("esc50", "us8k", "spcv2", "vc1", "voxforge", "cremad", "gtzan", "nsynth", "surge")
-_TUNE_COLUMNS = ("as20k", "esc50", "spcv2", "vc1")
+LINEAR_TASKS = ("esc50", "us8k", "spcv2", "vc1", "voxforge", "cremad", "gtzan", "nsynth", "surge")
+FINETUNE_TASKS = ("as20k", "esc50", "spcv2", "vc1")
+"""The papers' tasks in the order of their tables. Their averages are over these, whatever other tasks there are."""
+
+GROUPS = {"env": ("esc50", "us8k"), "speech": ("spcv2", "vc1", "voxforge", "cremad"),
+          "music": ("gtzan", "nsynth", "surge")}
+GROUP_TITLES = {"env": "Env. sound", "speech": "Speech", "music": "Music"}
+"""Groups of the linear tasks; `env` and `music` are ENV and MUS of M2D-S."""
 
 
 def _row(columns: tuple[str, ...], text: str) -> Row:
@@ -31,7 +37,7 @@ def _row(columns: tuple[str, ...], text: str) -> Row:
     return row
 
 
-LINEAR: dict[str, Row] = {name: _row(_LINEAR_COLUMNS, text) for name, text in {
+LINEAR: dict[str, Row] = {name: _row(LINEAR_TASKS, text) for name, text in {
     "Wav2Vec2": "57.6/0.8 66.9/0.4 96.6/0.0 40.9/0.6 99.2/0.1 65.5/1.7 57.8/1.3 56.6/0.6 15.2/0.9",
     "DeLoRes-M": "- 82.7 89.7 45.3 88.0 - 75.0 - -",
     "SF NFNet-F0": "91.1 - 93.0 64.9 90.4 - - 78.2 -",
@@ -48,7 +54,7 @@ LINEAR_AVERAGE = {"MSM-MAE": Printed(78.5, 0.8), "M2D ratio=0.6": Printed(79.5, 
                   "M2D all patches ratio=0.6": Printed(79.1, 0.3), "M2D all patches ratio=0.7": Printed(79.3, 0.3)}
 """Tables 1 (b) and 3: the average over the nine tasks."""
 
-FINETUNE: dict[str, Row] = {name: _row(_TUNE_COLUMNS, text) for name, text in {
+FINETUNE: dict[str, Row] = {name: _row(FINETUNE_TASKS, text) for name, text in {
     "DeLoRes-M": "- - 96.0 62.0",
     "MAE-AST Patch/Frame": "30.6 90.0 98.0 63.3",
     "MaskSpec/MaskSpec-small": "32.3 90.7 97.7 -",
@@ -62,7 +68,7 @@ FINETUNE: dict[str, Row] = {name: _row(_TUNE_COLUMNS, text) for name, text in {
 }.items()}
 """Tables 1 (a) and 5: AS20K in mAP x 100, the others in accuracy, by row."""
 
-GROUPS = {name: {"env": Printed(env), "music": Printed(music)} for name, env, music in (
+GROUP_MEANS = {name: {"env": Printed(env), "music": Printed(music)} for name, env, music in (
     ("wav2vec2.0 Base", 37.66, 32.02), ("HuBERT Base", 62.76, 46.26), ("WavLM Base", 54.45, 40.98),
     ("M2D-S T=4.0s", 53.22, 41.71), ("M2D-S T=5.12s", 57.34, 43.23), ("M2D-S T=6.08s", 54.77, 43.75),
     ("M2D ratio=0.6", 88.63, 66.56))}

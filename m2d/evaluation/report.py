@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,10 @@ from m2d.common.errors import UserError
 from m2d.common.files import write_text
 from m2d.evaluation import paper
 from m2d.evaluation.figures import draw_masking_ratios
-from m2d.evaluation.paper import Printed, Row
+from m2d.evaluation.paper import FINETUNE_TASKS, GROUPS, LINEAR_TASKS, Printed, Row
 from m2d.evaluation.results import KINDS, read_results
 from m2d.evaluation.seeds import Setting, averaged, by_setting, claims, compared, is_random, seed_table
-from m2d.evaluation.tasks import FINETUNE_TASKS, LINEAR_TASKS, SPECS
 
-GROUPS = {"env": "Env. sound", "speech": "Speech", "music": "Music"}
 PAPER_ROWS = {"linear": paper.LINEAR, "finetune": paper.FINETUNE}
 COLUMNS = {"linear": LINEAR_TASKS, "finetune": FINETUNE_TASKS}
 TITLES = {"linear": "Linear evaluation (accuracy %)",
@@ -49,9 +47,15 @@ def write_report(exp: str | Path, out: str | Path, mini: bool) -> None:
             continue
         settings = by_setting(results)
         rows = {label: averaged(setting) for label, setting in settings.items()}
-        columns = [name for name in COLUMNS[kind] if any(name in row for row in rows.values())]
-        parts.append(f"## {TITLES[kind]}\n\n{score_table(rows, PAPER_ROWS[kind], columns, kind == 'linear')}")
-        if kind == "linear":
+        titles = {result["task"]["name"]: result["task"]["title"] for result in results}
+        columns = [name for name in COLUMNS[kind] if name in titles]
+        others = sorted(titles.keys() - set(columns))
+        parts.append(f"## {TITLES[kind]}")
+        if columns:
+            parts.append(score_table(rows, PAPER_ROWS[kind], columns, titles, kind == "linear"))
+        if others:
+            parts.append("### Other tasks\n\n" + score_table(rows, {}, others, titles, average=False))
+        if kind == "linear" and columns:
             parts.append(f"### Means over groups of tasks\n\n{group_table(rows)}")
             parts += seed_section(settings)
             ratios = masking_ratios(results)
@@ -93,23 +97,24 @@ def mean_of(row: Row, tasks: Iterable[str]) -> Printed | None:
 
 
 def group_means(row: Row) -> dict[str, Printed | None]:
-    """Means over the linear tasks of each group, `env` and `music` being ENV and MUS of M2D-S, and over all (`avg`)."""
-    means = {group: mean_of(row, [name for name in LINEAR_TASKS if SPECS[name].group == group]) for group in GROUPS}
-    return means | {"avg": mean_of(row, LINEAR_TASKS)}
+    """Means over the papers' linear tasks, of each group and of all (`avg`); None where one of them is missing."""
+    return {group: mean_of(row, tasks) for group, tasks in (GROUPS | {"avg": LINEAR_TASKS}).items()}
 
 
-def score_table(rows: dict[str, Row], printed: dict[str, Row], columns: list[str], average: bool) -> str:
-    """Our rows, then the paper's, in Markdown; with `average` a last column over the columns shown.
+def score_table(rows: dict[str, Row], printed: dict[str, Row], columns: Sequence[str], titles: dict[str, str],
+                average: bool) -> str:
+    """Our rows that have one of the columns, then the paper's, in Markdown; `average` adds a mean over the columns.
 
-    Where all columns are shown it holds the average that the paper prints, which is not that of the rounded scores.
+    Where all of the paper's columns are shown, its rows have the average that it prints, which is not that of the
+    rounded scores.
     """
-    lines = [["Model", *(SPECS[name].title for name in columns), *(["Avg."] if average else [])]]
-    averages = {label: mean_of(row, columns) for label, row in (*rows.items(), *italic(printed).items())}
-    if columns == LINEAR_TASKS:
+    shown = {label: row for label, row in rows.items() if any(name in row for name in columns)} | italic(printed)
+    averages = {label: mean_of(row, columns) for label, row in shown.items()}
+    if tuple(columns) == LINEAR_TASKS:
         averages |= {label: score for label, score in italic(paper.LINEAR_AVERAGE).items() if label in averages}
-    for label, row in (*rows.items(), *italic(printed).items()):
-        lines.append([label, *(cell(row.get(name)) for name in columns), *([cell(averages[label])] if average else [])])
-    return markdown.table(lines[0], lines[1:])
+    return markdown.table(["Model", *(titles[name] for name in columns), *(["Avg."] if average else [])], (
+        [label, *(cell(row.get(name)) for name in columns), *([cell(averages[label])] if average else [])]
+        for label, row in shown.items()))
 
 
 def italic(rows: dict[str, Any]) -> dict[str, Any]:
@@ -119,9 +124,9 @@ def italic(rows: dict[str, Any]) -> dict[str, Any]:
 
 def group_table(rows: dict[str, Row]) -> str:
     """Group means of our rows, and of the papers' where they print them or all tasks of a group."""
-    lines = [["Model", *GROUPS.values(), "Avg."]]
+    lines = [["Model", *paper.GROUP_TITLES.values(), "Avg."]]
     printed = {label: group_means(row) for label, row in paper.LINEAR.items()}
-    for label, groups in paper.GROUPS.items():
+    for label, groups in paper.GROUP_MEANS.items():
         printed.setdefault(label, {**dict.fromkeys(GROUPS), "avg": None, **groups})
     for label, average in paper.LINEAR_AVERAGE.items():
         printed.setdefault(label, dict.fromkeys(GROUPS))["avg"] = average
@@ -147,8 +152,8 @@ def masking_ratios(results: list[dict[str, Any]]) -> list[tuple[float, str]]:
 def data_table(results: list[dict[str, Any]]) -> str:
     """What each task was measured on: one row per task and set of counts."""
     lines: dict[tuple[str, ...], None] = {}
-    order = list(SPECS)
-    for result in sorted(results, key=lambda result: order.index(result["task"]["name"])):
+    order = {name: place for place, name in enumerate(dict.fromkeys(LINEAR_TASKS + FINETUNE_TASKS))}
+    for result in sorted(results, key=lambda result: order.get(result["task"]["name"], len(order))):
         task = result["task"]
         used = " / ".join(map(str, result["clips"].values()))
         faults = len(task["unreadable"]) + len(result["unreadable"])

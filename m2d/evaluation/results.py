@@ -12,7 +12,7 @@ from typing import Any
 from m2d.common.files import atomic_open, write_json
 from m2d.common.provenance import environment
 from m2d.evaluation.figures import draw_confusion
-from m2d.evaluation.tasks import Task
+from m2d.evaluation.task import Task
 
 KINDS = ("linear", "finetune")
 

@@ -18,7 +18,7 @@ from m2d.evaluation.linear import LinearOptions, evaluate
 from m2d.evaluation.models import LogMelFrames, load_model, own_model
 from m2d.evaluation.results import write_result
 from m2d.evaluation.scores import interval
-from m2d.evaluation.tasks import Task
+from m2d.evaluation.task import Task
 
 LOG = logging.getLogger(__name__)
 READ_BATCH = 64

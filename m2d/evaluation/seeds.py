@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from m2d.evaluation.paper import Printed, Row
+from m2d.evaluation.paper import LINEAR_TASKS, Printed, Row
 from m2d.evaluation.scores import interval
-from m2d.evaluation.tasks import LINEAR_TASKS, SPECS
 from m2d.pretrained.names import parse_model
 
 LOG = logging.getLogger(__name__)
@@ -61,15 +60,17 @@ def averaged(setting: Setting) -> Row:
 
 
 def compared(settings: dict[str, Setting]) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
-    """Settings of several seeds, and log-mel beside them, on the tasks that all of their models have.
+    """Settings of several seeds, and log-mel beside them, on the papers' tasks that all of their models have.
+
+    Other tasks are compared where there is none of the papers'.
 
     Returns label -> task -> scores `[seeds]`, and the tasks. Nothing where no setting has several seeds.
     """
     shown = {label: setting for label, setting in settings.items() if len(setting) > 1 or _model(setting) == "logmel"}
     if all(len(setting) == 1 for setting in shown.values()):
         return {}, []
-    tasks = [name for name in LINEAR_TASKS
-             if all(name in results for setting in shown.values() for results in setting.values())]
+    common = set.intersection(*(set(results) for setting in shown.values() for results in setting.values()))
+    tasks = [name for name in LINEAR_TASKS if name in common] or sorted(common)
     if not tasks:
         return {}, []
     return {label: {name: np.array([results[name]["mean"] for _, results in sorted(setting.items())]) for name in tasks}
@@ -79,7 +80,8 @@ def compared(settings: dict[str, Setting]) -> tuple[dict[str, dict[str, np.ndarr
 def seed_table(scores: dict[str, dict[str, np.ndarray]], settings: dict[str, Setting],
                tasks: list[str]) -> list[list[str]]:
     """Cells of a table with each task's mean and standard deviation over seeds, and those of the mean over tasks."""
-    lines = [["Model", "Seeds", *(SPECS[name].title for name in tasks), "Avg. of each seed", "Avg."]]
+    titles = _titles(settings)
+    lines = [["Model", "Seeds", *(titles[name] for name in tasks), "Avg. of each seed", "Avg."]]
     for label, row in scores.items():
         average = _average(row)
         seeds = "-" if _model(settings[label]) == "logmel" else ", ".join(map(str, sorted(settings[label])))
@@ -96,6 +98,7 @@ def claims(scores: dict[str, dict[str, np.ndarray]], settings: dict[str, Setting
     (the wider of the setting's and that of log-mel's evaluation). Of several random architectures the best is
     compared with. What is not there is not claimed.
     """
+    titles = _titles(settings)
     drawn = {label: _average(row) for label, row in scores.items() if is_random(_model(settings[label]))}
     floor = max(drawn, key=lambda label: drawn[label].mean(), default=None)
     logmel = next((label for label in scores if _model(settings[label]) == "logmel"), None)
@@ -115,7 +118,7 @@ def claims(scores: dict[str, dict[str, np.ndarray]], settings: dict[str, Setting
             for name, values in row.items():
                 gain = values.mean() - scores[logmel][name].mean()
                 if gain > max(np.ptp(values), np.ptp(_first(settings[logmel])[name]["scores"])):
-                    clear.append(f"{SPECS[name].title} {gain:+.1f}")
+                    clear.append(f"{titles[name]} {gain:+.1f}")
             lines.append(
                 f"{label} beats {logmel} on at least one task by more than its spread over seeds: "
                 f"{_verdict(bool(clear))} ({len(clear)} of {len(row)}{': ' if clear else ''}{', '.join(clear)}; "
@@ -135,6 +138,11 @@ def _cell(values: np.ndarray) -> str:
 def _average(row: dict[str, np.ndarray]) -> np.ndarray:
     """Mean over tasks of each seed, `[seeds]`."""
     return np.mean(list(row.values()), axis=0)
+
+
+def _titles(settings: dict[str, Setting]) -> dict[str, str]:
+    return {name: result["task"]["title"] for setting in settings.values() for results in setting.values()
+            for name, result in results.items()}
 
 
 def _first(setting: Setting) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,9 @@ from m2d.evaluation.clips import ClipDataset, statistics
 from m2d.evaluation.features import compute_features, unreadable
 from m2d.evaluation.models import Embedder
 from m2d.evaluation.prepare import prepare
-from m2d.evaluation.tasks import SPECS, Clip, Task
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.task import Task
+from m2d.evaluation.tasks import TASKS
 
 
 class Loudness(Embedder):
@@ -33,7 +35,7 @@ class Loudness(Embedder):
 
 @pytest.fixture
 def task(miniatures):
-    return prepare(SPECS["us8k"], miniatures["us8k"])
+    return prepare(TASKS.get("us8k"), miniatures["us8k"])
 
 
 def test_clips_are_cut_at_the_start_and_padded_at_the_end(tmp_path):
@@ -87,7 +89,7 @@ def test_a_file_that_breaks_in_the_middle_is_nan_and_listed(own_copy, tmp_path):
     path = root / "audio/fold4/100401-1-0-1.wav"
     soundfile.write(path, np.random.default_rng(0).standard_normal(32000) / 9, 16000, format="FLAC")
     path.write_bytes(path.read_bytes()[:2000])  # the header still promises all of it
-    task = prepare(SPECS["us8k"], root)
+    task = prepare(TASKS.get("us8k"), root)
     assert not task.unreadable
     rows = compute_features(tmp_path, task, Loudness(), 8, 0)
     bad = [index for index, clip in enumerate(task.clips) if clip.file_name.endswith("100401-1-0-1.wav")]
@@ -102,7 +104,7 @@ def test_too_many_broken_files_are_an_error(task, tmp_path):
 
 
 def test_statistics_are_those_of_the_padded_training_clips(miniatures, tmp_path):
-    task = prepare(SPECS["nsynth"], miniatures["nsynth"])
+    task = prepare(TASKS.get("nsynth"), miniatures["nsynth"])
     train = [clip for clip in task.clips if clip.part == "train"]
     values = torch.stack([LogMel()(torch.from_numpy(wave)) for wave, _ in ClipDataset(task, train, 16000)])
     mean, std = statistics(task, tmp_path, 3, 0)

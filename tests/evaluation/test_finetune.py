@@ -14,7 +14,7 @@ from m2d.evaluation.features import compute_features
 from m2d.evaluation.finetune import TaskArrays, TuneOptions, finetune
 from m2d.evaluation.models import LogMelFrames
 from m2d.evaluation.prepare import prepare
-from m2d.evaluation.tasks import SPECS
+from m2d.evaluation.tasks import TASKS
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def encoder(model_directory):
 def arrays(miniatures, tmp_path_factory):
     """Prepared data of a task, with clips of half a second: name -> TaskArrays."""
     def make(name, seconds=0.5):
-        task = dataclasses.replace(prepare(SPECS[name], miniatures[name]), seconds=seconds)
+        task = dataclasses.replace(prepare(TASKS.get(name), miniatures[name]), seconds=seconds)
         folder = tmp_path_factory.mktemp(name)
         logmels = compute_features(folder, task, LogMelFrames("cpu"), 8, 0, "float16")
         return TaskArrays(task, logmels, float(np.mean(logmels)), float(np.std(logmels, dtype=np.float64)), "cpu")

@@ -7,7 +7,8 @@ import torch
 from m2d.common.errors import UserError
 from m2d.evaluation.linear import LinearOptions, divide, evaluate, fit_linear
 from m2d.evaluation.scores import interval
-from m2d.evaluation.tasks import Clip, Task
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.task import Task
 
 
 def task_of(parts, labels, **fields):

@@ -13,10 +13,11 @@ from m2d.common import cli
 from m2d.common.errors import UserError
 from m2d.evaluation import paper
 from m2d.evaluation.linear import LinearOptions
-from m2d.evaluation.paper import Printed
+from m2d.evaluation.paper import FINETUNE_TASKS, LINEAR_TASKS, Printed
 from m2d.evaluation.report import cell, mean_of, write_report
 from m2d.evaluation.results import write_result
-from m2d.evaluation.tasks import FINETUNE_TASKS, LINEAR_TASKS, SPECS, Task
+from m2d.evaluation.task import Task
+from m2d.evaluation.tasks import TASKS
 
 LINEAR_QUICK = ["linear.lr=0.01", "linear.epochs=20", "linear.seeds=[0,1]", "device=cpu", "workers=0"]
 
@@ -114,7 +115,7 @@ def test_preparing_again_with_the_same_options_does_nothing(miniatures, tmp_path
 def put_results(exp, label, value, ratio=None):
     """Results of all nine tasks, all with the same score, as of a model pre-trained with this masking ratio."""
     for name in LINEAR_TASKS:
-        task = Task(name, SPECS[name].title, SPECS[name].group, "/x", 1.0, "made up", ["a", "b"])
+        task = Task(name, TASKS.get(name).title, TASKS.get(name).group, "/x", 1.0, "made up", ["a", "b"])
         write_result(exp / label / "linear" / name, "linear", label, f"exp/{label}/model", task, LinearOptions(), {
             "scores": [value], "mean": value, "ci": 0.5, "clips": {"train": 2}, "confusion": None, "unreadable": []})
     if ratio is not None:

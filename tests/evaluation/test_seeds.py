@@ -8,13 +8,14 @@ from m2d.evaluation.linear import LinearOptions
 from m2d.evaluation.report import write_report
 from m2d.evaluation.results import read_results, write_result
 from m2d.evaluation.seeds import averaged, by_setting
-from m2d.evaluation.tasks import SPECS, Task
+from m2d.evaluation.task import Task
+from m2d.evaluation.tasks import TASKS
 
 
 def put(exp, folder, label, means, model=None, seed=None, scores=None):
     """Linear results of a model: task -> mean, of evaluation seeds with these `scores` or one."""
     for name, mean in means.items():
-        task = Task(name, SPECS[name].title, SPECS[name].group, "/x", 1.0, "made up", ["a", "b"])
+        task = Task(name, TASKS.get(name).title, TASKS.get(name).group, "/x", 1.0, "made up", ["a", "b"])
         write_result(exp / folder / "linear" / name, "linear", label, model or f"exp/{folder}/model", task,
                      LinearOptions(), {"scores": scores or [mean], "mean": mean, "ci": 0.5, "clips": {"train": 2},
                                        "confusion": None, "unreadable": []})

@@ -1,36 +1,54 @@
-"""The thirteen tasks of the papers: nine for linear evaluation, four for fine-tuning, three of them in both."""
+"""Evaluation tasks, one module each. A new one is a new module with a reader of its download under `@task(...)`."""
 
 from __future__ import annotations
 
-from m2d.common.config import nearest
-from m2d.common.errors import UserError
-from m2d.evaluation.tasks import (
-    audioset,
-    cremad,
-    esc50,
-    gtzan,
-    nsynth,
-    spcv2,
-    surge,
-    us8k,
-    vc1,
-    voxforge,
-)
-from m2d.evaluation.tasks.table import Clip, Task, TaskSpec
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
-SPECS = {module.SPEC.name: module.SPEC
-         for module in (esc50, us8k, spcv2, vc1, voxforge, cremad, gtzan, nsynth, surge, audioset)}
-"""All tasks by name, in the order of the papers' tables; AS20K, which is fine-tuned only, at the end."""
-
-LINEAR_TASKS = [name for name in SPECS if name != "as20k"]
-FINETUNE_TASKS = ["as20k", "esc50", "spcv2", "vc1"]
+from m2d.common.registry import Registry
+from m2d.evaluation.tables import Clip
 
 
-def spec_of(name: str) -> TaskSpec:
-    """The task of a name. Raises `UserError` naming the nearest one."""
-    if name not in SPECS:
-        raise UserError(f"unknown task '{name}'{nearest(name, list(SPECS))} (known: {', '.join(SPECS)})")
-    return SPECS[name]
+class Listing(NamedTuple):
+    """What a data set's official lists say: the clips that are there and the listed files that are not."""
+
+    clips: list[Clip]
+    missing: list[Clip]
 
 
-__all__ = ["FINETUNE_TASKS", "LINEAR_TASKS", "SPECS", "Clip", "Task", "TaskSpec", "spec_of"]
+@dataclass(frozen=True)
+class TaskSpec:
+    """What is known of a task before any file is seen. `read(root, lists, seed)` turns the official download into rows.
+
+    `title` names it in tables; `group` is `env`, `speech`, `music` or a group of its own; `seconds` is the length to
+    which clips are cut or padded, the data set's average in the papers; `official` the number of clips of the full data
+    set; `tree` shows the expected files, `audio_dirs` are those of them where a user's split table is looked up;
+    `classes(lists)` gives an official order of classes; `incomplete` says that missing clips are normal and counted.
+    """
+
+    name: str
+    title: str
+    group: str
+    seconds: float
+    official: int | None
+    tree: str
+    read: Callable[[Path, Path, int], Listing]
+    split: str
+    audio_dirs: tuple[str, ...] = ("",)
+    multilabel: bool = False
+    incomplete: bool = False
+    classes: Callable[[Path], list[str]] | None = None
+
+
+TASKS: Registry[TaskSpec] = Registry("task", __name__)
+"""All tasks by name."""
+
+
+def task(name: str, **facts: Any) -> Callable[[Callable], Callable]:
+    """Decorator of the reader of a task's download; `facts` are the other fields of its `TaskSpec`."""
+    def enter(read: Callable[[Path, Path, int], Listing]) -> Callable[[Path, Path, int], Listing]:
+        TASKS.register(name)(TaskSpec(name=name, read=read, **facts))
+        return read
+    return enter

@@ -10,12 +10,18 @@ from pathlib import Path
 
 from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.files import disjoint_split, need
-from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
+from m2d.evaluation.official import need
+from m2d.evaluation.splits import disjoint_split
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.tasks import Listing, task
 
 _NAME = re.compile(r"(?P<speaker>\d{4})_[A-Z]{3}_(?P<emotion>ANG|DIS|FEA|HAP|NEU|SAD)_[A-Z]{1,2}$")
 
 
+@task(
+    "cremad", title="CRM-D", group="speech", seconds=2.5, official=7442,
+    audio_dirs=("AudioWAV", ""), split="no actor in two parts, 7:1:2, seeded",
+    tree="CREMA-D/\n  AudioWAV/1001_DFA_ANG_XX.wav ...")
 def _read(root: Path, lists: Path, seed: int) -> Listing:
     found = {}
     for name in audio_files(need(root / "AudioWAV", "the folder of the utterances")):
@@ -25,9 +31,3 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
         found[f"AudioWAV/{name}"] = match
     split = disjoint_split({match["speaker"]: "actors" for match in found.values()}, (7, 1, 2), seed)
     return Listing([Clip(name, match["emotion"], split[match["speaker"]]) for name, match in found.items()], [])
-
-
-SPEC = TaskSpec(
-    name="cremad", title="CRM-D", group="speech", seconds=2.5, official=7442, read=_read,
-    audio_dirs=("AudioWAV", ""), split="no actor in two parts, 7:1:2, seeded",
-    tree="CREMA-D/\n  AudioWAV/1001_DFA_ANG_XX.wav ...")

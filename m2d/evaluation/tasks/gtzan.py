@@ -10,10 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.files import first_of, listed, read_lines
-from m2d.evaluation.tasks.table import SPLITS, Clip, Listing, TaskSpec
+from m2d.evaluation.official import first_of, listed, read_lines
+from m2d.evaluation.tables import SPLITS, Clip
+from m2d.evaluation.tasks import Listing, task
 
 
+@task(
+    "gtzan", title="GTZAN", group="music", seconds=30.0, official=930,
+    audio_dirs=("genres", "genres_original", ""), split="fault-filtered lists",
+    tree="GTZAN/\n  train_filtered.txt valid_filtered.txt test_filtered.txt (lines: blues/blues.00029.wav)\n"
+         "  genres/blues/blues.00000.wav ... (or genres_original/)")
 def _read(root: Path, lists: Path, seed: int) -> Listing:
     home = first_of([root / "genres", root / "genres_original"], "the folder of the ten genres").name
     clips = []
@@ -25,10 +31,3 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
                 raise UserError(f"{path}:{number}: expected 'blues/blues.00000.wav', found '{line}'")
             clips.append(Clip(f"{home}/{line}", genre, part))
     return listed(root, clips)
-
-
-SPEC = TaskSpec(
-    name="gtzan", title="GTZAN", group="music", seconds=30.0, official=930, read=_read,
-    audio_dirs=("genres", "genres_original", ""), split="fault-filtered lists",
-    tree="GTZAN/\n  train_filtered.txt valid_filtered.txt test_filtered.txt (lines: blues/blues.00029.wav)\n"
-         "  genres/blues/blues.00000.wav ... (or genres_original/)")

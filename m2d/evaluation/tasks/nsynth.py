@@ -6,10 +6,16 @@ import json
 from pathlib import Path
 
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.files import listed, need
-from m2d.evaluation.tasks.table import SPLITS, Clip, Listing, TaskSpec
+from m2d.evaluation.official import listed, need
+from m2d.evaluation.tables import SPLITS, Clip
+from m2d.evaluation.tasks import Listing, task
 
 
+@task(
+    "nsynth", title="NSynth", group="music", seconds=4.0, official=305979,
+    split="official parts",
+    tree="nsynth/\n  nsynth-train/examples.json nsynth-train/audio/bass_acoustic_000-024-025.wav ...\n"
+         "  nsynth-valid/... nsynth-test/...")
 def _read(root: Path, lists: Path, seed: int) -> Listing:
     clips = []
     for part in SPLITS:
@@ -20,10 +26,3 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
                 raise UserError(f"{path}: note '{key}' has no instrument_family_str")
             clips.append(Clip(f"nsynth-{part}/audio/{key}.wav", note["instrument_family_str"], part))
     return listed(root, clips)
-
-
-SPEC = TaskSpec(
-    name="nsynth", title="NSynth", group="music", seconds=4.0, official=305979, read=_read,
-    split="official parts",
-    tree="nsynth/\n  nsynth-train/examples.json nsynth-train/audio/bass_acoustic_000-024-025.wav ...\n"
-         "  nsynth-valid/... nsynth-test/...")

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from m2d.audio.wave import audio_files
-from m2d.evaluation.tasks.files import need, read_lines
-from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
+from m2d.evaluation.official import need, read_lines
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.tasks import Listing, task
 
 
+@task(
+    "spcv2", title="SPCV2", group="speech", seconds=1.0, official=105829,
+    split="official lists",
+    tree="speech_commands_v0.02/\n  validation_list.txt\n  testing_list.txt\n  WORD/SPEAKER_nohash_N.wav ...")
 def _read(root: Path, lists: Path, seed: int) -> Listing:
     split = {name: part for part, list_name in (("valid", "validation_list.txt"), ("test", "testing_list.txt"))
              for name in read_lines(lists / list_name, "the official list of file names")}
@@ -17,9 +22,3 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
     missing = sorted(set(split) - set(names))
     return Listing(*([Clip(name, name.split("/")[0], split.get(name, "train")) for name in part]
                      for part in (names, missing)))
-
-
-SPEC = TaskSpec(
-    name="spcv2", title="SPCV2", group="speech", seconds=1.0, official=105829, read=_read,
-    split="official lists",
-    tree="speech_commands_v0.02/\n  validation_list.txt\n  testing_list.txt\n  WORD/SPEAKER_nohash_N.wav ...")

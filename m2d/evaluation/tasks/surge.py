@@ -10,10 +10,16 @@ from pathlib import Path
 
 from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.files import disjoint_split, need
-from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
+from m2d.evaluation.official import need
+from m2d.evaluation.splits import disjoint_split
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.tasks import Listing, task
 
 
+@task(
+    "surge", title="Surge", group="music", seconds=4.0, official=2084 * 88,
+    split="no tone in two parts, 1692:195:197, seeded",
+    tree="surge/\n  TONE/21.ogg ... TONE/108.ogg (folders between are allowed)")
 def _read(root: Path, lists: Path, seed: int) -> Listing:
     rows = []
     for name in audio_files(need(root, "the data set")):
@@ -24,9 +30,3 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
         rows.append((name, str(int(stem)), tone))
     split = disjoint_split({tone: "tones" for _, _, tone in rows}, (1692, 195, 197), seed)
     return Listing([Clip(name, note, split[tone]) for name, note, tone in rows], [])
-
-
-SPEC = TaskSpec(
-    name="surge", title="Surge", group="music", seconds=4.0, official=2084 * 88, read=_read,
-    split="no tone in two parts, 1692:195:197, seeded",
-    tree="surge/\n  TONE/21.ogg ... TONE/108.ogg (folders between are allowed)")

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from m2d.evaluation.tasks.files import listed, read_csv
-from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
+from m2d.evaluation.official import listed, read_csv
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.tasks import Listing, task
 
 
+@task(
+    "us8k", title="US8K", group="env", seconds=4.0, official=8732, audio_dirs=("audio", ""),
+    split="10 official folds",
+    tree="UrbanSound8K/\n  metadata/UrbanSound8K.csv\n  audio/fold1/101415-3-0-2.wav ...\n  audio/fold10/...")
 def _read(root: Path, lists: Path, seed: int) -> Listing:
     rows = read_csv(lists / "metadata/UrbanSound8K.csv", ["slice_file_name", "fold", "class"])
     return listed(root, [
         Clip(f"audio/fold{row['fold']}/{row['slice_file_name']}", row["class"], row["fold"]) for row in rows])
-
-
-SPEC = TaskSpec(
-    name="us8k", title="US8K", group="env", seconds=4.0, official=8732, read=_read, audio_dirs=("audio", ""),
-    split="10 official folds",
-    tree="UrbanSound8K/\n  metadata/UrbanSound8K.csv\n  audio/fold1/101415-3-0-2.wav ...\n  audio/fold10/...")

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.files import first_of, listed, read_lines
-from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
+from m2d.evaluation.official import first_of, listed, read_lines
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.tasks import Listing, task
 
 _PARTS = {"1": "train", "2": "valid", "3": "test"}
 
 
+@task(
+    "vc1", title="VC1", group="speech", seconds=8.2, official=153516,
+    audio_dirs=("wav", "dev/wav", "test/wav", ""), split="official identification split",
+    tree="VoxCeleb1/\n  iden_split.txt (or veri_test_class.txt)\n"
+         "  wav/id10001/VIDEO/00001.wav ... (or dev/wav/ and test/wav/)")
 def _read(root: Path, lists: Path, seed: int) -> Listing:
     """The list's paths begin at the speaker, who is below `wav/`, `dev/wav/` or `test/wav/`."""
     path = lists if lists.is_file() else first_of(
@@ -25,10 +31,3 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
         speaker, rest = name.split("/", 1)
         clips.append(Clip(f"{homes.get(speaker, f'wav/{speaker}')}/{rest}", speaker, _PARTS[code]))
     return listed(root, clips)
-
-
-SPEC = TaskSpec(
-    name="vc1", title="VC1", group="speech", seconds=8.2, official=153516, read=_read,
-    audio_dirs=("wav", "dev/wav", "test/wav", ""), split="official identification split",
-    tree="VoxCeleb1/\n  iden_split.txt (or veri_test_class.txt)\n"
-         "  wav/id10001/VIDEO/00001.wav ... (or dev/wav/ and test/wav/)")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.files import disjoint_split
-from m2d.evaluation.tasks.table import Clip, Listing, TaskSpec
+from m2d.evaluation.splits import disjoint_split
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.tasks import Listing, task
 
 LANGUAGES = {"de": "german", "en": "english", "es": "spanish", "fr": "french", "it": "italian", "ru": "russian"}
 _SUBMISSION = re.compile(r"(?P<speaker>.+?)-(?P<date>\d{8})(-\w+)?$")
@@ -25,6 +26,10 @@ def _speaker(folder: str) -> str:
     return match["speaker"].lower()
 
 
+@task(
+    "voxforge", title="VF", group="speech", seconds=5.8, official=None,
+    split="no speaker in two parts, 7:1:2, seeded (anonymous submissions count as speakers)",
+    tree="voxforge/\n  de/SPEAKER-20080429-abc/wav/de1-01.wav ...\n  en/... es/... fr/... it/... ru/...")
 def _read(root: Path, lists: Path, seed: int) -> Listing:
     """Language folders by code or name (`de` or `German`), any folders between them and the submissions."""
     rows, groups = [], {}
@@ -43,9 +48,3 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
             rows.append((name, code, speaker))
     split = disjoint_split(groups, (7, 1, 2), seed)
     return Listing([Clip(name, code, split[speaker]) for name, code, speaker in rows], [])
-
-
-SPEC = TaskSpec(
-    name="voxforge", title="VF", group="speech", seconds=5.8, official=None, read=_read,
-    split="no speaker in two parts, 7:1:2, seeded (anonymous submissions count as speakers)",
-    tree="voxforge/\n  de/SPEAKER-20080429-abc/wav/de1-01.wav ...\n  en/... es/... fr/... it/... ru/...")

@@ -1,16 +1,15 @@
-"""What the readers of the official downloads share: finding files, naming what is missing, speaker-disjoint splits."""
+"""What the readers of the official downloads share: reading lists, naming what is missing."""
 
 from __future__ import annotations
 
 import csv
 import os
-import random
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from m2d.common.errors import UserError
-from m2d.evaluation.tasks.table import SPLITS, Clip, Listing
+from m2d.evaluation.tables import Clip
+from m2d.evaluation.tasks import Listing
 
 
 def need(path: Path, what: str) -> Path:
@@ -60,25 +59,3 @@ def listed(root: Path, clips: Iterable[Clip]) -> Listing:
             names[folder] = set(os.listdir(directory)) if directory.is_dir() else set()
         (present if name in names[folder] else missing).append(clip)
     return Listing(present, missing)
-
-
-def disjoint_split(groups: Mapping[str, str], shares: tuple[float, float, float], seed: int) -> dict[str, str]:
-    """A split that keeps whole groups (speakers, instruments) together: group -> train, valid or test.
-
-    `groups` maps each group to a stratum (a language, or one word for all): in every stratum the groups are
-    shuffled by `seed` and cut at the shares, each of the three parts getting at least one group.
-    Raises `UserError` for a stratum with fewer than three groups.
-    """
-    strata: dict[str, list[str]] = defaultdict(list)
-    for group in sorted(groups):
-        strata[groups[group]].append(group)
-    split = {}
-    for stratum, members in sorted(strata.items()):
-        if len(members) < len(SPLITS):
-            raise UserError(f"'{stratum}' has {len(members)} speakers or groups: a split without common ones needs 3")
-        random.Random(f"{seed} {stratum}").shuffle(members)
-        valid, test = (max(1, round(share / sum(shares) * len(members))) for share in shares[1:])
-        train = max(1, len(members) - valid - test)
-        for position, group in enumerate(members):
-            split[group] = SPLITS[(position >= train) + (position >= train + valid)]
-    return split
