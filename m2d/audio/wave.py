@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from m2d.audio.containers import ContainerError, read_entry, split_reference
 from m2d.common.errors import UserError
 
 EXTENSIONS = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".au", ".sph", ".m4a"})
@@ -26,6 +27,7 @@ def read_audio(path: str | Path, sample_rate: int = 16000, start: float = 0.0,
                duration: float | None = None) -> np.ndarray:
     """Samples `[N]` float32 of a file, or of `duration` seconds of it from `start`, as the mean of its channels.
 
+    The path may name an entry of a larger file (`m2d.audio.containers`).
     Only the part asked for is decoded; other rates are resampled by soxr. A part that reaches beyond the end of the
     file is cut there.
 
@@ -73,15 +75,18 @@ def audio_duration(path: str | Path) -> float:
 
 
 def _open(path: str | Path) -> soundfile.SoundFile:
-    path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"{path}: no such audio file")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: empty file")
+    entry = split_reference(path)
+    if entry is None:
+        if not Path(path).is_file():
+            raise AudioError(f"{path}: no such audio file")
+        if Path(path).stat().st_size == 0:
+            raise AudioError(f"{path}: empty file")
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(str(path) if entry is None else read_entry(*entry))
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{path}: not readable as audio ({_reason(error)})") from error
+    except ContainerError as error:
+        raise AudioError(str(error)) from error
     if file.frames <= 0:
         file.close()
         raise AudioError(f"{path}: no samples in it")

@@ -1,0 +1,61 @@
+"""Lhotse's cut manifests, whose recordings are files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from m2d.common.errors import UserError
+from m2d.common.progress import progress
+from m2d.data.corpora.tables import finish
+from m2d.data.datadir import DataDir, Segment
+
+LOG = logging.getLogger(__name__)
+
+
+def read_lhotse(root: str | Path) -> DataDir:
+    """The cuts of a manifest (`cuts.jsonl.gz`): their parts of recordings, transcripts and speakers.
+
+    Paths are relative to the folder of the manifest where they are not absolute. Cuts that are mixed or padded, or
+    whose recording is no file of one source, are left out and counted. Raises `UserError` without the `lhotse`
+    package, or when no cut is left.
+    """
+    try:
+        import lhotse
+    except ImportError:
+        raise UserError("Lhotse manifests need its package: pip install 'm2d[containers]'") from None
+    root, data, left_out = Path(root), DataDir({}), 0
+    if not root.is_file():
+        raise UserError(f"{root}: no such manifest of cuts: give the file, such as cuts.jsonl.gz")
+    try:
+        cuts = lhotse.CutSet.from_file(root)
+        for cut in progress(cuts, "cuts"):
+            if not _is_plain(cut):
+                left_out += 1
+                continue
+            recording = cut.recording
+            data.wav[recording.id] = str(root.parent.absolute() / recording.sources[0].source)
+            data.segments[cut.id] = Segment(recording.id, cut.start, cut.end)
+            data.utt2dur[cut.id] = cut.duration
+            _supervise(data, cut)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise UserError(f"{root}: not readable as a manifest of cuts ({type(error).__name__}: {error})") from error
+    if left_out:
+        LOG.warning("%s: %d cuts are left out: mixed, padded, or without a file of their own", root, left_out)
+    return finish(data, root, "no cut with a recording that is a file")
+
+
+def _is_plain(cut: Any) -> bool:
+    """Whether a cut is a part of one recording that is one file."""
+    recording = getattr(cut, "recording", None)
+    return recording is not None and len(recording.sources) == 1 and recording.sources[0].type == "file"
+
+
+def _supervise(data: DataDir, cut: Any) -> None:
+    text = " ".join(" ".join((part.text or "").split()) for part in cut.supervisions).strip()
+    if text:
+        data.text[cut.id] = text
+    speakers = {part.speaker for part in cut.supervisions if part.speaker}
+    if len(speakers) == 1:
+        data.utt2spk[cut.id] = speakers.pop()

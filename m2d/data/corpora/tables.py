@@ -1,0 +1,45 @@
+"""What the columns of tables and the JSON beside audio are called, and how they become a data directory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from m2d.common.errors import UserError
+from m2d.data.datadir import DataDir
+
+TEXT = ("text", "transcription", "transcript", "sentence", "normalized_text")
+SPEAKER = ("speaker", "speaker_id", "spk", "client_id")
+LABEL = ("label", "labels", "category", "class", "human_labels", "cls")
+ID = ("id", "utt_id", "utterance_id", "file", "file_name", "filename", "key", "video_id")
+
+
+def add(data: DataDir, utterance: str, source: str, fields: Mapping[str, Any]) -> None:
+    """Enter an utterance with the text, speaker and labels among its `fields`.
+
+    Blanks in the id become underscores. Raises `UserError` for an id that is there already.
+    """
+    utterance = re.sub(r"\s+", "_", utterance)
+    if utterance in data.wav:
+        raise UserError(f"{source} and {data.wav[utterance]} have the same id '{utterance}'")
+    data.wav[utterance] = source
+    for names, table in ((TEXT, data.text), (LABEL, data.labels), (SPEAKER, data.utt2spk)):
+        value = first(fields, names)
+        if value is not None:
+            words = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            table[utterance] = " ".join(words.split())
+
+
+def first(fields: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The value of the first of these names that is there and says something."""
+    return next((fields[name] for name in names if fields.get(name) not in (None, "", [])), None)
+
+
+def finish(data: DataDir, root: object, what: str) -> DataDir:
+    """The directory, without speakers where not every utterance has one. Raises `UserError` when nothing was found."""
+    if not data.wav:
+        raise UserError(f"{root}: no audio in it: {what}")
+    if len(data.utt2spk) < len(data.wav):
+        data.utt2spk = {}
+    return data

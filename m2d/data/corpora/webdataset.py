@@ -1,0 +1,64 @@
+"""Tar shards in webdataset's layout: audio, and beside it JSON, text or a class, under one key."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from m2d.audio.containers import reference
+from m2d.audio.wave import EXTENSIONS
+from m2d.common.errors import UserError
+from m2d.common.progress import progress
+from m2d.data.corpora.tables import add, finish
+from m2d.data.datadir import DataDir
+
+LAYOUT = "expected *.tar shards with KEY.flac (or another audio format) and KEY.json, KEY.txt or KEY.cls beside it"
+
+
+def read_webdataset(root: str | Path) -> DataDir:
+    """Every recording of the uncompressed `*.tar` shards below `root`; ids are keys, dashes for slashes.
+
+    `.json` gives text, speaker and labels by the usual names, `.txt` the text, `.cls` the label. Raises `UserError`
+    for a shard that is compressed or cut off, broken JSON, an id that comes twice, or when there is no audio.
+    """
+    root, data = Path(root), DataDir({})
+    shards = sorted(root.rglob("*.tar")) if root.is_dir() else [root]
+    for shard in progress(shards, "shards"):
+        try:
+            with tarfile.open(shard, "r:") as archive:
+                _read_shard(shard, archive, data)
+        except (tarfile.TarError, OSError) as error:
+            raise UserError(f"{shard}: no uncompressed tar, or cut off ({error})") from error
+    return finish(data, root, LAYOUT)
+
+
+def _read_shard(shard: Path, archive: tarfile.TarFile, data: DataDir) -> None:
+    sources: dict[str, str] = {}
+    fields: dict[str, dict[str, Any]] = {}
+    for member in archive:
+        if not member.isfile():
+            continue
+        path = PurePosixPath(member.name)
+        key, _, ending = path.name.partition(".")  # the key ends at the first dot, as webdataset has it
+        key = "-".join([*path.parent.parts, key])
+        kind = ending.rpartition(".")[2].lower()
+        if f".{kind}" in EXTENSIONS:
+            sources[key] = reference(shard, member.name)
+        elif kind in ("json", "txt", "cls"):
+            fields.setdefault(key, {}).update(_fields(shard, member.name, kind, archive.extractfile(member).read()))
+    for key, source in sources.items():
+        add(data, key, source, fields.get(key, {}))
+
+
+def _fields(shard: Path, name: str, kind: str, content: bytes) -> dict[str, Any]:
+    try:
+        if kind == "json":
+            value = json.loads(content)
+            if not isinstance(value, dict):
+                raise ValueError("no object of names and values")
+            return value
+        return {"text" if kind == "txt" else "cls": content.decode("utf-8").strip()}
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{shard}: {name} can't be read ({error})") from error
