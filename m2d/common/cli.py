@@ -40,14 +40,14 @@ def parse(table: type[T], description: str, argv: list[str] | None = None) -> T:
 def run(table: type[T], main: Callable[[T], int | None], description: str) -> None:
     """Parse the options, set up the log, call `main`, exit with its status.
 
-    A `UserError` becomes one line on standard error and status 1.
+    A `UserError` becomes one line on standard error and its status.
     """
     setup_log()
     try:
         status = main(parse(table, description))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(error.status) from None
     raise SystemExit(status or 0)
 
 

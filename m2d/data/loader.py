@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import weakref
 from collections.abc import Iterator
@@ -58,6 +59,12 @@ class PretrainLoader:
             raise worker_death(self.dataset.speech.directory, error) from error
         finally:
             self._batches = None
+
+
+def default_workers() -> int:
+    """Loader processes for one rank: its share of the CPUs but one, at least 1 and at most 4."""
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(4, len(os.sched_getaffinity(0)) // ranks - 1))
 
 
 def _close(loader: weakref.ref[PretrainLoader]) -> None:

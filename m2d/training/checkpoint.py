@@ -5,6 +5,7 @@ A checkpoint is `step_NNNNNNNNN.pt`, a dictionary that `torch.load(weights_only=
     model       state dict of the objective (encoder, predictor, target ...)
     optimizer   state dict of AdamW
     config      the resolved `PretrainConfig` as nested plain dictionaries
+    identity    what the data were: a text for each part (`DataModule.identity`)
     statistics  {"mean", "std"} of the log-mels that the model was trained on
     step        optimiser steps done
     epoch       the same in epochs (float)
@@ -86,6 +87,8 @@ class CheckpointWriter:
     """Writes checkpoints from a thread, one at a time, and removes those past their time.
 
     Training stands still only while the state is copied to the host, and while the write before is not finished.
+    torch.distributed.checkpoint's asynchronous saving is no substitute: its metadata is a pickle, and it has no
+    checksum and no whole-or-absent directory.
     """
 
     def __init__(self, directory: str | Path, keep_last: int, keep_steps: int):
@@ -95,7 +98,7 @@ class CheckpointWriter:
         self.keep_last = keep_last
         self.keep_steps = keep_steps
         self._thread: threading.Thread | None = None
-        self._error: OSError | RuntimeError | None = None
+        self._error: BaseException | None = None
         for orphan in self.directory.glob(".step_*.tmp"):  # of a writer that was killed
             orphan.unlink()
 
@@ -126,8 +129,8 @@ class CheckpointWriter:
             error, self._error = self._error, None
             left = checkpoints(self.directory)
             raise UserError(f"{self.directory}: the checkpoint could not be written ({_reason(error)}); "
-                            + (f"the last good one is {left[-1].name}: make room and run the same command again"
-                               if left else "there is none before it")) from error
+                            + (f"the last good one is {left[-1].name}: mend that (make room) and run the same command "
+                               "again" if left else "there is none before it")) from error
 
     def _write(self, state: dict[str, Any]) -> None:
         path = self.directory / f"step_{state['step']:09d}.pt"
@@ -139,7 +142,7 @@ class CheckpointWriter:
                 # The checksum is there before the file takes its name: a checkpoint without one is broken.
                 write_text(mark, f"{sha256(stream.name)}  {path.name}\n")
             self._remove_old()
-        except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as RuntimeError
+        except BaseException as error:  # whatever it is, the training thread reports it
             self._error = error
             if not path.exists():
                 mark.unlink(missing_ok=True)
@@ -165,10 +168,10 @@ def _to_host(value: Any) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said, which torch's zip writer hides behind an error of its own."""
+    """What the system said; torch's zip writer hides it behind a RuntimeError."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno)
         cause = cause.__context__
-    return str(error).splitlines()[0]
+    return f"{type(error).__name__}: {error}".splitlines()[0]

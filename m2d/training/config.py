@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,8 @@ class DataOptions:
     mean: float | None = option(None, "mean of the log-mels (default: stats.json of data.speech)")
     std: float | None = option(None, "standard deviation of the log-mels (default: stats.json of data.speech)")
     noise_mean: float | None = option(None, "mean of the noise log-mels (default: stats.json of data.noise)")
-    workers: int = option(4, "loader processes per rank, each 4 batches ahead in /dev/shm; 0: this process reads")
+    workers: int | None = option(None, "loader processes per rank, each 4 batches ahead in /dev/shm (default: by the "
+                                       "CPUs per rank, 1 to 4); 0: the training process reads")
 
 
 @dataclass
@@ -36,7 +38,7 @@ class OptimOptions:
     """AdamW and its schedules (M2D section 4.1; betas, decay and the schedule's form are MAE's)."""
 
     batch_size: int = option(2048, "effective batch: samples per optimiser step over all ranks and accumulation")
-    micro_batch: int = option(0, "samples per forward pass on one device, at most; 0: its whole share")
+    micro_batch: int = option(0, "samples per forward pass on one device, at most; 0: what fits its memory")
     base_lr: float = option(3e-4, "learning rate per 256 samples: lr = base_lr * batch_size / 256")
     epochs: int = option(300, "epochs; one consumes every training utterance once")
     warmup_epochs: float = option(20, "epochs of linear warm-up, before the half-cosine to 0")
@@ -55,7 +57,8 @@ class RunOptions:
     exp: str = option(MISSING, "experiment directory; holding checkpoints of this run, it is resumed")
     seed: int = option(0, "seed of weights, order, crops, noise and masks")
     device: str = option("auto", "auto (CUDA where there is one), cuda, cpu")
-    dtype: str = option("fp32", "fp32, or bf16 (autocast; weights and optimiser stay fp32)")
+    dtype: str = option("auto", "fp32, bf16 (autocast; weights and optimiser stay fp32); auto: as the run began, "
+                                "a new one bf16 on a GPU that has it, else fp32")
     compile: bool = option(False, "torch.compile the objective")
     log_steps: int = option(20, "steps between readings of the losses, and progress lines")
     valid_epochs: int = option(1, "epochs between validation losses, for data.valid")
@@ -64,7 +67,7 @@ class RunOptions:
     keep_epochs: int = option(100, "a checkpoint at every so many epochs is kept for good; 0: none")
     max_skipped: int = option(20, "stop after so many non-finite steps in a row")
     init_from: str | None = option(None, "weights for a new run: checkpoint, published .pth file, or model directory")
-    allow_config_change: bool = option(False, "resume although options that shape the result have changed")
+    allow_config_change: bool = option(False, "resume although options (not data) that shape the result have changed")
 
 
 @dataclass
@@ -82,6 +85,12 @@ class PretrainConfig(Settings):
     """The options of a run. Raises `UserError` for values that do not fit together."""
 
     def __post_init__(self) -> None:
+        for name, section in plain(self).items():
+            for key, value in section.items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise UserError(f"{name}.{key}={value} is not a finite number")
+        if self.data.workers is not None and self.data.workers < 0:
+            raise UserError(f"data.workers={self.data.workers} is negative")
         DATA_MODULES.get(self.data.kind).check(self)
         self._check_optim()
         self._check_run()
@@ -94,17 +103,23 @@ class PretrainConfig(Settings):
             raise UserError(f"optim.warmup_epochs={optim.warmup_epochs} must be less than optim.epochs={optim.epochs}")
         if not 0 <= optim.ema_start <= 1 or not 0 <= optim.ema_end <= 1:
             raise UserError("optim.ema_start and optim.ema_end are rates between 0 and 1")
-        if len(optim.betas) != 2:
-            raise UserError("optim.betas are two numbers")
-        if optim.clip_norm <= 0:
-            raise UserError(f"optim.clip_norm={optim.clip_norm} must be positive")
+        if len(optim.betas) != 2 or not all(0 <= beta < 1 for beta in optim.betas):
+            raise UserError("optim.betas are two numbers from 0, below 1")
+        for key in ("weight_decay", "base_lr"):
+            if getattr(optim, key) < 0:
+                raise UserError(f"optim.{key}={getattr(optim, key)} is negative")
+        for key in ("eps", "clip_norm"):
+            if getattr(optim, key) <= 0:
+                raise UserError(f"optim.{key}={getattr(optim, key)} must be positive")
 
     def _check_run(self) -> None:
         run = self.run
         if run.device not in ("auto", "cuda", "cpu"):
             raise UserError(f"run.device={run.device} is not one of auto, cuda, cpu")
-        if run.dtype not in ("fp32", "bf16"):
-            raise UserError(f"run.dtype={run.dtype} is not one of fp32, bf16")
+        if run.dtype not in ("auto", "fp32", "bf16"):
+            raise UserError(f"run.dtype={run.dtype} is not one of auto, fp32, bf16")
+        if run.checkpoint_minutes < 0:
+            raise UserError(f"run.checkpoint_minutes={run.checkpoint_minutes} is negative")
         if min(run.log_steps, run.valid_epochs, run.keep_last, run.max_skipped) < 1 or run.keep_epochs < 0:
             raise UserError("run.log_steps, valid_epochs, keep_last and max_skipped must be positive, "
                             "keep_epochs not negative")
@@ -113,7 +128,8 @@ class PretrainConfig(Settings):
 # Options that do not shape the result (beyond rounding): they may differ between the runs of one experiment.
 FREE = frozenset({
     "data.workers", "optim.micro_batch", "run.exp", "run.device", "run.log_steps", "run.checkpoint_minutes",
-    "run.keep_last", "run.keep_epochs", "run.max_skipped", "run.allow_config_change", "model.activation_checkpointing",
+    "run.keep_last", "run.keep_epochs", "run.max_skipped", "run.valid_epochs", "run.allow_config_change",
+    "model.activation_checkpointing",
 })
 
 
@@ -125,7 +141,7 @@ def plain(config: Any) -> dict[str, Any]:
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """`key: old -> new` for every option that shapes the result and differs between two `plain` dictionaries.
 
-    An option that `before` lacks, written by an older version, had its default.
+    An option that `before` lacks, written by an older version, had its default. `run.dtype=auto` is whatever it was.
     """
     return _changes(before, now, plain(Settings()), "")
 
@@ -137,6 +153,6 @@ def _changes(before: dict[str, Any], now: dict[str, Any], defaults: dict[str, An
         old, new, key = before.get(name, default), now.get(name), prefix + name
         if isinstance(old, dict) and isinstance(new, dict):
             found += _changes(old, new, default, f"{key}.")
-        elif old != new and key not in FREE:
+        elif old != new and key not in FREE and (key, new) != ("run.dtype", "auto"):
             found.append(f"{key}: {old} -> {new}")
     return found

@@ -118,6 +118,12 @@ def open_ranks(device: str) -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
+def default_dtype(device: torch.device) -> str:
+    """`run.dtype=auto` of a new run: bf16 on a GPU that computes in it, else fp32."""
+    is_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if is_bf16 else "fp32"
+
+
 def _device(name: str, local_rank: int) -> torch.device:
     gpus = torch.cuda.device_count()
     if name != "cpu" and 0 < gpus <= local_rank:

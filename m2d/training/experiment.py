@@ -1,10 +1,11 @@
-"""The experiment directory: what was run, with what, by which command; one run at a time; whether it is finished."""
+"""The experiment directory: one run at a time, of one set of options and data; whether it is finished."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import fcntl
+import json
 import logging
 import os
 import shlex
@@ -14,14 +15,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
+
 from m2d.common.cli import LOG_FORMAT
 from m2d.common.config import load_config, to_yaml
-from m2d.common.errors import UserError
+from m2d.common.errors import OtherRunError, UserError
 from m2d.common.files import write_json, write_text
 from m2d.common.provenance import command, environment
-from m2d.training.checkpoint import read_checkpoint, read_newest
+from m2d.training.checkpoint import checkpoints, read_checkpoint, read_newest
 from m2d.training.config import PretrainConfig, changes, plain
-from m2d.training.distributed import Ranks
+from m2d.training.data_modules import open_data
+from m2d.training.distributed import Ranks, default_dtype
 
 LOG = logging.getLogger(__name__)
 
@@ -29,9 +33,7 @@ LOG = logging.getLogger(__name__)
 class Experiment:
     """The directory `run.exp`, held by rank 0 of this run alone while the block lasts.
 
-    `finished` tells whether the run is done already, `resumed` is the state of its newest sound checkpoint or None.
-
-    Raises `UserError` on entering if another run holds the directory, or one with other options has been there.
+    Raises `UserError` on entering if another run holds the directory.
     """
 
     def __init__(self, config: PretrainConfig, ranks: Ranks):
@@ -45,9 +47,7 @@ class Experiment:
     def __enter__(self) -> Experiment:
         with contextlib.ExitStack() as held:
             self._held = held
-            self.finished, newest = self.ranks.on_main(self._open)
-            if newest is not None and self.resumed is None:
-                self.resumed = read_checkpoint(newest)
+            self.ranks.on_main(self._hold)
             self._held = held.pop_all()
         return self
 
@@ -58,7 +58,7 @@ class Experiment:
             LOG.error("stopped by an unexpected error", exc_info=error)
         self._held.close()
 
-    def _open(self) -> tuple[bool, Path | None]:
+    def _hold(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._held.callback(os.close, self._lock())
         log = logging.FileHandler(self.directory / "train.log", encoding="utf-8")
@@ -66,29 +66,39 @@ class Experiment:
         logging.getLogger().addHandler(log)
         self._held.callback(log.close)
         self._held.callback(logging.getLogger().removeHandler, log)
+
+    def find_run(self, identity: dict[str, Any]) -> None:
+        """Set `finished` and `resumed` (the newest sound checkpoint, None for a new run); record options and data.
+
+        `identity` is that of the run's data. Settles `run.dtype=auto`: as the run began, a new one by the device.
+        Raises `OtherRunError` where the directory holds a run of other options or data, `UserError` where none of its
+        checkpoints can be read.
+        """
+        self.finished, newest = self.ranks.on_main(lambda: self._newest(identity))
+        if self.finished:
+            return
+        if newest is not None and self.resumed is None:
+            self.resumed = read_checkpoint(newest)
+        if self.config.run.dtype == "auto":
+            self.config.run.dtype = self.resumed["config"]["run"]["dtype"] if self.resumed \
+                else default_dtype(self.ranks.device)
+        self.ranks.on_main(lambda: self._record(identity))
+
+    def _newest(self, identity: dict[str, Any]) -> tuple[bool, Path | None]:
         if (self.directory / "done").is_file():
-            self._refuse_changes(plain(load_config(PretrainConfig, self.directory / "config.yaml")))
+            refuse_other_run(self.config, identity, *_recorded(self.directory))
             return True, None
         newest = read_newest(self.checkpoints)
         if newest is None:
-            self._describe()
             return False, None
         path, self.resumed = newest
-        self._refuse_changes(self.resumed["config"])
-        self._describe()
+        refuse_other_run(self.config, identity, self.resumed["config"], self.resumed.get("identity", {}))
         return False, path
 
-    def _refuse_changes(self, before: dict[str, Any]) -> None:
-        """Raise `UserError` if options that shape the result differ from `before`, unless the run allows it."""
-        changed = changes(before, plain(self.config))
-        if changed and not self.config.run.allow_config_change:
-            raise UserError(f"{self.directory} holds a run with other options ({'; '.join(changed)}): give another "
-                            "run.exp, or run.allow_config_change=true to go on with the new ones "
-                            "(run.init_from in a new run.exp starts a fresh schedule from these weights)")
-
-    def _describe(self) -> None:
-        """Write config.yaml, environment.json and replay.sh."""
+    def _record(self, identity: dict[str, Any]) -> None:
+        """Write config.yaml, data.json, environment.json and replay.sh."""
         write_text(self.directory / "config.yaml", to_yaml(self.config))
+        write_json(self.directory / "data.json", identity)
         write_json(self.directory / "environment.json", environment())
         replay = self.directory / "replay.sh"
         write_text(replay, f"#!/usr/bin/env bash\nset -euo pipefail\ncd {shlex.quote(os.getcwd())}\n{command()}\n")
@@ -116,3 +126,42 @@ class Experiment:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         return descriptor
+
+
+def run_state(config: PretrainConfig) -> str:
+    """What `run.exp` holds: `new` (no checkpoint), `begun` or `finished`, of these options and these data.
+
+    Raises `OtherRunError` for a run of others, which names what differs.
+    """
+    directory = Path(config.run.exp)
+    finished = (directory / "done").is_file()
+    if not finished and not checkpoints(directory / "checkpoints"):
+        return "new"
+    refuse_other_run(config, open_data(config, torch.device("cpu")).identity(), *_recorded(directory))
+    return "finished" if finished else "begun"
+
+
+def refuse_other_run(config: PretrainConfig, identity: dict[str, Any], before: dict[str, Any],
+                     identity_before: dict[str, Any]) -> None:
+    """Raise `OtherRunError` if options that shape the result differ from `before` (unless allowed), or the data do."""
+    directory, changed = config.run.exp, changes(before, plain(config))
+    if changed and not config.run.allow_config_change:
+        raise OtherRunError(f"{directory} holds a run with other options ({'; '.join(changed)}): give another "
+                            "run.exp, or run.allow_config_change=true to go on with the new ones "
+                            "(run.init_from in a new run.exp starts a fresh schedule from these weights)")
+    changed = [f"{name}: {identity_before[name]} -> {identity[name]}" for name in sorted(identity)
+               if identity_before.get(name, identity[name]) != identity[name]]
+    if changed:
+        raise OtherRunError(f"{directory} holds a run on other data ({'; '.join(changed)}): restore the former data to "
+                            "go on with it; to train on these, move the directory aside or give another run.exp")
+
+
+def _recorded(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options and identity of the data of the run in a directory, as its files tell."""
+    path = directory / "data.json"
+    try:
+        identity = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: can't be read ({error}): what the run's data were is not known; restore it, or give "
+                        "another run.exp") from None
+    return plain(load_config(PretrainConfig, directory / "config.yaml")), identity

@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ COLLAPSED = 0.05
 
 
 class Monitor:
-    """Records of one run. All ranks call `step`, `flush` and `valid` alike; rank 0 writes.
+    """Records of one run. All ranks call `step`, `flush`, `valid` and `state` alike; rank 0 writes.
 
     `metrics.jsonl` has a line per optimiser step, whose `step` counts the steps done (1 is the first), and a line
     per validation, whose names begin with `valid_`; `skipped.jsonl` has the steps that were not finite, with their
@@ -61,7 +62,8 @@ class Monitor:
         return round(self._done / self.schedule.steps_per_epoch, 6)
 
     def state(self) -> dict[str, int]:
-        """The counters, for a checkpoint; call `flush` first. TensorBoard's points so far are on the disk after it."""
+        """The counters, for a checkpoint; everything noted so far is on the disk after it."""
+        self.flush()
         if self.ranks.is_main:
             self._board.flush()
         return {"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
@@ -94,8 +96,10 @@ class Monitor:
         self._watch(lines, utterances)
         self._flushed, self._waited = time.monotonic(), 0.0
 
-    def valid(self, values: dict[str, float]) -> None:
-        """Write the validation losses after the steps done so far; call `flush` first."""
+    def valid(self, measure: Callable[[], dict[str, float]]) -> None:
+        """Write the validation losses that `measure` returns, after the steps done so far."""
+        self.flush()  # first: the time of the validation is not the steps'
+        values = measure()
         if not self.ranks.is_main:
             return
         named = {f"valid_{name}": value for name, value in values.items()}

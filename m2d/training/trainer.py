@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from m2d.common.errors import UserError
+from m2d.common.errors import EXIT_INTERRUPTED, UserError
 from m2d.data.sampler import GlobalSampler
 from m2d.nn import ObjectiveOutput, build_objective
 from m2d.training.checkpoint import CheckpointWriter
 from m2d.training.config import PretrainConfig, plain
-from m2d.training.data_modules import DATA_MODULES, Batch
+from m2d.training.data_modules import Batch, DataModule, open_data
 from m2d.training.distributed import Ranks, open_ranks
 from m2d.training.experiment import Experiment
 from m2d.training.figures import draw_figures
 from m2d.training.monitor import Monitor
 from m2d.training.optim import Schedule, build_optimizer, set_lr
-from m2d.training.signals import EXIT_INTERRUPTED, StopFlag
+from m2d.training.signals import StopFlag
 from m2d.training.trouble import explained
 from m2d.training.weights import start_from
 
@@ -43,14 +43,17 @@ def pretrain(config: PretrainConfig) -> int:
     """Run, or go on with, the pre-training that the options describe. Returns the exit status of `m2d.bin.pretrain`.
 
     0: finished, now or before. 75: asked to stop by a signal; a checkpoint is written, the same command goes on.
-    Raises `UserError` for everything that the user can mend.
+    Raises `OtherRunError` (status 65) where `run.exp` holds a run of other options or data, and `UserError` for
+    everything else that the user can mend.
     """
     with StopFlag() as stop, open_ranks(config.run.device) as ranks, Experiment(config, ranks) as experiment:
-        if experiment.finished:
-            LOG.info("%s: this run is finished; nothing to do", experiment.directory)
-            return 0
         with explained(config):
-            trainer = Trainer(config, ranks)
+            data = open_data(config, ranks.device)
+            experiment.find_run(data.identity())
+            if experiment.finished:
+                LOG.info("%s: this run is finished; nothing to do", experiment.directory)
+                return 0
+            trainer = Trainer(config, ranks, data)
             if experiment.resumed is not None:
                 trainer.restore(experiment.resumed)
                 experiment.resumed = None  # its memory
@@ -66,9 +69,8 @@ class Trainer:
     Raises `UserError` for data that do not fit the model, and a batch that can't be divided among the ranks.
     """
 
-    def __init__(self, config: PretrainConfig, ranks: Ranks):
-        self.config, self.ranks = config, ranks
-        self.data = DATA_MODULES.get(config.data.kind)(config, ranks.device)
+    def __init__(self, config: PretrainConfig, ranks: Ranks, data: DataModule):
+        self.config, self.ranks, self.data = config, ranks, data
         self.sampler = self._sampler()
         self.schedule = Schedule(config.optim, self.sampler.steps_per_epoch)
         torch.manual_seed(config.run.seed)  # the same weights on all ranks
@@ -105,6 +107,7 @@ class Trainer:
             "model": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "config": plain(self.config),
+            "identity": self.data.identity(),
             "statistics": self.data.statistics,
             "step": step,
             "epoch": step / self.schedule.steps_per_epoch,
@@ -167,19 +170,18 @@ class Trainer:
             if self.ranks.is_main else None
         self._introduce()
         batches, saved = self.data.training_batches(self.sampler), time.monotonic()
+        done = first
         for step in range(first, total):
             monitor.step(*self.train_step(step, batches))
             done = step + 1
             due = self.ranks.is_main and time.monotonic() - saved >= 60 * run.checkpoint_minutes
             word = self.ranks.agree(STOP if stop.requested else CHECKPOINT if due else GO_ON)
-            is_valid = self.data.valid_size > 0 and done % (run.valid_epochs * per_epoch) == 0
-            is_kept = run.keep_epochs > 0 and done % (run.keep_epochs * per_epoch) == 0
-            is_saved = word != GO_ON or is_kept or done == total
-            if is_saved or is_valid or done % run.log_steps == 0:
+            if done % run.log_steps == 0:
                 monitor.flush()
-            if is_valid:
-                monitor.valid(self.validate())
-            if is_saved:
+            if self.data.valid_size > 0 and done % (run.valid_epochs * per_epoch) == 0:
+                monitor.valid(self.validate)
+            is_kept = run.keep_epochs > 0 and done % (run.keep_epochs * per_epoch) == 0
+            if word != GO_ON or is_kept or done == total:
                 state = self.state(done, monitor.state())
                 if writer is not None:
                     LOG.info("checkpoint after step %d: training stood still for %.3f s", done, writer.save(state))
@@ -187,22 +189,25 @@ class Trainer:
             elif writer is not None:
                 writer.check()
             if word == STOP and done < total:
-                if writer is not None:
-                    writer.wait()
-                monitor.close()
-                LOG.warning("asked to stop: checkpoint written after step %d; the same command goes on", done)
-                return EXIT_INTERRUPTED
+                break
         monitor.close()
         if writer is not None:
             writer.wait()
-            try:
-                draw_figures(experiment.directory, self.objective, self.data)
-            except Exception as error:  # whatever it is: the run itself is whole
-                LOG.warning("the figures could not be drawn (%s: %s): once that is mended, remove %s and run the same "
-                            "command again", type(error).__name__, error, experiment.directory / "done")
-            experiment.mark_done(total)
-            LOG.info("finished after step %d", total)
+        if done < total:
+            LOG.warning("asked to stop: checkpoint written after step %d; the same command goes on", done)
+            return EXIT_INTERRUPTED
+        if self.ranks.is_main:
+            self._finish(experiment)
         return 0
+
+    def _finish(self, experiment: Experiment) -> None:
+        try:
+            draw_figures(experiment.directory, self.objective, self.data)
+        except Exception as error:  # whatever it is: the run itself is whole
+            LOG.warning("the figures could not be drawn (%s: %s): once that is mended, remove %s and run the same "
+                        "command again", type(error).__name__, error, experiment.directory / "done")
+        experiment.mark_done(self.schedule.total_steps)
+        LOG.info("finished after step %d", self.schedule.total_steps)
 
     def _introduce(self) -> None:
         if not self.ranks.is_main:

@@ -63,6 +63,23 @@ def test_a_file_that_is_no_checkpoint_of_ours(tmp_path):
     assert read_newest(tmp_path)[1]["step"] == 1
 
 
+@pytest.mark.parametrize("error", [ValueError("odd"), KeyError("x"), MemoryError(), AssertionError()])
+def test_whatever_fails_in_the_writing_thread_is_reported(tmp_path, monkeypatch, error):
+    """No exception is lost: training would go on without checkpoints."""
+    write(tmp_path, 1, keep_last=2, keep_steps=0)
+    writer = CheckpointWriter(tmp_path, 2, 0)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(torch, "save", fail)
+    writer.save(state(2))
+    with pytest.raises(UserError, match=rf"could not be written \({type(error).__name__}.*is step_000000001.pt"):
+        writer.wait()
+    assert steps(tmp_path) == [1]
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_nothing_there_is_no_error(tmp_path):
     assert read_newest(tmp_path / "nowhere") is None
 

@@ -23,7 +23,16 @@ def load(*words):
     (["optim.warmup_epochs=300"], "must be less than optim.epochs=300"),
     (["optim.batch_size=0"], "must be positive"),
     (["optim.betas=[0.9]"], "optim.betas are two numbers"),
-    (["run.dtype=fp16"], "not one of fp32, bf16"),
+    (["optim.betas=[0.9,1.0]"], "optim.betas are two numbers"),
+    (["optim.weight_decay=-0.1"], "optim.weight_decay=-0.1 is negative"),
+    (["optim.base_lr=-1e-4"], "optim.base_lr=-0.0001 is negative"),
+    (["optim.eps=-1e-8"], "optim.eps=-1e-08 must be positive"),
+    (["optim.base_lr=nan"], "optim.base_lr=nan is not a finite number"),
+    (["model.lambda_m2d=nan"], "model.lambda_m2d=nan is not a finite number"),
+    (["run.checkpoint_minutes=-1"], "run.checkpoint_minutes=-1.0 is negative"),
+    (["data.workers=-1"], "data.workers=-1 is negative"),
+    (["model.in_channels=3"], "model.in_channels=3: log-mels have one channel"),
+    (["run.dtype=fp16"], "not one of auto, fp32, bf16"),
     (["run.keep_last=0"], "must be positive"),
     (["data.kind=audi"], "unknown kind of data 'audi', did you mean 'audio'"),
     (["data.speech=null"], "option 'data.speech' has no default"),
@@ -42,7 +51,8 @@ def test_resolved_options_read_back(tmp_path):
 
 def test_changes_name_what_shapes_the_result_only():
     before = plain(load())
-    assert changes(before, plain(load("data.workers=9", "run.log_steps=5", "optim.micro_batch=64"))) == []
+    assert changes(before, plain(load("data.workers=9", "run.log_steps=5", "optim.micro_batch=64",
+                                     "run.valid_epochs=5"))) == []
     assert changes(before, plain(load("optim.eps=1e-7", "model.mask_ratio=0.6"))) == \
         ["model.mask_ratio: 0.7 -> 0.6", "optim.eps: 1e-08 -> 1e-07"]
 

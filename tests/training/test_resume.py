@@ -11,8 +11,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from m2d.common.errors import EXIT_INTERRUPTED, EXIT_OTHER_RUN
 from m2d.training.checkpoint import checkpoints
-from m2d.training.signals import EXIT_INTERRUPTED
 
 KILLS = 20
 
@@ -120,9 +120,9 @@ def test_second_run_in_one_directory_is_refused(long_options, start, finish, tmp
 def test_changed_options_are_refused_with_what_changed(options, start, finish, state_of, tmp_path):
     finish([*options, "optim.epochs=2"])
     (tmp_path / "exp/done").unlink()
-    changed = [*options, "optim.base_lr=0.2", "data.workers=1"]
+    changed = [*options, "optim.base_lr=0.2", "data.workers=1", "run.valid_epochs=2"]
     run = start(changed)
-    assert run.wait() == 1
+    assert run.wait() == EXIT_OTHER_RUN
     assert "(optim.base_lr: 0.1 -> 0.2; optim.epochs: 2 -> 3)" in run.said()
     run = start([*changed, "run.allow_config_change=true", "optim.batch_size=2"])
     assert run.wait() == 1

@@ -7,6 +7,7 @@ import torch
 
 from m2d.common.config import load_config
 from m2d.training.config import PretrainConfig
+from m2d.training.data_modules import open_data
 from m2d.training.distributed import open_ranks
 from m2d.training.trainer import Trainer
 
@@ -17,7 +18,8 @@ EXACT, ROUNDING, HALF = 0.0, 1e-4, 1e-2
 def losses(options):
     """Loss and gradient norm of each of the first steps, float64 `[STEPS, 2]`."""
     with open_ranks("cpu") as ranks:
-        trainer = Trainer(load_config(PretrainConfig, None, options), ranks)
+        config = load_config(PretrainConfig, None, options)
+        trainer = Trainer(config, ranks, open_data(config, ranks.device))
     batches = trainer.data.training_batches(trainer.sampler)
     values = [trainer.train_step(step, batches).values for step in range(STEPS)]
     return torch.tensor([[float(step["loss"]), float(step["grad_norm"])] for step in values], dtype=torch.float64)

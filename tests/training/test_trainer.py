@@ -13,19 +13,20 @@ import pytest
 import torch
 
 from m2d.common.config import load_config
-from m2d.common.errors import UserError
+from m2d.common.errors import EXIT_INTERRUPTED, UserError
 from m2d.pretrained.published import to_published
 from m2d.training.config import PretrainConfig
+from m2d.training.data_modules import open_data
 from m2d.training.distributed import open_ranks
 from m2d.training.monitor import read_metrics
 from m2d.training.optim import Schedule
-from m2d.training.signals import EXIT_INTERRUPTED
 from m2d.training.trainer import Trainer
 
 
 def make(options, *more):
     with open_ranks("cpu") as ranks:
-        return Trainer(load_config(PretrainConfig, None, [*options, *more]), ranks)
+        config = load_config(PretrainConfig, None, [*options, *more])
+        return Trainer(config, ranks, open_data(config, ranks.device))
 
 
 @pytest.mark.parametrize(("run", "steps_per_epoch"), [("one", 1), ("one_clip", 1), ("five", 5)])

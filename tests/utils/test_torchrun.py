@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from m2d.training.signals import EXIT_INTERRUPTED
+from m2d.common.errors import EXIT_INTERRUPTED
 
 TRAINING = """
 import os, signal, sys, time

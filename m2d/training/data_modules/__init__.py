@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from m2d.common.registry import Registry
+from m2d.data.loader import default_workers
 from m2d.data.sampler import GlobalSampler
 
 if TYPE_CHECKING:  # the options are checked by the modules
@@ -47,6 +48,8 @@ class DataModule(ABC):
 
     def __init__(self, config: PretrainConfig, device: torch.device):
         self.config, self.device = config, device
+        workers = config.data.workers
+        self.workers = default_workers() if workers is None else workers  # loader processes of this rank
 
     @staticmethod
     @abstractmethod
@@ -54,8 +57,8 @@ class DataModule(ABC):
         """Raise `UserError` for options that do not fit together, before anything is read."""
 
     @abstractmethod
-    def identity(self) -> dict[str, Any]:
-        """What the data are, wherever they lie, as plain values: a run goes on with equal data only."""
+    def identity(self) -> dict[str, str]:
+        """What the data are, wherever they lie: a short text for each part. A run goes on with equal data only."""
 
     @abstractmethod
     def load(self, sampler: GlobalSampler) -> Iterable[Batch]:
@@ -116,6 +119,11 @@ class DataModule(ABC):
 
 
 DATA_MODULES: Registry[type[DataModule]] = Registry("kind of data", __name__)
+
+
+def open_data(config: PretrainConfig, device: torch.device) -> DataModule:
+    """The data module of a run. Raises `UserError` for data that are not there, are broken, or do not fit."""
+    return DATA_MODULES.get(config.data.kind)(config, device)
 
 
 def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:

@@ -74,17 +74,23 @@ class AudioData(DataModule):
                                                              else "model.lambda_off is 0"))
         if data.std is not None and data.std <= 0:
             raise UserError(f"data.std={data.std} must be positive")
-        if data.workers < 0:
-            raise UserError(f"data.workers={data.workers} is negative")
+        if config.model.in_channels != 1:
+            raise UserError(f"model.in_channels={config.model.in_channels}: log-mels have one channel")
 
-    def identity(self) -> dict[str, Any]:
-        """The digest of each store's content."""
+    def identity(self) -> dict[str, str]:
+        """Size and digest of each store's content, and the statistics that were read from stores."""
         stores = {"speech": self.train.speech, "teacher": self.train.teacher, "noise": self.train.noise}
-        return {name: store.content for name, store in stores.items() if store is not None}
+        if self.valid is not None:
+            stores |= {"valid": self.valid.speech, "valid_teacher": self.valid.teacher}
+        found = {name: f"{len(store)} utterances, content {store.content}"
+                 for name, store in stores.items() if store is not None}
+        statistics = {**self.statistics, "noise_mean": self.noise_mean}
+        return found | {name: f"{value:.9g}" for name, value in statistics.items()
+                        if getattr(self.config.data, name) is None}
 
     def load(self, sampler: GlobalSampler) -> Iterable[Batch]:
         """Batches read ahead by `data.workers` processes."""
-        return PretrainLoader(self.train, sampler, self.config.data.workers, pin_memory=self.device.type == "cuda")
+        return PretrainLoader(self.train, sampler, self.workers, pin_memory=self.device.type == "cuda")
 
     def load_valid(self, indices: np.ndarray) -> Batch:
         """The held-out samples `indices` `[B]`."""

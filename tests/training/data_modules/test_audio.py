@@ -53,7 +53,9 @@ def test_weights_that_learnt_with_other_statistics_are_warned_of(data, caplog, m
 
 
 def test_identity_is_of_the_content_not_of_the_place(data, options):
-    moved = data(json.dumps({"mean": -7.0, "std": 4.0}))
     here = AudioData(load_config(PretrainConfig, None, options), torch.device("cpu"))
+    moved = data(json.dumps(here.statistics))
     assert moved.identity() == here.identity()
-    assert here.identity().keys() == {"speech", "teacher", "noise"} and len(set(here.identity().values())) == 3
+    assert here.identity().keys() == {"speech", "teacher", "noise", "valid", "valid_teacher", "mean", "std",
+                                      "noise_mean"}
+    assert len(set(here.identity().values())) == 8

@@ -1,0 +1,95 @@
+"""A run is bound to its data by content: nothing goes on, and nothing is called finished, on other data."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from m2d.common.config import load_config
+from m2d.common.errors import EXIT_OTHER_RUN, OtherRunError
+from m2d.data.merge import merge_index
+from m2d.data.writer import PackedWriter
+from m2d.training.config import PretrainConfig
+from m2d.training.experiment import run_state
+
+
+@pytest.fixture
+def own_stores(stores, tmp_path):
+    """A copy of the stores that a test may change."""
+    return Path(shutil.copytree(stores, tmp_path / "stores"))
+
+
+@pytest.fixture
+def own_options(options, stores, own_stores):
+    """Options of a run on the copy."""
+    return [word.replace(str(stores), str(own_stores)) for word in options]
+
+
+def made_anew(store, seed=9):
+    """As many utterances and frames as before, in the same place, of other sound."""
+    lines = [line.split() for line in (store / "index").read_text().splitlines()]
+    width = json.loads((store / "meta.json").read_text())["width"]
+    shutil.rmtree(store)
+    rng = np.random.default_rng(seed)
+    with PackedWriter(store, "logmel", width) as writer:
+        for name, place in lines:
+            writer.append(name, rng.normal(-7, 4, (int(place.split(":")[2]), width)).astype(np.float16))
+    merge_index(store)
+
+
+def set_mean(store, mean):
+    stats = json.loads((store / "stats.json").read_text())
+    (store / "stats.json").write_text(json.dumps({**stats, "mean": mean}))
+
+
+def state(words):
+    return run_state(load_config(PretrainConfig, None, words))
+
+
+CHANGES = [
+    (lambda top: made_anew(top / "speech"), r"mean: \S+ -> \S+; speech: 20 utterances, content \w{32} -> 20 utter"),
+    (lambda top: made_anew(top / "noise"), r"noise: 4 utterances, content \w{32} -> 4 utterances"),
+    (lambda top: made_anew(top / "valid"), r"\(valid: 5 utterances"),
+    (lambda top: set_mean(top / "speech", 8.0), r"\(mean: -\d\.\d+ -> 8\)"),
+    (lambda top: set_mean(top / "noise", 8.0), r"\(noise_mean: -\d\.\d+ -> 8\)"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES)
+def test_a_finished_run_on_other_data_is_not_finished(own_options, own_stores, start, finish, change, message):
+    assert state(own_options) == "new"
+    finish([*own_options, "optim.epochs=2"])
+    assert state([*own_options, "optim.epochs=2"]) == "finished"
+    change(own_stores)
+    with pytest.raises(OtherRunError, match=f"exp holds a run on other data .*{message}.* move the directory aside"):
+        state([*own_options, "optim.epochs=2"])
+    if "speech" in message:
+        run = start([*own_options, "optim.epochs=2"])
+        assert run.wait() == EXIT_OTHER_RUN
+        assert "nothing to do" not in run.said()
+        assert "/exp holds a run on other data (" in run.said()
+
+
+def test_no_run_goes_on_with_changed_data(own_options, own_stores, start, finish, tmp_path):
+    """Not even where options may change; on the former data it does."""
+    stats = (own_stores / "speech/stats.json").read_text()
+    finish([*own_options, "optim.epochs=2"])
+    (tmp_path / "exp/done").unlink()
+    set_mean(own_stores / "speech", 8.0)
+    for more in ([], ["run.allow_config_change=true"]):
+        run = start([*own_options, "optim.epochs=2", *more])
+        assert run.wait() == EXIT_OTHER_RUN, run.said()
+    assert "holds a run on other data (mean: -" in run.said()
+    assert "holds a run on other data (mean: -" in (tmp_path / "exp/train.log").read_text()
+    (own_stores / "speech/stats.json").write_text(stats)
+    assert state([*own_options, "optim.epochs=2"]) == "begun"
+    finish([*own_options, "optim.epochs=2"])
+
+
+def test_other_options_are_told_by_the_state_too(own_options, finish):
+    finish(own_options)
+    assert state([*own_options, "run.valid_epochs=7", "run.log_steps=3"]) == "finished"
+    with pytest.raises(OtherRunError, match=r"other options \(optim.eps: 1e-08 -> 1e-06\)"):
+        state([*own_options, "optim.eps=1e-6"])
