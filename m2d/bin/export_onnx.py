@@ -1,4 +1,4 @@
-"""The encoder of a pre-trained model as an ONNX file."""
+"""A model as an ONNX file, or as a program of torch.export."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from m2d import load_pretrained
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.pretrained.onnx import export_onnx
+from m2d.pretrained.onnx import export_onnx, export_program
 
 
 @dataclass
@@ -16,13 +16,15 @@ class Options:
     """Command line of this entry point."""
 
     model: str = option(help="model directory, published checkpoint file, or OWNER/NAME on the Hugging Face hub")
-    out: str = option(help="ONNX file to write")
+    out: str = option(help="file to write: ONNX, or a torch.export program if its name ends in .pt2")
+    audio: bool = option(True, "the graph takes waveforms; false: normalised log-mels")
 
 
 def main(options: Options) -> None:
     """Load and write."""
-    export_onnx(load_pretrained(options.model), options.out)
-    logging.info("%s: written and checked", options.out)
+    export = export_program if options.out.endswith(".pt2") else export_onnx
+    export(load_pretrained(options.model), options.out, options.audio)
+    logging.info("%s: written", options.out)
 
 
 if __name__ == "__main__":

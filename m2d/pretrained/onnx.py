@@ -1,50 +1,68 @@
-"""The encoder as an ONNX graph, for runtimes without torch. The front end (STFT and mel) stays with the caller."""
+"""Models for runtimes without this package: an ONNX file, or a `torch.export` program (`.pt2`). One graph for both."""
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open
 from m2d.pretrained.features import M2DFeatures
+from m2d.pretrained.graph import FeatureGraph
 
-OPSET = 17
+OPSET = 18
+OUTPUTS = ("layers", "clip", "counts")
 
-
-class _Layers(nn.Module):
-    """All layers of the encoder as one tensor."""
-
-    def __init__(self, model: M2DFeatures):
-        super().__init__()
-        self.encoder = model.encoder
-
-    def forward(self, logmel: torch.Tensor) -> torch.Tensor:
-        """Normalised log-mel [B, 1, F, T] -> [L, B, N_T, N_F * D]."""
-        return torch.stack([layer.transpose(1, 2).flatten(2) for layer in self.encoder.layers(logmel)])
+_Inputs = tuple[torch.Tensor, torch.Tensor]
 
 
-def export_onnx(model: M2DFeatures, path: str | Path) -> None:
-    """Write the encoder as an ONNX file.
+def export_onnx(model: M2DFeatures, path: str | Path, audio: bool = True) -> None:
+    """Write `FeatureGraph` as an ONNX file; the model itself is left as it is.
 
-    Input `logmel` [B, 1, F, T]: normalised, as long as the model's input; B is free. Output `layers`
-    [L, B, N_T, N_F * D]: every block, the last after the final LayerNorm. The caller cuts longer audio into chunks, as
-    `M2DFeatures` does.
+    Inputs: `audio` float32 [B, N], or `logmel` [B, F, T] (normalised) if `audio` is false, padded with anything;
+    `lengths` int64 [B], the samples or frames that are each clip's own. Batch and time are free. Outputs: `layers`
+    [L, B, T', W], `clip` [B, W], `counts` [B], as `FeatureGraph` has them.
 
-    Raises `UserError` without the `onnx` package.
+    Raises `UserError` without the packages that write ONNX.
     """
     try:
         import onnx
-    except ImportError:
-        raise UserError("writing ONNX needs the onnx package: pip install 'm2d[onnx]'") from None
-
-    config = model.encoder.config
-    example = torch.zeros(2, config.in_channels, *config.input_size)
+        import onnxscript  # noqa: F401 - torch's exporter needs it
+    except ImportError as error:
+        raise UserError(f"writing ONNX needs the package {error.name}: pip install 'm2d[onnx]'") from None
+    graph, inputs, shapes = _traceable(model, audio)
+    program = torch.onnx.export(
+        graph, inputs, dynamo=True, dynamic_shapes=shapes, opset_version=OPSET, verbose=False,
+        input_names=["audio" if audio else "logmel", "lengths"], output_names=list(OUTPUTS))
+    onnx.checker.check_model(program.model_proto)
     with atomic_open(path, "wb") as stream:
-        torch.onnx.export(
-            _Layers(model).cpu().eval(), (example,), stream, input_names=["logmel"], output_names=["layers"],
-            dynamic_axes={"logmel": {0: "batch"}, "layers": {1: "batch"}}, opset_version=OPSET, dynamo=False)
-        stream.flush()
-        onnx.checker.check_model(stream.name)
+        onnx.save(program.model_proto, stream)
+
+
+def export_program(model: M2DFeatures, path: str | Path, audio: bool = True) -> None:
+    """Write `FeatureGraph` as an `ExportedProgram`: `torch.export.load(path).module()` runs it.
+
+    Inputs and outputs are those of `export_onnx`, but the batch must be padded to at least two patches.
+    """
+    graph, inputs, shapes = _traceable(model, audio)
+    program = torch.export.export(graph, inputs, dynamic_shapes=shapes)
+    with atomic_open(path, "wb") as stream:
+        torch.export.save(program, stream)
+
+
+def _traceable(model: M2DFeatures, audio: bool) -> tuple[FeatureGraph, _Inputs, dict[str, Any]]:
+    """The graph on the CPU, an example of its inputs, and which of their dimensions are free."""
+    graph = FeatureGraph(copy.deepcopy(model).cpu(), audio).eval()
+    config, front_end = model.encoder.config, model.logmel.config
+    frames = 2 * config.input_size[1]
+    free = torch.export.Dim.DYNAMIC
+    if audio:
+        samples = frames * front_end.hop_length
+        example, shape = torch.zeros(2, samples), {0: free, 1: free}
+    else:
+        samples = frames
+        example, shape = torch.zeros(2, front_end.n_mels, frames), {0: free, 2: free}
+    return graph, (example, torch.tensor([samples, samples // 2])), {"x": shape, "lengths": {0: free}}
