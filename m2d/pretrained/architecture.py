@@ -122,7 +122,8 @@ def check_state(
                             f"expected {list(value.shape)}")
         if not state[name].is_floating_point():
             raise UserError(f"{origin}: parameter '{name_of(name)}' is {state[name].dtype}, expected floating point")
-        if not state[name].isfinite().all():
+        # a finite sum has finite terms, and is ten times cheaper
+        if not state[name].sum().isfinite() and not state[name].isfinite().all():
             raise UserError(f"{origin}: parameter '{name_of(name)}' has values that are not finite")
     for name in state:
         if name not in expected:

@@ -16,6 +16,7 @@ from m2d.common.errors import UserError
 from m2d.common.files import atomic_open, sha256, write_json
 from m2d.nn.config import EncoderConfig, ModelConfig
 from m2d.nn.encoder import Encoder
+from m2d.nn.patches import sincos_positions
 from m2d.pretrained.architecture import check_state
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.heads import clap_like, classifier_like
@@ -115,12 +116,13 @@ def _assemble(config: EncoderConfig, front_end: LogMelConfig, statistics: tuple[
         raise UserError("labels apply to a model with a classifier: these weights have none")
     if heads["clap."]:
         clap = clap_like(heads["clap."], config.width)
-    encoder = {name: value for name, value in state.items() if not name.startswith(tuple(heads))}
-    with torch.device("meta"):
-        expected = Encoder(config).state_dict()
-    check_state(encoder, expected, "encoder")
-    model = M2DFeatures(Encoder(config), front_end, *statistics, classifier, clap)
-    model.encoder.load_state_dict(encoder)
+    weights = {name: value for name, value in state.items() if not name.startswith(tuple(heads))}
+    with torch.device("meta"):  # the weights are there: none need be drawn
+        encoder = Encoder(config)
+    check_state(weights, encoder.state_dict(), "encoder")
+    encoder.positions = sincos_positions(config.grid, config.width)
+    encoder.load_state_dict({name: value.to(torch.float32, copy=True) for name, value in weights.items()}, assign=True)
+    model = M2DFeatures(encoder, front_end, *statistics, classifier, clap)
     for head, prefix in ((classifier, "classifier."), (clap, "clap.")):
         if head is not None:
             check_state(heads[prefix], head.state_dict(), prefix[:-1])
