@@ -1,18 +1,23 @@
-"""Audio files to mono waveforms: any format and rate libsndfile knows, decoded only where asked for."""
+"""Audio files to mono waveforms: any format and rate libsndfile or FFmpeg knows, decoded only where asked for."""
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from m2d.audio import ffmpeg
 from m2d.audio.containers import ContainerError, read_entry, split_reference
 from m2d.common.errors import UserError
 
-EXTENSIONS = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".au", ".sph", ".m4a"})
+EXTENSIONS = ffmpeg.EXTENSIONS | {".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".au", ".sph"}
 """File names taken for audio when a folder is searched, in lower case."""
 
 HEADER_TOLERANCE_S = 0.1
@@ -34,18 +39,20 @@ def read_audio(path: str | Path, sample_rate: int = 16000, start: float = 0.0,
     Raises `AudioError` for a file that is missing, not audio, without samples, shorter than its header says,
     with samples that are not finite numbers, or that ends before `start`.
     """
-    with _open(path) as file:
-        rate, total = file.samplerate, file.frames
-        first = round(start * rate)
-        if first >= total:
-            raise AudioError(f"{path}: has {total / rate:.2f} s of audio, nothing at {start:.2f} s")
-        count = total - first if duration is None else min(total - first, max(1, round(duration * rate)))
+    with _open(path) as (header, read):
+        rate = header.rate
+        first, count = round(start * rate), None if duration is None else max(1, round(duration * rate))
+        if header.samples is not None and not header.is_estimate:
+            if first >= header.samples:
+                raise AudioError(f"{path}: has {header.samples / rate:.2f} s of audio, nothing at {start:.2f} s")
+            count = min(header.samples - first, count or header.samples)
         try:
-            file.seek(first)
-            samples = file.read(count, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
+            samples = read(first, count)
+        except (soundfile.LibsndfileError, ValueError) as error:
             raise AudioError(f"{path}: damaged audio ({_reason(error)})") from error
-    if len(samples) < count - HEADER_TOLERANCE_S * rate:
+    if not len(samples):
+        raise AudioError(f"{path}: no samples at {start:.2f} s")
+    if header.samples is not None and not header.is_estimate and len(samples) < count - HEADER_TOLERANCE_S * rate:
         raise AudioError(f"{path}: cut off: {len(samples)} of {count} samples could be read")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if not np.isfinite(mono).all():
@@ -70,28 +77,55 @@ def audio_files(folder: str | Path) -> list[str]:
 
 def audio_duration(path: str | Path) -> float:
     """Length of a file in seconds, from its header. Raises `AudioError` when the file can't be opened as audio."""
-    with _open(path) as file:
-        return file.frames / file.samplerate
+    with _open(path) as (header, read):
+        samples = len(read(0, None)) if header.samples is None or header.is_estimate else header.samples
+        return samples / header.rate
 
 
-def _open(path: str | Path) -> soundfile.SoundFile:
-    entry = split_reference(path)
-    if entry is None:
-        if not Path(path).is_file():
-            raise AudioError(f"{path}: no such audio file")
-        if Path(path).stat().st_size == 0:
-            raise AudioError(f"{path}: empty file")
+@contextmanager
+def _open(path: str | Path) -> Iterator[tuple[ffmpeg.Header, Callable[[int, int | None], np.ndarray]]]:
+    """What the header says, and a reader (first sample, count) -> `[N, C]`: libsndfile's, FFmpeg's where it can't."""
+    source = _source(path)
+    reason = "libsndfile does not read this format: pip install 'm2d[ffmpeg]' for FFmpeg"
+    if Path(path).suffix.lower() not in ffmpeg.EXTENSIONS:
+        try:
+            with soundfile.SoundFile(source) as file:
+                if file.frames <= 0:
+                    raise AudioError(f"{path}: no samples in it")
+                yield ffmpeg.Header(file.samplerate, file.frames, False), partial(_read_part, file)
+                return
+        except soundfile.LibsndfileError as error:
+            reason = _reason(error)
     try:
-        file = soundfile.SoundFile(str(path) if entry is None else read_entry(*entry))
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{path}: not readable as audio ({_reason(error)})") from error
-    except ContainerError as error:
-        raise AudioError(str(error)) from error
-    if file.frames <= 0:
-        file.close()
-        raise AudioError(f"{path}: no samples in it")
-    return file
+        header = ffmpeg.probe(source)
+    except ImportError:
+        raise AudioError(f"{path}: not readable as audio ({reason})") from None
+    except ValueError as error:
+        raise AudioError(f"{path}: not readable as audio ({_reason(error)})") from None
+    yield header, partial(ffmpeg.decode, source)
 
 
-def _reason(error: soundfile.LibsndfileError) -> str:
-    return error.error_string.strip().rstrip(".") or "the decoder gave up"
+def _source(path: str | Path) -> str | io.BytesIO:
+    """The name of a plain file, or the content of an entry of a larger one."""
+    entry = split_reference(path)
+    if entry is not None:
+        try:
+            return read_entry(*entry)
+        except ContainerError as error:
+            raise AudioError(str(error)) from error
+    if not Path(path).is_file():
+        raise AudioError(f"{path}: no such audio file")
+    if Path(path).stat().st_size == 0:
+        raise AudioError(f"{path}: empty file")
+    if not os.access(path, os.R_OK):
+        raise AudioError(f"{path}: its permissions do not let it be read")
+    return str(path)
+
+
+def _read_part(file: soundfile.SoundFile, first: int, count: int | None) -> np.ndarray:
+    file.seek(first)
+    return file.read(-1 if count is None else count, dtype="float32", always_2d=True)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "error_string", str(error)).strip().rstrip(".") or "the decoder gave up"
