@@ -33,7 +33,7 @@ class Header(NamedTuple):
 
 
 def probe(source: str | io.BytesIO) -> Header:
-    """Rate and length of a file, or of its content. Raises ImportError without PyAV, ValueError for a file without readable sound."""
+    """Rate and length of a file or its content. Raises ImportError without PyAV, ValueError where no sound is read."""
     with _open(source) as container:
         return _header(container, _sound(container))
 

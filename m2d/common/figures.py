@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(**settings: Any) -> Figure:
+    """A figure of matplotlib. Raises `UserError` where it is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("figures need matplotlib: pip install 'm2d[train]'") from None
+    return Figure(**settings)
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from m2d.common.figures import save_figure
+from m2d.common.figures import new_figure, save_figure
 from m2d.evaluation.paper import GROUP_TITLES, Printed
 
 MAX_NAMED = 60
@@ -18,7 +17,7 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: list[str], title:
     """A picture of the matrix `[true, predicted]`, every row in shares of its clips."""
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     side = min(3 + 0.22 * len(classes), 14)
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    figure = new_figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=axes, label="share of the true class")
@@ -35,7 +34,7 @@ def draw_masking_ratios(path: Path, points: list[tuple[float, dict[str, Printed 
     `points`: masking ratio and the mean of each group (`env`, `speech`, `music`, `avg`), None where it is not known.
     """
     panels = GROUP_TITLES | {"avg": "Avg."}
-    figure = Figure(figsize=(12, 3), layout="constrained")
+    figure = new_figure(figsize=(12, 3), layout="constrained")
     for axis, (group, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         known = [(ratio, means[group]) for ratio, means in points if means[group] is not None]
         axis.errorbar([ratio for ratio, _ in known], [score.mean for _, score in known],

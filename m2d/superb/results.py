@@ -13,13 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from omegaconf import MISSING, OmegaConf
 
 from m2d.common import markdown
 from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
-from m2d.common.figures import save_figure
+from m2d.common.figures import new_figure, save_figure
 from m2d.common.files import write_json, write_text
 from m2d.common.provenance import source, versions
 from m2d.superb.config import SuperbConfig
@@ -183,7 +182,7 @@ def mean_and_spread(scores: list[float]) -> tuple[float, float | None]:
 def draw(results: list[dict[str, Any]], path: Path) -> None:
     """A panel per task, a bar per model with its spread over seeds."""
     shown = [name for name in TASKS if any(name in result["tasks"] for result in results)]
-    figure = Figure(figsize=(2.2 + 2.1 * len(shown), 1.2 + 0.32 * len(results)), layout="tight")
+    figure = new_figure(figsize=(2.2 + 2.1 * len(shown), 1.2 + 0.32 * len(results)), layout="tight")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)
     for panel, name in zip(panels[0], shown, strict=True):
         for row, result in enumerate(results):

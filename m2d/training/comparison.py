@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from omegaconf import MISSING
 
 from m2d.common import markdown
 from m2d.common.config import load_config, option
 from m2d.common.errors import UserError
-from m2d.common.figures import save_figure
+from m2d.common.figures import new_figure, save_figure
 from m2d.common.files import write_text
 from m2d.nn.objectives import OBJECTIVES
 from m2d.training.config import PretrainConfig, changes, plain
 from m2d.training.monitor import COLLAPSED, read_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WINDOW = 20  # steps that are averaged: single batches are noisy
 DEVIATIONS = {"target_std": "target's deviation", "latent_std": "latents' deviation"}
@@ -122,7 +125,7 @@ def document(rows: list[Setting], figure: str) -> str:
 def draw(rows: list[Setting]) -> Figure:
     """A panel per quantity, a colour per setting, a line per run, against the share of the training that is done."""
     shown = [name for name in QUANTITIES if any(name in row.curves for row in rows)]
-    figure = Figure(figsize=(3.4 * len(shown), 3.2 + 0.22 * len(rows)), layout="constrained")
+    figure = new_figure(figsize=(3.4 * len(shown), 3.2 + 0.22 * len(rows)), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         for colour, row in enumerate(rows):
             for epochs, values in row.curves.get(name, []):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
-from m2d.common.figures import save_figure
+from m2d.common.figures import new_figure, save_figure
 from m2d.nn import Objective
 from m2d.training.data_modules import DataModule
 from m2d.training.monitor import read_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_figures(directory: Path, objective: Objective, data: DataModule) -> None:
@@ -27,7 +29,7 @@ def draw_figures(directory: Path, objective: Objective, data: DataModule) -> Non
 
 def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:
     """Values of metrics.jsonl against epochs; names that no line has are left out, validation is dashed."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = new_figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for name in names:
         points = [(line["epoch"], line[name]) for line in lines if line.get(name) is not None]
@@ -65,7 +67,7 @@ def masked_input(objective: Objective, data: DataModule) -> Figure:
         cosine = np.full(grid.n_patches, np.nan)
         cosine[masked] = agreement[0].cpu().numpy()
         panels[f"cosine of prediction and target (mean {np.nanmean(cosine):.3f})"] = image(cosine)
-    figure = Figure(figsize=(9, 2.2 * len(panels)), layout="constrained")
+    figure = new_figure(figsize=(9, 2.2 * len(panels)), layout="constrained")
     for axes, (title, panel) in zip(figure.subplots(len(panels), sharex=True), panels.items(), strict=True):
         height, width = panel.shape[:2]
         rows = (0, height) if shown.origin == "lower" else (height, 0)

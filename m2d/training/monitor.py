@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from m2d.common.errors import UserError
 from m2d.common.files import write_text
@@ -55,6 +54,10 @@ class Monitor:
             for path in (self._metrics, self._trouble):
                 kept = read_metrics(path, start) if path.exists() else []
                 write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise UserError("a run's curves need TensorBoard: pip install 'm2d[train]'") from None
             self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=start + 1 if start else None)
 
     @property

@@ -1,6 +1,7 @@
 """Reading real files: formats, rates, parts, and the ways files are broken."""
 
 import sys
+import tarfile
 
 import av
 import numpy as np
@@ -138,6 +139,14 @@ def test_what_ffmpeg_reads(tmp_path, name, codec, rate, exact):
     with pytest.raises(AudioError, match=r"nothing at 4\.00 s|no samples at 4\.00 s"):
         read_audio(path, start=4.0)
     assert name in audio_files(tmp_path)
+
+
+def test_an_entry_of_a_tar_goes_to_ffmpeg_too(tmp_path):
+    encode(tmp_path / "a.m4a", "aac")
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        archive.add(tmp_path / "a.m4a", "a.m4a")
+    assert np.array_equal(read_audio(f"{tmp_path}/shard.tar::a.m4a", start=1.0, duration=0.5),
+                          read_audio(tmp_path / "a.m4a", start=1.0, duration=0.5))
 
 
 def test_broken_files_of_ffmpeg(tmp_path):
