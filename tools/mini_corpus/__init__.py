@@ -19,11 +19,11 @@ band of indices of its own (`mini_corpus.speakers.BANDS`): pre-training speech a
 and each evaluation set share no speaker at any scale. The synthesisers' few dozen voice variants do recur between
 bands, with other accents, pitches and tract lengths.
 
-Determinism. Plans, texts, labels, lists, sounds and music are pure functions of the scale and `SEED`. The
-synthesisers keep state from one utterance to the next, so each fixed shard of a set is made in a fresh process, with
-espeak-ng's random generator seeded at its start (by default it takes the clock): all files made with espeak-ng alone
-are then identical between runs with the same library versions, whatever the number of jobs. A few files by Pico
-differ in some samples, and Ogg files (the Surge set) carry a random stream number: their hashes must not be relied on.
+Determinism. Every file is a pure function of the scale, `SEED` and the package versions in `meta.json`, whatever the
+number of jobs. The synthesisers keep state from one utterance to the next, so each fixed shard of a set is made in a
+fresh process. espeak-ng's random generator is seeded at its start (by default it takes the clock). Pico reads memory
+that it never wrote: glibc hands it zeroed memory. The serial number of Ogg files is fixed. `meta.json` holds a SHA-256
+of each set, which is logged when the set is made.
 
 Alignments. The LibriSpeech set has `lexicon.txt` (`WORD PH PH ...`, ARPAbet with stress, what espeak-ng's American
 English says) and `alignments/PART.ctm` (`utterance 1 start duration PHONE`, seconds, ARPAbet without stress, silence
@@ -31,4 +31,4 @@ English says) and `alignments/PART.ctm` (`utterance 1 start duration PHONE`, sec
 """
 
 SEED = 1
-FORMAT = 2  # raised when the content of the sets changes, so that an older corpus is made anew
+FORMAT = 3  # raised when the content of the sets changes, so that an older corpus is made anew

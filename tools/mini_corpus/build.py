@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from m2d.common.errors import UserError
-from m2d.common.files import write_json, write_text
+from m2d.common.files import sha256, write_json, write_text
 from m2d.common.progress import duration, progress
 from mini_corpus.items import Item, require_engines
 from mini_corpus.layouts import plan_set
@@ -66,6 +67,8 @@ def make_sets(out: Path, record: Path, meta: dict, names: list[str], jobs: int) 
     shutil.rmtree(out / ".building", ignore_errors=True)
     minutes = sum(meta["sets"][name]["minutes"] for name in names)
     LOG.info("%s: %.0f minutes of audio made in %s", out, minutes, duration(time.monotonic() - started))
+    for name in names:
+        LOG.info("%s: sha256 %s", name, meta["sets"][name]["sha256"])
 
 
 def _shards(items: list[Item]) -> list[list[Item]]:
@@ -131,4 +134,13 @@ def _finish_set(out: Path, name: str, state: _Progress) -> dict:
         "files": len(state.plan.items),
         "minutes": round(state.seconds / 60, 2),
         "cpu_seconds": round(state.cpu_seconds, 1),
+        "sha256": content_digest(out, state.plan.folders),
     }
+
+
+def content_digest(out: Path, folders: list[str]) -> str:
+    """Digest of the names and contents of all files below these folders."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in folders for path in (out / folder).rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(out).as_posix()} {sha256(path)}\n".encode())
+    return digest.hexdigest()

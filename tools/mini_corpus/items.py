@@ -13,6 +13,7 @@ from mini_corpus import espeak
 from mini_corpus.acoustics import Recording, record_music, record_scene, record_speech
 from mini_corpus.dsp import SAMPLE_RATE, fit_length, generator, log_uniform, samples, unit_peak, unit_rms
 from mini_corpus.music import tune
+from mini_corpus.ogg import fix_serial
 from mini_corpus.phones import pronunciation
 from mini_corpus.prosody import EMOTIONS, NEUTRAL
 from mini_corpus.soundfont import sound_font
@@ -49,7 +50,10 @@ class AudioItem:
         wave, lines = self.render()
         path = root / self.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, wave, SAMPLE_RATE, subtype="VORBIS" if path.suffix == ".ogg" else "PCM_16")
+        is_ogg = path.suffix == ".ogg"
+        soundfile.write(path, wave, SAMPLE_RATE, subtype="VORBIS" if is_ogg else "PCM_16")
+        if is_ogg:
+            fix_serial(path)
         return Made(len(wave) / SAMPLE_RATE, lines)
 
 
