@@ -9,8 +9,8 @@ import torch
 from m2d import hear, save_pretrained
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError
-from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import Encoder
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.pretrained.features import M2DFeatures
 
 # hearvalidator imports TensorFlow for the models of that kind; of it, the check of ours needs only a class

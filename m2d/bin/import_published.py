@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from m2d import load_pretrained, save_pretrained
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.pretrained.heads import read_labels
+from m2d.pretrained.labels import read_labels
 
 
 @dataclass

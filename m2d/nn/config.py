@@ -1,70 +1,19 @@
-"""What a model is: input, patches, encoder, predictor, objective. Every number of the networks is decided here."""
+"""Options of the networks and their objective."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from m2d.common.errors import UserError
 from m2d.common.options import option
+from m2d.nn.encoder_config import ENCODERS, EncoderConfig, Size
 from m2d.nn.objectives import OBJECTIVES, Objective
-from m2d.nn.patches import Grid, visible_count
-
-
-class Size(NamedTuple):
-    """Width, depth and attention heads of one transformer."""
-
-    width: int
-    depth: int
-    heads: int
-
-    def check(self, what: str) -> None:
-        """Raise `UserError` unless a transformer of this size with sin-cos positions can be built."""
-        if min(self) < 1 or self.width % self.heads or self.width % 4:
-            raise UserError(f"{what}: width {self.width}, depth {self.depth}, heads {self.heads}: all must be "
-                            "positive, the width a multiple of the heads and of 4")
-
-
-# ViT sizes of Dosovitskiy et al. 2021, table 1 (small: Touvron et al. 2021)
-ENCODERS = {"small": Size(384, 12, 6), "base": Size(768, 12, 12), "large": Size(1024, 24, 16)}
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """All that the encoder alone depends on. Raises `UserError` for values that do not fit together."""
-
-    input_size: tuple[int, int]  # frequency bins, time frames
-    patch_size: tuple[int, int]  # frequency bins, time frames
-    in_channels: int
-    width: int
-    depth: int
-    heads: int
-
-    def __post_init__(self) -> None:
-        if len(self.input_size) != 2 or len(self.patch_size) != 2:
-            raise UserError("input_size and patch_size are two numbers each: frequency bins, time frames")
-        if min(*self.input_size, *self.patch_size, self.in_channels) < 1:
-            raise UserError("input_size, patch_size and in_channels must be positive")
-        if self.input_size[0] % self.patch_size[0]:
-            raise UserError(f"patch_size {self.patch_size[0]} does not divide the {self.input_size[0]} frequency bins")
-        if self.grid.n_time == 0:
-            raise UserError(f"input_size {self.input_size[1]} in time is shorter than a patch of {self.patch_size[1]}")
-        self.size.check("encoder")
-
-    @property
-    def size(self) -> Size:
-        """Size of the transformer."""
-        return Size(self.width, self.depth, self.heads)
-
-    @property
-    def grid(self) -> Grid:
-        """Patches along frequency and time; a rest shorter than a patch at the end of the time axis is not used."""
-        return Grid(self.input_size[0] // self.patch_size[0], self.input_size[1] // self.patch_size[1])
+from m2d.nn.patches import visible_count
 
 
 @dataclass
 class ModelConfig:
-    """Options of the networks and their objective. Raises `UserError` for values that do not fit together."""
+    """What is built and trained. Raises `UserError` for values that do not fit together."""
 
     objective: str = option("m2d", "what is learnt: a module of m2d.nn.objectives by its name")
     input_size: list[int] = option(factory=lambda: [80, 608], help="frequency bins, time frames of one input")

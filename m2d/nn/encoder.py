@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.nn.patches import gather, patchify, sincos_positions
 from m2d.nn.transformer import Transformer
-
-if TYPE_CHECKING:
-    from m2d.nn.config import EncoderConfig
 
 
 class PatchEmbed(nn.Module):

@@ -10,7 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from m2d.nn import build_objective
-from m2d.nn.config import ModelConfig, Size
+from m2d.nn.config import ModelConfig
+from m2d.nn.encoder_config import Size
 
 # Bytes that one block keeps for the backward pass, per token and channel. float32: inputs of the two LayerNorms,
 # of the four Linears (1 + 1 + 1 + 4), q, k, v and the GELU's input (4), of 4 bytes each. Under bfloat16 autocast all

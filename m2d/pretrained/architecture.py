@@ -8,8 +8,8 @@ import torch
 
 from m2d.common.errors import UserError
 from m2d.nn import ModelConfig, build_objective
-from m2d.nn.config import ENCODERS, EncoderConfig
 from m2d.nn.encoder import Encoder
+from m2d.nn.encoder_config import ENCODERS, EncoderConfig
 from m2d.nn.patches import Grid, sincos_positions
 from m2d.pretrained.layouts import to_published
 

@@ -14,8 +14,9 @@ import torch
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open, sha256, write_json
-from m2d.nn.config import EncoderConfig, ModelConfig
+from m2d.nn.config import ModelConfig
 from m2d.nn.encoder import Encoder
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.nn.patches import sincos_positions
 from m2d.pretrained.architecture import check_state
 from m2d.pretrained.features import M2DFeatures
@@ -37,7 +38,7 @@ def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int
             `m2d.pretrained.layouts`), or the OWNER/NAME of a model directory on the Hugging Face hub.
         heads: attention heads, for a published checkpoint that is no ViT of a known size.
         sample_rate: 16000 or 32000 Hz, for a published checkpoint; no tensor tells it.
-        labels: class names of the classifier, in order (see `m2d.pretrained.heads.read_labels`).
+        labels: class names of the classifier, in order (see `m2d.pretrained.labels.read_labels`).
 
     Raises `UserError` naming the path and what is wrong with it. Nothing is unpickled.
     """

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import nn
 
 from m2d.common.errors import UserError
-from m2d.data.corpora.audioset import read_classes
 from m2d.nn.transformer import Block
 
 BATCH_NORM_EPS = 1e-5
@@ -122,24 +119,6 @@ def clap_like(state: dict[str, torch.Tensor], width: int) -> Clap:
         first, last = _matrix(state, "text.0.weight"), _matrix(state, "text.2.weight")
         text = nn.Sequential(nn.Linear(*reversed(first)), nn.ReLU(), nn.Linear(*reversed(last)))
     return Clap(audio, text)
-
-
-def read_labels(path: str | Path) -> list[str]:
-    """Class names in order: AudioSet's `class_labels_indices.csv`, or a text file of one name a line.
-
-    Raises `UserError` for a file that is missing, empty or not text.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: class names can't be read ({error})") from error
-    if text.startswith("index,"):
-        return list(read_classes(path).values())
-    names = [line.strip() for line in text.splitlines() if line.strip()]
-    if not names:
-        raise UserError(f"{path}: no class names in it")
-    return names
 
 
 def _matrix(state: dict[str, torch.Tensor], name: str) -> tuple[int, int]:

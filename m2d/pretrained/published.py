@@ -17,7 +17,7 @@ import torch
 
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError
-from m2d.nn.config import ENCODERS, EncoderConfig
+from m2d.nn.encoder_config import ENCODERS, EncoderConfig
 from m2d.nn.patches import sincos_positions
 from m2d.pretrained.architecture import (
     check_state,

@@ -184,8 +184,8 @@ def model_directory(tmp_path_factory):
     """A tiny model of ours: 80x64 input, 16x16 patches, 16 wide."""
     from m2d import save_pretrained
     from m2d.audio.logmel import LogMelConfig
-    from m2d.nn.config import EncoderConfig
     from m2d.nn.encoder import Encoder
+    from m2d.nn.encoder_config import EncoderConfig
     from m2d.pretrained.features import M2DFeatures
 
     torch.manual_seed(99)

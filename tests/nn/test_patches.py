@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from m2d.common.errors import UserError
 from m2d.nn import ModelConfig
-from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import PatchEmbed
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.nn.patches import patchify, random_split, visible_count
 
 

@@ -17,8 +17,8 @@ from m2d.data.datadir import DataDir
 from m2d.data.merge import merge_index
 from m2d.data.store import PackedStore
 from m2d.nn import ModelConfig, build_objective
-from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import Encoder
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.pretrained.extraction import FeatureOptions
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.published import read_published

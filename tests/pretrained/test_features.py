@@ -7,8 +7,8 @@ import torchaudio
 
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError
-from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import Encoder
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.layouts import from_published
 

@@ -12,7 +12,7 @@ HOST = """
 import signal, sys, time
 import torch
 from m2d.audio.logmel import LogMelConfig
-from m2d.nn.config import EncoderConfig
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.nn.encoder import Encoder
 from m2d.pretrained.features import M2DFeatures
 

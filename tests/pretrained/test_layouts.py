@@ -8,9 +8,10 @@ from m2d import load_pretrained, save_pretrained
 from m2d.bin import import_published
 from m2d.common.cli import parse
 from m2d.common.errors import UserError
-from m2d.nn.config import EncoderConfig
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.nn.transformer import Block
-from m2d.pretrained.heads import TokenProjection, read_labels
+from m2d.pretrained.heads import TokenProjection
+from m2d.pretrained.labels import read_labels
 from m2d.pretrained.published import published_folder, read_published
 
 VECTORS = {"h_32k_encoder": "B", "h_asft_flat": "D", "h_clap_mlp": "C"}

@@ -9,8 +9,8 @@ from m2d import save_pretrained
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.bin import export_onnx as export
 from m2d.common.cli import parse
-from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import Encoder
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.graph import LogMelGraph
 from m2d.pretrained.onnx import export_onnx, export_program

@@ -12,8 +12,8 @@ import torch
 
 from m2d import M2DFeatures, save_pretrained
 from m2d.audio.logmel import LogMelConfig
-from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import Encoder
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.superb.checks import KEYWORDS
 from m2d.superb.tasks import Corpora
 
