@@ -8,11 +8,13 @@ from m2d.audio.logmel import LogMelConfig
 from m2d.common.config import load_config, option
 from m2d.common.errors import UserError
 from m2d.common.progress import duration
-from m2d.nn.summary import activation_bytes, summarise
+from m2d.nn.summary import Summary, activation_bytes, summarise
 from m2d.training.config import PretrainConfig, Settings
+from m2d.training.memory import USABLE, micro_batch
 
 FRAMES_PER_HOUR = 360_000  # log-mel, 10 ms
 TEACHER_FRAMES_PER_HOUR = 180_000  # 20 ms
+GPUS_GIB = (16, 24, 40, 80)
 TEACHER_BYTES = {"float16": 2, "int8": 1}  # what the store can hold
 
 
@@ -23,6 +25,7 @@ class PlanOptions:
     config: str = option(help="YAML file of pre-training settings")
     set: list[str] = option(factory=list, help="changes to the settings, [key=value,...]")
     show: str = option("cost", "cost: the table; inputs: which of 'speech noise teacher' the settings read")
+    gpus: int = option(1, "GPUs that share the batch, all nodes together")
     samples: int = option(281_241, "training samples, all of which an epoch consumes")
     hours: float = option(960.0, "hours of the training audio")
     noise_hours: float = option(5_569.0, "hours of the noise corpus")
@@ -31,6 +34,8 @@ class PlanOptions:
 
 def show_plan(options: PlanOptions) -> None:
     """Print what is asked for. Raises `UserError` for settings that do not load and an unknown `show`."""
+    if options.gpus < 1:
+        raise UserError(f"gpus={options.gpus}: at least one")
     config = load_settings(options.config, options.set)
     if options.show == "inputs":
         print(" ".join(inputs(config)))
@@ -62,8 +67,6 @@ def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
     """Rows of name and value."""
     model, optim = config.model, config.optim
     summary, encoder = summarise(model), model.encoder
-    micro = optim.micro_batch or optim.batch_size
-    memory = summary.weight_bytes() + micro * activation_bytes(model, config.run.dtype == "bf16")
     steps = optim.epochs * (options.samples // optim.batch_size)
     log_mel = 2 * LogMelConfig().n_mels * FRAMES_PER_HOUR
     rows = [
@@ -77,8 +80,7 @@ def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
         ("work per optimiser step", f"{summary.step_flops * optim.batch_size / 1e12:.1f} TFLOP"),
         ("batch, learning rate", f"{optim.batch_size}, {optim.base_lr * optim.batch_size / 256:g}"),
         ("epochs, optimiser steps", f"{optim.epochs}, {steps}"),
-        (f"memory, batch of {micro} on one device",
-         f"about {memory / 2**30:.1f} GiB ({config.run.dtype}; lower optim.micro_batch for less)"),
+        *[(f"on {options.gpus} x GPU of {gib} GiB", _fitted(config, summary, options.gpus, gib)) for gib in GPUS_GIB],
         ("disk: log-mel", f"{_gb(options.hours * log_mel)} speech" +
          (f", {_gb(options.noise_hours * log_mel)} noise" if "noise" in inputs(config) else "")),
     ]
@@ -89,6 +91,22 @@ def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
     seconds = optim.epochs * options.samples / options.throughput
     rows.append((f"time at {options.throughput:g} samples/s", duration(seconds)))
     return rows
+
+
+def _fitted(config: PretrainConfig, summary: Summary, gpus: int, gib: int) -> str:
+    """The micro-batch that `optim.micro_batch=0` will find there, by estimate, and what it takes."""
+    optim, dtype = config.optim, "fp32" if config.run.dtype == "fp32" else "bf16"
+    per_sample, share = activation_bytes(config.model, dtype == "bf16"), optim.batch_size // gpus
+
+    def need(samples: int) -> int:
+        return summary.weight_bytes() + samples * per_sample
+
+    size = micro_batch(share, need, USABLE * gib * 2**30)
+    if optim.micro_batch:
+        size = min(optim.micro_batch, share)
+    if need(size) > gib * 2**30:
+        return f"too small: {dtype}, {size} at a time take about {need(size) / 2**30:.1f} GiB"
+    return f"{dtype}, {-(-share // size)} x {size} samples a step, about {need(size) / 2**30:.1f} GiB"
 
 
 def _by(size: tuple[int, int] | list[int]) -> str:

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from m2d.common.errors import EXIT_INTERRUPTED, UserError
 from m2d.data.sampler import GlobalSampler
 from m2d.nn import ObjectiveOutput, build_objective
+from m2d.nn.summary import activation_bytes
 from m2d.training.checkpoint import CheckpointWriter
 from m2d.training.config import PretrainConfig, plain
 from m2d.training.data_modules import Batch, DataModule, open_data
 from m2d.training.distributed import Ranks, open_ranks
 from m2d.training.experiment import Experiment
 from m2d.training.figures import draw_figures
+from m2d.training.memory import available_bytes, micro_batch
 from m2d.training.monitor import Monitor
 from m2d.training.optim import Schedule, build_optimizer, set_lr
 from m2d.training.signals import StopFlag
@@ -71,12 +73,13 @@ class Trainer:
 
     def __init__(self, config: PretrainConfig, ranks: Ranks, data: DataModule):
         self.config, self.ranks, self.data = config, ranks, data
-        self.sampler = self._sampler()
-        self.schedule = Schedule(config.optim, self.sampler.steps_per_epoch)
         torch.manual_seed(config.run.seed)  # the same weights on all ranks
         self.objective = build_objective(config.model).to(ranks.device)
         self.optimizer = build_optimizer(self.objective, config.optim)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.sampler = GlobalSampler(data.train_size, config.optim.batch_size, config.optim.epochs, rank=ranks.rank,
+                                     ranks=ranks.size, accumulate=self._parts(), seed=config.run.seed)
+        self.schedule = Schedule(config.optim, self.sampler.steps_per_epoch)
         self.counters: dict[str, int] | None = None
         if config.run.compile:
             self.objective.compile(dynamic=False)  # only the last batch of a validation has another shape
@@ -84,12 +87,34 @@ class Trainer:
         if 0 < self.data.valid_size < ranks.size:
             raise UserError(f"{self.data.valid_size} held-out samples for {ranks.size} ranks: hold out more")
 
-    def _sampler(self) -> GlobalSampler:
-        optim, ranks = self.config.optim, self.ranks.size
-        share = optim.batch_size // ranks
-        accumulate = -(-share // (optim.micro_batch or share or 1))
-        return GlobalSampler(self.data.train_size, optim.batch_size, optim.epochs, rank=self.ranks.rank, ranks=ranks,
-                             accumulate=max(accumulate, 1), seed=self.config.run.seed)
+    def _parts(self) -> int:
+        """Into how many forward passes a rank's share of the batch is cut: by `micro_batch`, else by the memory."""
+        optim, ranks = self.config.optim, self.ranks
+        share = optim.batch_size // ranks.size
+        if optim.micro_batch:
+            return max(1, -(-share // optim.micro_batch))
+        size = micro_batch(share, self._bytes_of_pass, available_bytes(ranks.device) - self._bytes_to_come())
+        return ranks.agree(max(1, share // size))
+
+    def _bytes_to_come(self) -> int:
+        """What is allocated by the first step alone: AdamW's moments, DDP's buckets."""
+        return sum(p.numel() for p in self.parameters) * (8 + 4 * (self.ranks.size > 1))
+
+    def _bytes_of_pass(self, samples: int) -> int:
+        """Peak memory of a forward and backward pass: measured on a GPU, estimated on a CPU."""
+        device = self.ranks.device
+        if device.type != "cuda":
+            return samples * activation_bytes(self.config.model, self.config.run.dtype == "bf16")
+        batch = {name: value.repeat_interleave(samples, 0) if isinstance(value, Tensor) else samples * value
+                 for name, value in self.data.copied(self.data.example()).items()}
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        try:
+            with torch.random.fork_rng([device]):
+                self._forward(self.objective, batch).loss.backward()
+            return torch.cuda.max_memory_allocated(device)
+        finally:
+            self.optimizer.zero_grad()
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up the state of a checkpoint. Raises `UserError` if it does not fit the data."""
@@ -215,8 +240,8 @@ class Trainer:
         optim, sampler = self.config.optim, self.sampler
         everything, trained = (sum(p.numel() for p in group) / 1e6
                                for group in (self.objective.parameters(), self.parameters))
-        LOG.info("%.1f M parameters, %.1f M trained, on %s, %s", everything, trained, self.ranks.device,
-                 self.config.run.dtype)
+        LOG.info("%.1f M parameters, %.1f M trained, on %s, %s, %d loader workers", everything, trained,
+                 self.ranks.device, self.config.run.dtype, self.data.workers)
         LOG.info("%d samples, %d steps in an epoch, %d epochs", self.data.train_size, sampler.steps_per_epoch,
                  optim.epochs)
         LOG.info("effective batch %d = %d ranks x %d accumulated x %d; peak learning rate %g = %g x %d / 256",

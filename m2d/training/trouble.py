@@ -27,7 +27,7 @@ def explained(config: PretrainConfig) -> Iterator[None]:
             raise worker_death(config.data.speech, error) from error
         said = str(error).splitlines()
         raise UserError(f"out of memory with optim.batch_size={config.optim.batch_size} and "
-                        f"optim.micro_batch={config.optim.micro_batch} (0: a rank's whole share): {_advice(config)} "
+                        f"optim.micro_batch={config.optim.micro_batch} (0: what fits): {_advice(config)} "
                         f"({said[0] if said else 'no memory'})") from error
     except OSError as error:
         if error.errno not in NO_ROOM:
@@ -41,9 +41,9 @@ def _is_memory(error: Exception) -> bool:
 
 
 def _advice(config: PretrainConfig) -> str:
-    changes = ["lower optim.micro_batch (the gradient stays that of the whole batch)"]
+    changes = ["give a lower optim.micro_batch (the gradient stays that of the whole batch)"]
     if not config.model.activation_checkpointing:
         changes.append("set model.activation_checkpointing=true")
-    if config.run.dtype == "fp32":
+    if config.run.dtype != "bf16":
         changes.append("set run.dtype=bf16")
     return ", or ".join(changes)

@@ -98,6 +98,10 @@ def test_plan_of_the_best_model():
     assert rows["epochs, optimiser steps"] == "1000, 137000"
     assert rows["disk: teacher"] == "265 GB float16, 133 GB int8"
     assert rows["time at 3300 samples/s"] == "23h40m"
+    assert rows["on 1 x GPU of 16 GiB"].startswith("bf16, 16 x 128 samples a step, about 12.2 GiB")
+    config = load_settings(str(path), ["run.dtype=fp32", "optim.micro_batch=512"])
+    rows = dict(cost(config, PlanOptions(config=str(path), gpus=8)))
+    assert rows["on 8 x GPU of 24 GiB"].startswith("too small: fp32, 256 at a time")
 
 
 @pytest.mark.parametrize(("changes", "needs"), [
