@@ -48,6 +48,7 @@ class PretrainDataset(Dataset):
             if store is not None and (store.quantised or store.width != speech.width):
                 raise UserError(f"{store.directory}: log-mel must be float16, {speech.width} wide: extract it again")
         self.speech, self.teacher, self.noise, self.seed = speech, teacher, noise, seed
+        self.directory = speech.directory
         self.crop_frames, self.patch_frames, self.n_patches = crop_frames, patch_frames, n_patches
         self._speech_rows, self._teacher_rows = _match(speech, teacher)
 

@@ -56,7 +56,7 @@ class PretrainLoader:
         except (RuntimeError, EOFError, ConnectionError) as error:
             if not is_worker_death(error):
                 raise
-            raise worker_death(self.dataset.speech.directory, error) from error
+            raise worker_death(self.dataset.directory, error) from error
         finally:
             self._batches = None
 

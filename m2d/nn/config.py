@@ -30,10 +30,13 @@ class ModelConfig:
     lambda_m2d: float = option(1.0, "weight of the M2D loss; 0 leaves the target network out")
     lambda_off: float = option(0.0, "weight of the offline distillation loss (M2D-S); 0 leaves it out")
     teacher_width: int = option(768, "width of the offline teacher's frames, for lambda_off > 0")
+    drop_path: float = option(0.0, "stochastic depth of the encoder's last block, for fine-tuning")
     activation_checkpointing: bool = option(False, "recompute each block in the backward pass: less memory, slower")
 
     def __post_init__(self) -> None:
         self._check_size_name()
+        if not 0 <= self.drop_path < 1:
+            raise UserError(f"drop_path {self.drop_path} must be at least 0 and less than 1")
         n_patches = self.encoder.grid.n_patches
         if not 0 < self.n_visible < n_patches:
             raise UserError(f"mask_ratio {self.mask_ratio} leaves {self.n_visible} of {n_patches} patches visible: "

@@ -31,14 +31,20 @@ class PatchEmbed(nn.Module):
 class Encoder(nn.Module):
     """ViT over the patches it is given (M2D, section 3: f_theta)."""
 
-    def __init__(self, config: EncoderConfig, checkpointing: bool = False):
+    def __init__(self, config: EncoderConfig, checkpointing: bool = False, drop_path: float = 0.0):
         super().__init__()
         self.config = config
         self.patch_embed = PatchEmbed(config.patch_size, config.in_channels, config.width)
         self.cls_token = nn.Parameter(torch.empty(1, 1, config.width))
-        self.transformer = Transformer(*config.size, checkpointing=checkpointing)
+        self.transformer = Transformer(*config.size, checkpointing=checkpointing, drop_path=drop_path)
         self.register_buffer("positions", sincos_positions(config.grid, config.width), persistent=False)  # [L, D]
         nn.init.normal_(self.cls_token, std=0.02)
+
+    def randomise(self, seed: int) -> None:
+        """Replace the weights by freshly drawn ones: the floor that pre-training is compared with."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.load_state_dict(Encoder(self.config).state_dict())
 
     def patches(self, x: torch.Tensor) -> torch.Tensor:
         """Pixels of all patches, [B, C, F, T] -> [B, L, C * f * t]."""
@@ -51,6 +57,10 @@ class Encoder(nn.Module):
         """
         tokens = self.patch_embed(gather(pixels, index)) + self.positions[index]
         return self.with_class_token(tokens)
+
+    def whole(self, x: torch.Tensor) -> torch.Tensor:
+        """Class token and all patches of whole inputs, positions added, [B, C, F, T] -> [B, 1 + L, D]."""
+        return self.with_class_token(self.patch_embed(self.patches(x)) + self.positions)
 
     def with_class_token(self, tokens: torch.Tensor) -> torch.Tensor:
         """[B, n, D] -> [B, 1 + n, D]; the class token's position is zero."""

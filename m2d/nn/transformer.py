@@ -42,28 +42,46 @@ class Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016): in training a sample's branch is left out at `rate`, else scaled up."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, N, D] -> [B, N, D]."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), 1, 1, device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
 class Block(nn.Module):
     """One pre-LN block, [B, N, D] -> [B, N, D]."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: int = MLP_RATIO, eps: float = LAYER_NORM_EPS):
+    def __init__(self, width: int, heads: int, mlp_ratio: int = MLP_RATIO, eps: float = LAYER_NORM_EPS,
+                 drop_path: float = 0.0):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=eps)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=eps)
         self.mlp = Mlp(width, mlp_ratio)
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Attention, then MLP, each on the normalised stream and added to it. `mask` as in `Attention`."""
-        x = x + self.attn(self.norm1(x), mask)
-        return x + self.mlp(self.norm2(x))
+        x = x + self.drop_path(self.attn(self.norm1(x), mask))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class Transformer(nn.Module):
-    """Blocks and the final LayerNorm. No dropout."""
+    """Blocks and the final LayerNorm. No dropout; stochastic depth rises evenly to `drop_path` in the last block."""
 
-    def __init__(self, width: int, depth: int, heads: int, checkpointing: bool = False):
+    def __init__(self, width: int, depth: int, heads: int, checkpointing: bool = False, drop_path: float = 0.0):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        rate = drop_path / max(depth - 1, 1)
+        self.blocks = nn.ModuleList(Block(width, heads, drop_path=index * rate) for index in range(depth))
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.checkpointing = checkpointing
         self.apply(init_linear)

@@ -95,10 +95,8 @@ class M2DFeatures(nn.Module):
         self.mean, self.std = float(mean), float(std)
 
     def randomise(self, seed: int) -> None:
-        """Replace the weights by freshly drawn ones: the floor that pre-training is compared with."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.encoder.load_state_dict(Encoder(self.encoder.config).state_dict())
+        """Replace the encoder's weights by freshly drawn ones."""
+        self.encoder.randomise(seed)
 
     def compile(self, **options: Any) -> None:
         """`torch.compile` each block, with these options; the code around them stays plain."""

@@ -21,6 +21,7 @@ from m2d.nn.patches import sincos_positions
 from m2d.pretrained.architecture import check_state
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.heads import clap_like, classifier_like
+from m2d.pretrained.images import ImageFeatures
 from m2d.pretrained.published import Published, read_published
 from m2d.pretrained.storage import read_safetensors
 
@@ -30,8 +31,8 @@ LARGEST = 10**6  # of a number in a configuration: more would take the memory be
 
 
 def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int | None = None,
-                    labels: list[str] | None = None) -> M2DFeatures:
-    """A pre-trained model, on the CPU, in evaluation mode.
+                    labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
+    """A pre-trained model of audio or of images, on the CPU, in evaluation mode.
 
     Args:
         path: a model directory (see `save_pretrained`), a published checkpoint file or its folder (see
@@ -63,7 +64,8 @@ def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int
     return _load_directory(path, labels)
 
 
-def save_pretrained(model: M2DFeatures, directory: str | Path, origin: dict[str, Any] | None = None) -> None:
+def save_pretrained(model: M2DFeatures | ImageFeatures, directory: str | Path,
+                    origin: dict[str, Any] | None = None) -> None:
     """Write a model directory: weights and their checksum, architecture, front end, statistics, heads.
 
     `origin` is a note for readers, for example the checkpoint and its epoch. The configuration is written last: a
@@ -71,7 +73,8 @@ def save_pretrained(model: M2DFeatures, directory: str | Path, origin: dict[str,
     """
     directory = Path(directory)
     (directory / CONFIG).unlink(missing_ok=True)
-    parts = {"": model.encoder, "classifier.": model.classifier, "clap.": model.clap}
+    is_audio = isinstance(model, M2DFeatures)
+    parts = {"": model.encoder, **({"classifier.": model.classifier, "clap.": model.clap} if is_audio else {})}
     tensors = {prefix + name: value.detach().float().cpu().contiguous()
                for prefix, part in parts.items() if part is not None for name, value in part.state_dict().items()}
     with atomic_open(directory / WEIGHTS, "wb") as stream:
@@ -79,15 +82,15 @@ def save_pretrained(model: M2DFeatures, directory: str | Path, origin: dict[str,
     write_json(directory / CONFIG, {
         "model_type": MODEL_TYPE,
         "encoder": asdict(model.encoder.config),
-        "front_end": asdict(model.logmel.config),
+        **({"front_end": asdict(model.logmel.config)} if is_audio else {}),
         "statistics": {"mean": model.mean, "std": model.std},
-        **({} if model.classifier is None else {"classes": model.classifier.names}),
+        **({"classes": model.classifier.names} if is_audio and model.classifier is not None else {}),
         "weights_sha256": sha256(directory / WEIGHTS),
         "origin": origin or {},
     })
 
 
-def from_published(published: Published, labels: list[str] | None = None) -> M2DFeatures:
+def from_published(published: Published, labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
     """Features, and heads where there are any, from a published checkpoint."""
     return _assemble(published.encoder, published.front_end, published.statistics, {
         **published.encoder_state(),
@@ -95,7 +98,7 @@ def from_published(published: Published, labels: list[str] | None = None) -> M2D
         **{f"clap.{name}": value for name, value in published.clap.items()}}, labels)
 
 
-def from_checkpoint(state: dict[str, Any]) -> M2DFeatures:
+def from_checkpoint(state: dict[str, Any]) -> M2DFeatures | ImageFeatures:
     """Features from the online encoder of a pre-training checkpoint (`m2d.training.checkpoint.read_checkpoint`)."""
     encoder = {name.removeprefix("encoder."): value for name, value in state["model"].items()
                if name.startswith("encoder.")}
@@ -104,9 +107,12 @@ def from_checkpoint(state: dict[str, Any]) -> M2DFeatures:
     return _assemble(config, LogMelConfig(n_mels=config.input_size[0]), statistics, encoder)
 
 
-def _assemble(config: EncoderConfig, front_end: LogMelConfig, statistics: tuple[float, float],
-              state: dict[str, torch.Tensor], labels: list[str] | None = None) -> M2DFeatures:
-    """The model with the weights of `state`: the encoder's names, and those of the heads behind their prefix."""
+def _assemble(config: EncoderConfig, front_end: LogMelConfig | None, statistics: tuple, state: dict[str, torch.Tensor],
+              labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
+    """The model with the weights of `state`: the encoder's names, and those of the heads behind their prefix.
+
+    An encoder of one channel is for audio, one of more for images.
+    """
     heads: dict[str, dict[str, torch.Tensor]] = {
         prefix: {name[len(prefix):]: value for name, value in state.items() if name.startswith(prefix)}
         for prefix in ("classifier.", "clap.")}
@@ -123,6 +129,8 @@ def _assemble(config: EncoderConfig, front_end: LogMelConfig, statistics: tuple[
     check_state(weights, encoder.state_dict(), "encoder")
     encoder.positions = sincos_positions(config.grid, config.width)
     encoder.load_state_dict({name: value.to(torch.float32, copy=True) for name, value in weights.items()}, assign=True)
+    if config.in_channels > 1:
+        return ImageFeatures(encoder, *statistics).eval()
     model = M2DFeatures(encoder, front_end, *statistics, classifier, clap)
     for head, prefix in ((classifier, "classifier."), (clap, "clap.")):
         if head is not None:
@@ -141,12 +149,16 @@ def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.get("model_type") != MODEL_TYPE:
             raise UserError(f"model_type is {config.get('model_type')!r}, expected '{MODEL_TYPE}'")
-        encoder, front_end = _build(EncoderConfig, config["encoder"]), _build(LogMelConfig, config["front_end"])
-        statistics = tuple(_checked(name, float, config["statistics"][name]) for name in ("mean", "std"))
+        encoder = _build(EncoderConfig, config["encoder"])
+        is_audio = encoder.in_channels == 1
+        front_end = _build(LogMelConfig, config["front_end"]) if is_audio else None
+        statistics = tuple(_checked(name, float if is_audio else list[float], config["statistics"][name])
+                           for name in ("mean", "std"))
         names, checksum = config.get("classes"), config.get("weights_sha256")
         if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise UserError("classes must be a list of names")
-        largest = max(encoder.grid.n_patches * encoder.width, front_end.n_fft * front_end.n_mels, encoder.depth**3)
+        largest = max(encoder.grid.n_patches * encoder.width, encoder.depth**3,
+                      front_end.n_fft * front_end.n_mels if is_audio else 0)
         if largest > 100 * LARGEST:
             raise UserError("sizes that no model has")
     except UserError as error:
@@ -179,10 +191,12 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         return value
     if kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
+    if kind == list[float] and all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+        return [float(number) for number in numbers]
     if kind == tuple[int, int] and isinstance(value, list) and [type(number) for number in value] == [int, int]:
         return tuple(value)
-    wanted = {int: "a whole number", float: "a finite number"}.get(kind, "two whole numbers")
-    raise UserError(f"{name} is {value!r}, expected {wanted}")
+    wanted = {int: "a whole number", float: "a finite number", list[float]: "a list of finite numbers"}
+    raise UserError(f"{name} is {value!r}, expected {wanted.get(kind, 'two whole numbers')}")
 
 
 def download(name: str) -> Path:

@@ -26,6 +26,7 @@ from m2d.pretrained.architecture import (
     is_encoder_only,
     with_class_row,
 )
+from m2d.pretrained.images import IMAGENET
 from m2d.pretrained.layouts import from_published, front_end_for, separate, to_published
 from m2d.pretrained.storage import read_pth, write_pth
 
@@ -42,7 +43,7 @@ class Published:
 
     state: dict[str, torch.Tensor]  # `encoder.*`, and `target.*`, `predictor.*`, `offline.*` where present
     encoder: EncoderConfig
-    statistics: tuple[float, float]  # mean, std of the log-mel it was trained on
+    statistics: tuple  # mean, std of the log-mel it was trained on; of images lists, a number for each channel
     front_end: LogMelConfig = field(default_factory=LogMelConfig)
     layout: str = "B"  # A to D of `m2d.pretrained.layouts`
     classifier: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -160,14 +161,15 @@ def _interpret(tensors: dict[str, torch.Tensor], heads: int | None, front_end: L
                             "floating-point values")
     model = dict(parts.model)
     positions = {name: model.pop(name) for name in ("pos_embed", "decoder_pos_embed") if name in model}
-    statistics = _statistics(model.pop("norm_stats", None))
+    norm_stats = model.pop("norm_stats", None)
     state = {}
     for name, value in model.items():
         ours = from_published(name)
         if ours is None:
-            raise UserError(f"parameter '{name}' belongs to no published M2D, M2D-S or MSM-MAE model")
+            raise UserError(f"parameter '{name}' belongs to no published M2D, M2D-S, MSM-MAE or MAE model")
         state[ours] = value.float()
     encoder = encoder_config(state, positions, heads)
+    statistics = _statistics(norm_stats) if encoder.in_channels == 1 else IMAGENET
     _leave_out_label_predictor(state, encoder)
     check_state(state, expected_parameters(state, encoder), "not a whole model", published_name)
     classifier, clap = ({name: value.float() for name, value in part.items()}

@@ -16,6 +16,27 @@ from m2d.training.data_modules import DATA_MODULES
 
 
 @dataclass
+class ImageOptions:
+    """Images, for data.kind=images and labelled_images. A list is a folder that `m2d.bin.index_images` writes.
+
+    `per_class` and what follows it apply to labelled images.
+    """
+
+    train: str | None = option(None, "list of the training images")
+    valid: str | None = option(None, "list of held-out images")
+    mean: list[float] | None = option(None, "mean of each channel, in 0..1 (default: stats.json of data.image.train)")
+    std: list[float] | None = option(None, "deviation of each channel (default: stats.json of data.image.train)")
+    crop_scale: list[float] = option(factory=lambda: [0.2, 1.0], help="random resized crop: least and most of the area")
+    flip: float = option(0.5, "probability of a horizontal flip")
+    per_class: int = option(0, "training images of each class, drawn by run.seed; 0: all")
+    rand_augment: str | None = option(None, "timm's policy string of RandAugment")
+    erase: float = option(0.0, "probability of random erasing")
+    mixup: float = option(0.0, "Mixup's alpha")
+    cutmix: float = option(0.0, "CutMix's alpha; with Mixup, each batch gets one of the two")
+    label_smoothing: float = option(0.0, "share of a label that is spread over all classes")
+
+
+@dataclass
 class DataOptions:
     """What is read. A store is a directory of packed frames as `extract_logmel` and `extract_teacher` write them."""
 
@@ -29,6 +50,7 @@ class DataOptions:
     mean: float | None = option(None, "mean of the log-mels (default: stats.json of data.speech)")
     std: float | None = option(None, "standard deviation of the log-mels (default: stats.json of data.speech)")
     noise_mean: float | None = option(None, "mean of the noise log-mels (default: stats.json of data.noise)")
+    image: ImageOptions = option(factory=ImageOptions)
     workers: int | None = option(None, "loader processes per rank, each 4 batches ahead in /dev/shm (default: by the "
                                        "CPUs per rank, 1 to 4); 0: the training process reads")
 
@@ -45,6 +67,7 @@ class OptimOptions:
     betas: list[float] = option(factory=lambda: [0.9, 0.95], help="AdamW's betas")
     eps: float = option(1e-8, "AdamW's epsilon")
     weight_decay: float = option(0.05, "weight decay, except on biases and other 1-d parameters")
+    layer_decay: float = option(1.0, "learning rate of each encoder block over the next one's, for fine-tuning")
     clip_norm: float = option(3.0, "the gradient's norm is clipped to this")
     ema_start: float = option(0.99995, "EMA rate of the target at the first step")
     ema_end: float = option(0.99999, "EMA rate of the target at the last step; linear between")
@@ -111,6 +134,8 @@ class PretrainConfig(Settings):
         for key in ("eps", "clip_norm"):
             if getattr(optim, key) <= 0:
                 raise UserError(f"optim.{key}={getattr(optim, key)} must be positive")
+        if not 0 < optim.layer_decay <= 1:
+            raise UserError(f"optim.layer_decay={optim.layer_decay} must be above 0 and at most 1")
 
     def _check_run(self) -> None:
         run = self.run

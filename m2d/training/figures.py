@@ -24,7 +24,8 @@ def draw_figures(directory: Path, objective: Objective, data: DataModule) -> Non
     losses = ["loss", *objective.terms]
     save_figure(curves(lines, [*losses, *(f"valid_{name}" for name in losses)], "loss"), images / "losses.png")
     save_figure(curves(lines, ["target_std", "latent_std"], "deviation over tokens"), images / "deviation.png")
-    save_figure(masked_input(objective, data), images / "masked_input.png")
+    if hasattr(objective, "predictor"):
+        save_figure(masked_input(objective, data), images / "masked_input.png")
 
 
 def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:

@@ -47,7 +47,7 @@ def show_plan(options: PlanOptions) -> None:
 
 def load_settings(path: str, changes: list[str]) -> PretrainConfig:
     """Settings of a YAML file that names no data yet: what they need is filled with placeholders."""
-    settings = load_config(Settings, path, ["data.speech=any", "run.exp=any", *changes])
+    settings = load_config(Settings, path, ["data.speech=any", "data.image.train=any", "run.exp=any", *changes])
     data, needs = settings.data, inputs(settings)
     if "noise" in needs:
         data.noise = data.noise or "any"
@@ -58,7 +58,9 @@ def load_settings(path: str, changes: list[str]) -> PretrainConfig:
 
 
 def inputs(config: Settings) -> list[str]:
-    """Which stores a run of these settings reads."""
+    """Which stores of audio a run of these settings reads."""
+    if config.data.kind != "audio":
+        return []
     return ["speech", *(["noise"] if config.data.noise_ratio > 0 else []),
             *(["teacher"] if config.model.lambda_off > 0 else [])]
 
@@ -68,7 +70,6 @@ def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
     model, optim = config.model, config.optim
     summary, encoder = summarise(model), model.encoder
     steps = optim.epochs * (options.samples // optim.batch_size)
-    log_mel = 2 * LogMelConfig().n_mels * FRAMES_PER_HOUR
     rows = [
         ("objective", f"{model.objective}, lambda_m2d {model.lambda_m2d}, lambda_off {model.lambda_off}"),
         ("parameters, trainable / all", f"{summary.trainable / 1e6:.1f} M / {summary.parameters / 1e6:.1f} M"),
@@ -81,9 +82,11 @@ def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
         ("batch, learning rate", f"{optim.batch_size}, {optim.base_lr * optim.batch_size / 256:g}"),
         ("epochs, optimiser steps", f"{optim.epochs}, {steps}"),
         *[(f"on {options.gpus} x GPU of {gib} GiB", _fitted(config, summary, options.gpus, gib)) for gib in GPUS_GIB],
-        ("disk: log-mel", f"{_gb(options.hours * log_mel)} speech" +
-         (f", {_gb(options.noise_hours * log_mel)} noise" if "noise" in inputs(config) else "")),
     ]
+    if "speech" in inputs(config):
+        log_mel = 2 * LogMelConfig().n_mels * FRAMES_PER_HOUR
+        noise = f", {_gb(options.noise_hours * log_mel)} noise" if "noise" in inputs(config) else ""
+        rows.append(("disk: log-mel", f"{_gb(options.hours * log_mel)} speech{noise}"))
     if "teacher" in inputs(config):
         values = options.hours * TEACHER_FRAMES_PER_HOUR * model.teacher_width
         sizes = [f"{_gb(size * values)} {name}" for name, size in TEACHER_BYTES.items()]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from m2d.common.errors import EXIT_INTERRUPTED, UserError
 from m2d.data.sampler import GlobalSampler
-from m2d.nn import ObjectiveOutput, build_objective
+from m2d.nn import ObjectiveOutput
 from m2d.nn.summary import activation_bytes
 from m2d.training.checkpoint import CheckpointWriter
 from m2d.training.config import PretrainConfig, plain
@@ -74,7 +74,7 @@ class Trainer:
     def __init__(self, config: PretrainConfig, ranks: Ranks, data: DataModule):
         self.config, self.ranks, self.data = config, ranks, data
         torch.manual_seed(config.run.seed)  # the same weights on all ranks
-        self.objective = build_objective(config.model).to(ranks.device)
+        self.objective = self.data.build_objective().to(ranks.device)
         self.optimizer = build_optimizer(self.objective, config.optim)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.sampler = GlobalSampler(data.train_size, config.optim.batch_size, config.optim.epochs, rank=ranks.rank,
@@ -178,11 +178,13 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """Mean losses over the held-out set: the same crops, noise and masks every time."""
         names, sums = [], 0
+        self.objective.eval()
         for batch in self.data.validation_batches(self.sampler.local_batch, self.ranks.rank, self.ranks.size):
             output = self._forward(self.objective, batch)
             values = {"loss": output.loss, **output.terms}
             names, count = list(values), len(batch["ids"])
             sums = sums + count * torch.stack([*values.values(), torch.ones_like(output.loss)])
+        self.objective.train()
         *means, count = self.ranks.sum_(sums).tolist()
         return {name: value / count for name, value in zip(names, means, strict=True)}
 

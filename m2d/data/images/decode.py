@@ -1,4 +1,7 @@
-"""One image file -> pixels, and the views of them that networks get."""
+"""One image file -> pixels, and the views of them that networks get.
+
+torchvision and timm are imported where they are used: they are an extra, and options are checked without them.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image, read_file
-from torchvision.transforms import InterpolationMode, v2
 
 from m2d.common.errors import UserError
 
@@ -24,6 +25,8 @@ CENTRE = 224 / 256
 
 def read_image(path: Path) -> Tensor:
     """RGB pixels uint8 [3, H, W] of a file of any colour model. Raises `UserError` for one that is no whole image."""
+    from torchvision.io import ImageReadMode, decode_image, read_file
+
     try:
         return decode_image(read_file(str(path)), ImageReadMode.RGB)
     except RuntimeError as error:
@@ -32,6 +35,8 @@ def read_image(path: Path) -> Tensor:
 
 def crop_and_flip(size: int, scale: list[float], flip: float) -> View:
     """Random resized crop of a share `scale` of the area, bicubic, then a flip with probability `flip` (MAE)."""
+    from torchvision.transforms import InterpolationMode, v2
+
     return v2.Compose([
         v2.RandomResizedCrop(size, tuple(scale), interpolation=InterpolationMode.BICUBIC, antialias=True),
         v2.RandomHorizontalFlip(flip)])
@@ -39,17 +44,21 @@ def crop_and_flip(size: int, scale: list[float], flip: float) -> View:
 
 def centre_crop(size: int) -> View:
     """The single view of evaluation: the shorter side resized to size / `CENTRE`, bicubic, and the middle of it."""
+    from torchvision.transforms import InterpolationMode, v2
+
     return v2.Compose([
         v2.Resize(round(size / CENTRE), InterpolationMode.BICUBIC, antialias=True), v2.CenterCrop(size)])
 
 
-def rand_augment(size: int, policy: str, fill: list[float]) -> View:
-    """timm's RandAugment by its policy string, what it uncovers filled with the colour `fill` [3] (0..1)."""
+def crop_flip_augment(size: int, scale: list[float], flip: float, policy: str, fill: list[float]) -> View:
+    """`crop_and_flip`, then timm's RandAugment by its policy string; what it uncovers has the colour `fill` [3]."""
     from PIL.Image import Resampling
     from timm.data.auto_augment import rand_augment_transform
+    from torchvision.transforms import v2
 
     colour = tuple(min(255, round(255 * value)) for value in fill)
     return v2.Compose([
+        crop_and_flip(size, scale, flip),
         v2.ToPILImage(),
         rand_augment_transform(policy, {"translate_const": int(0.45 * size), "img_mean": colour,
                                         "interpolation": Resampling.BICUBIC}),

@@ -45,12 +45,14 @@ class ImageList(NamedTuple):
         """The images at `rows` [M]."""
         return self._replace(paths=self.paths[rows], labels=self.labels[rows])
 
-    def few(self, per_class: int, seed: int) -> ImageList:
-        """`per_class` images of each class (all, where it has fewer), drawn by `seed`, in the order they had."""
+    def few(self, per_class: int, seed: int) -> np.ndarray:
+        """Rows of `per_class` images of each class (all, where it has fewer, or at 0), drawn by `seed`, in order."""
+        if not per_class:
+            return np.arange(len(self.labels))
         random = np.random.default_rng([seed, per_class])
         chosen = [random.permutation(np.flatnonzero(self.labels == label))[:per_class]
                   for label in range(len(self.classes))]
-        return self.take(np.sort(np.concatenate(chosen)))
+        return np.sort(np.concatenate(chosen))
 
     def write(self, directory: str | Path) -> None:
         """Write `index.tsv` (path, class) and `images.json` (root, classes), which is there only when all is."""

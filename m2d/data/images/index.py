@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from m2d.common.errors import UserError
 from m2d.common.files import write_json
 from m2d.common.progress import progress
+from m2d.data.content import as_hex, content_of
 from m2d.data.images.decode import read_image
 from m2d.data.images.folder import ImageList
 
@@ -23,7 +24,7 @@ CHUNK = 64
 
 
 class _Sums(Dataset):
-    """Item i: per channel the mean and the mean square of an image (0..1), float64 [2, 3], and its fault or ''."""
+    """Item i: per channel mean and mean square of an image (0..1), float64 [2, 3]; its content's digest; its fault."""
 
     def __init__(self, images: ImageList):
         self.images = images
@@ -31,25 +32,29 @@ class _Sums(Dataset):
     def __len__(self) -> int:
         return len(self.images.paths)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, str]:
+    def __getitem__(self, index: int) -> tuple[Tensor, str, str]:
+        path = self.images.path(index)
         try:
-            pixels = read_image(self.images.path(index)).flatten(1).double() / 255
+            pixels = read_image(path).flatten(1).double() / 255
         except UserError as error:
-            return torch.zeros(2, 3, dtype=torch.float64), str(error)
-        return torch.stack([pixels.mean(1), pixels.square().mean(1)]), ""
+            return torch.zeros(2, 3, dtype=torch.float64), "0", str(error)
+        file = np.fromfile(path, np.uint8)
+        content = content_of(f"{self.images.paths[index].decode()} {self.images.labels[index]}", file, None)
+        return torch.stack([pixels.mean(1), pixels.square().mean(1)]), as_hex(content), ""
 
 
 def index_images(images: ImageList, out: str | Path, workers: int) -> None:
-    """Write the readable images' list to `out`, and `stats.json`: counts, mean and std [3] of pixels in 0..1.
+    """Write the readable images' list to `out`, and `stats.json`: counts, content, mean and std [3] of pixels in 0..1.
 
     Each image counts alike in the statistics, whatever its size. Raises `UserError` when more than `MAX_UNREADABLE` are
     broken.
     """
-    sums, good = torch.zeros(2, 3, dtype=torch.float64), np.ones(len(images.paths), bool)
+    sums, good, content = torch.zeros(2, 3, dtype=torch.float64), np.ones(len(images.paths), bool), 0
     loader = DataLoader(_Sums(images), CHUNK, num_workers=workers)
     position = 0
-    for values, faults in progress(loader, f"{out}: images, {CHUNK} at a time"):
+    for values, digests, faults in progress(loader, f"{out}: images, {CHUNK} at a time"):
         sums += values.sum(0)
+        content += sum(int(digest, 16) for digest in digests)
         for fault in filter(None, faults):
             LOG.warning("left out: %s", fault)
         good[position:position + len(faults)] = [not fault for fault in faults]
@@ -62,6 +67,7 @@ def index_images(images: ImageList, out: str | Path, workers: int) -> None:
     mean, square = sums / len(readable.paths)
     write_json(Path(out) / "stats.json", {
         "images": len(readable.paths), "unreadable": int((~good).sum()), "classes": len(images.classes),
+        "content": as_hex(content),
         "mean": mean.tolist(), "std": (square - mean.square()).sqrt().tolist()})
     readable.write(out)
     LOG.info("%s: %d images of %d classes, %d left out", out, len(readable.paths), len(images.classes), (~good).sum())

@@ -42,7 +42,7 @@ class Objective(nn.Module, ABC):
     def __init__(self, config: ModelConfig, out_width: int):
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config.encoder, config.activation_checkpointing)
+        self.encoder = Encoder(config.encoder, config.activation_checkpointing, config.drop_path)
         self.predictor = Predictor(config, out_width)
 
     @classmethod

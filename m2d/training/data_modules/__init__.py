@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from m2d.common.registry import Registry
 from m2d.data.loader import default_workers
 from m2d.data.sampler import GlobalSampler
+from m2d.nn import build_objective
 
 if TYPE_CHECKING:  # the options are checked by the modules
     from m2d.training.config import PretrainConfig, Settings
@@ -55,6 +56,10 @@ class DataModule(ABC):
     @abstractmethod
     def check(config: Settings) -> None:
         """Raise `UserError` for options that do not fit together, before anything is read."""
+
+    def build_objective(self) -> nn.Module:
+        """What is trained on these data, freshly initialised: the objective that the options name."""
+        return build_objective(self.config.model)
 
     @abstractmethod
     def identity(self) -> dict[str, str]:

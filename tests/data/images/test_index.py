@@ -10,7 +10,7 @@ from PIL import Image
 
 from m2d.common.errors import UserError
 from m2d.data.images.dataset import ImageDataset
-from m2d.data.images.decode import centre_crop, crop_and_flip, rand_augment, read_image, seeded, v2
+from m2d.data.images.decode import centre_crop, crop_flip_augment, read_image, seeded
 from m2d.data.images.folder import find_images, read_list
 from m2d.data.images.index import index_images
 
@@ -51,11 +51,11 @@ def test_cmyk_is_read_as_rgb(imagenet):
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone(train):
-    view = v2.Compose([crop_and_flip(24, [0.2, 1.0], 0.5), rand_augment(24, "rand-m9-mstd0.5-inc1", [0.5] * 3)])
+    view = crop_flip_augment(24, [0.2, 1.0], 0.5, "rand-m9-mstd0.5-inc1", [0.5] * 3)
     dataset = ImageDataset(train, view, 24, seed=3)
     state = torch.get_rng_state(), np.random.get_state()[1].copy()
     batch, alone = dataset[2, np.array([7, 0, 4])], dataset[2, np.array([4])]
-    assert torch.equal(batch["image"][2], alone["image"][0]) and batch["utt"][2] == alone["utt"][0]
+    assert torch.equal(batch["image"][2], alone["image"][0]) and batch["ids"][2] == alone["ids"][0]
     assert batch["label"].tolist() == [train.labels[i] for i in (7, 0, 4)]
     assert not torch.equal(dataset[3, np.array([4])]["image"], alone["image"])
     assert torch.equal(torch.get_rng_state(), state[0]) and (np.random.get_state()[1] == state[1]).all()

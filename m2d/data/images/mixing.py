@@ -1,0 +1,41 @@
+"""What fine-tuning does to a batch on the device: random erasing, Mixup and CutMix, smoothed labels (timm's)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from m2d.data.images.decode import seeded
+
+
+class Mixing:
+    """Erases in each image with probability `erase`, then mixes the batch with its reverse, by Mixup or CutMix in turn.
+
+    Both alphas at 0: nothing is mixed.
+    """
+
+    def __init__(self, classes: int, erase: float, mixup: float, cutmix: float, smoothing: float, device: torch.device):
+        from timm.data import Mixup  # here: timm is an extra
+        from timm.data.random_erasing import RandomErasing
+
+        self.classes, self.smoothing = classes, smoothing
+        self.erase = RandomErasing(erase, mode="pixel", device=device) if erase else None
+        self.mix = Mixup(mixup, cutmix, label_smoothing=smoothing, num_classes=classes) if mixup or cutmix else None
+
+    def __call__(self, x: Tensor, labels: Tensor, key: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Normalised images `[B, 3, H, W]`, changed in place, and labels `[B]` -> images, label weights `[B, classes]`.
+
+        What is drawn depends on `key` alone, save the values of erased pixels on a GPU: those are of its generator.
+        """
+        with seeded(*key):
+            if self.erase is not None:
+                x = self.erase(x)
+            if self.mix is not None:
+                return self.mix(x, labels)
+        return x, one_hot(labels, self.classes, self.smoothing)
+
+
+def one_hot(labels: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
+    """Labels `[B]` -> weights `[B, classes]` float32, of which `smoothing` is spread evenly over all classes."""
+    return F.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes

@@ -1,0 +1,160 @@
+"""Images: views of them for pre-training, and with their labels for fine-tuning."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from m2d.common.errors import UserError
+from m2d.data.images.dataset import ImageDataset
+from m2d.data.images.decode import View, centre_crop, crop_and_flip, crop_flip_augment
+from m2d.data.images.folder import ImageList, read_list
+from m2d.data.images.mixing import Mixing, one_hot
+from m2d.data.loader import PretrainLoader
+from m2d.data.sampler import GlobalSampler
+from m2d.nn.classifier import Classifier
+from m2d.training.data_modules import DATA_MODULES, Batch, DataModule, Picture
+
+if TYPE_CHECKING:
+    from m2d.training.config import PretrainConfig, Settings
+
+LOG = logging.getLogger(__name__)
+SAME = 0.01
+"""Statistics that differ by less than this, of 0..1, count as equal."""
+
+
+@DATA_MODULES.register("images")
+class ImageData(DataModule):
+    """Lists of images as `m2d.bin.index_images` writes them.
+
+    `statistics` are mean and deviation of each channel, `[3]` of pixels in 0..1.
+    """
+
+    def __init__(self, config: PretrainConfig, device: torch.device):
+        super().__init__(config, device)
+        options = config.data.image
+        stats = {"mean": options.mean, "std": options.std}
+        self.statistics = {name: given or _statistic(options.train, name) for name, given in stats.items()}
+        self._open()
+        self.train_size, self.valid_size = len(self.train), len(self.valid or ())
+
+    def _open(self) -> None:
+        """Set `train` and `valid`."""
+        options, size = self.config.data.image, self.config.model.input_size[0]
+        self.train = self._dataset(read_list(options.train), crop_and_flip(size, options.crop_scale, options.flip))
+        self.valid = self._dataset(read_list(options.valid), centre_crop(size)) if options.valid else None
+
+    def _dataset(self, images: ImageList, view: View) -> ImageDataset:
+        model = self.config.model
+        return ImageDataset(images, view, model.input_size[0], self.config.run.seed, model.encoder.grid.n_patches)
+
+    @staticmethod
+    def check(config: Settings) -> None:
+        """Raise `UserError` for options that do not fit together."""
+        options, model = config.data.image, config.model
+        missing = [name for name in ("torchvision", "timm") if importlib.util.find_spec(name) is None]
+        if missing:
+            raise UserError(f"data.kind={config.data.kind} needs {missing[0]}: pip install 'm2d[images]'")
+        if not options.train:
+            raise UserError("option 'data.image.train' has no default: give it as data.image.train=FOLDER")
+        if model.in_channels != 3 or model.input_size[0] != model.input_size[1]:
+            raise UserError(f"images are square, of 3 channels: not model.input_size={model.input_size} and "
+                            f"model.in_channels={model.in_channels}")
+        if len(options.crop_scale) != 2 or not 0 < options.crop_scale[0] <= options.crop_scale[1] <= 1:
+            raise UserError(f"data.image.crop_scale={options.crop_scale}: two shares of the area, the smaller first")
+        for name in ("mean", "std"):
+            if len(getattr(options, name) or [0] * 3) != 3:
+                raise UserError(f"data.image.{name}={getattr(options, name)}: one number for each of 3 channels")
+
+    def identity(self) -> dict[str, Any]:
+        """The digest of each list's files and labels."""
+        options = self.config.data.image
+        return {name: _statistic(folder, "content")
+                for name, folder in (("train", options.train), ("valid", options.valid)) if folder}
+
+    def load(self, sampler: GlobalSampler) -> Iterable[Batch]:
+        """Batches decoded ahead by `data.workers` processes."""
+        return PretrainLoader(self.train, sampler, self.workers, pin_memory=self.device.type == "cuda")
+
+    def load_valid(self, indices: np.ndarray) -> Batch:
+        """The held-out samples `indices` `[B]`."""
+        return self.valid[0, indices]
+
+    def example(self) -> Batch:
+        """The first held-out image, else the first of training."""
+        return (self.valid or self.train)[0, np.arange(1)]
+
+    def inputs(self, batch: Batch) -> dict[str, Tensor]:
+        """`x` `[B, 3, H, W]` float32, normalised; `mask_noise` `[B, L]`."""
+        return {"x": self.normalised(batch["image"]), "mask_noise": batch["mask_noise"]}
+
+    def normalised(self, image: Tensor) -> Tensor:
+        """Pixels uint8 `[B, 3, H, W]` -> float32, with mean 0 and deviation 1 in each channel of the training set."""
+        mean, std = (image.new_tensor(self.statistics[name], dtype=torch.float32)[:, None, None]
+                     for name in ("mean", "std"))
+        return (image.float() / 255 - mean) / std
+
+    def picture(self, x: Tensor) -> Picture:
+        """The image in its colours."""
+        mean, std = (np.array(self.statistics[name]) for name in ("mean", "std"))
+        return Picture((x.permute(1, 2, 0).cpu().numpy() * std + mean).clip(0, 1), "upper", "pixels", "pixels", 1)
+
+    def warn_of_statistics(self, seen: dict[str, Any], origin: str) -> None:
+        """Warn where weights learnt from images normalised by another mean or deviation."""
+        own = self.statistics
+        if not all(np.allclose(seen[name], own[name], rtol=0, atol=SAME) for name in own):
+            LOG.warning("%s learnt from images normalised by mean %s and deviation %s, this run normalises by %s and "
+                        "%s: data.image.mean and data.image.std can be set to the former", origin, *seen.values(),
+                        *own.values())
+
+
+@DATA_MODULES.register("labelled_images")
+class LabelledImages(ImageData):
+    """The same with labels, for fine-tuning: RandAugment on each image, erasing and mixing on the batch."""
+
+    def _open(self) -> None:
+        options, size = self.config.data.image, self.config.model.input_size[0]
+        images = read_list(options.train)
+        images = images.take(images.few(options.per_class, self.config.run.seed))
+        crop = size, options.crop_scale, options.flip
+        self.train = self._dataset(images, crop_flip_augment(*crop, options.rand_augment, self.statistics["mean"])
+                                   if options.rand_augment else crop_and_flip(*crop))
+        self.valid = self._dataset(read_list(options.valid), centre_crop(size)) if options.valid else None
+        self.mixing = Mixing(len(images.classes), options.erase, options.mixup, options.cutmix, options.label_smoothing,
+                             self.device)
+
+    def build_objective(self) -> nn.Module:
+        """A classifier of the list's classes."""
+        return Classifier(self.config.model, self.mixing.classes)
+
+    def load(self, sampler: GlobalSampler) -> Iterator[Batch]:
+        """As the base class; `draw` is the key of a batch's mixing. Raises `UserError` for batches of odd size."""
+        if self.mixing.mix is not None and sampler.local_batch % 2:
+            raise UserError(f"Mixup and CutMix pair the images of a batch: a device's batch of {sampler.local_batch} "
+                            "is odd (optim.batch_size, optim.micro_batch)")
+        for batch in super().load(sampler):
+            yield {**batch, "draw": (self.config.run.seed, int(batch["epoch"][0]), int(batch["index"][0]))}
+
+    def inputs(self, batch: Batch) -> dict[str, Tensor]:
+        """`x` `[B, 3, H, W]` float32, normalised and in training mixed; `targets` `[B, classes]`."""
+        x = self.normalised(batch["image"])
+        x, targets = self.mixing(x, batch["label"], batch["draw"]) if "draw" in batch \
+            else (x, one_hot(batch["label"], self.mixing.classes))
+        return {"x": x, "targets": targets}
+
+
+def _statistic(folder: str, name: str) -> Any:
+    path = Path(folder) / "stats.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))[name]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: no statistics can be read there ({error}): run m2d.bin.index_images, or give "
+                        "data.image.mean and data.image.std") from None
