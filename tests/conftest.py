@@ -23,3 +23,19 @@ def golden():
             tensors = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
         return tensors, json.loads((GOLDEN / f"{name}.json").read_text())
     return read
+
+
+@pytest.fixture(scope="session")
+def model_directory(tmp_path_factory):
+    """A tiny model of ours: 80x64 input, 16x16 patches, 16 wide."""
+    from m2d import save_pretrained
+    from m2d.audio.logmel import LogMelConfig
+    from m2d.nn.encoder import Encoder
+    from m2d.nn.encoder_config import EncoderConfig
+    from m2d.pretrained.features import M2DFeatures
+
+    torch.manual_seed(99)
+    directory = tmp_path_factory.mktemp("model")
+    encoder = Encoder(EncoderConfig((80, 64), (16, 16), 1, 16, 2, 2))
+    save_pretrained(M2DFeatures(encoder, LogMelConfig(), -7.0, 4.0), directory)
+    return directory

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from m2d.evaluation.augment import structured_patchout
 from m2d.nn.encoder import Encoder
+from m2d.pretrained import heads
 
 
 class Classifier(nn.Module):
@@ -51,9 +52,10 @@ class Classifier(nn.Module):
         grid = self.encoder.layers(chunk)[-1]  # [B, N_F, N_T, D]
         return grid.flatten(1, 2) if self.patchout else grid.transpose(1, 2).flatten(2)
 
-
-def freeze_patch_embedding(encoder: Encoder) -> None:
-    """Leave the patch embedding as pre-trained (the public ESC-50 script)."""
-    for parameter in encoder.patch_embed.parameters():
-        parameter.requires_grad = False
-
+    def head_for_features(self, classes: list[str], exclusive: bool, seconds: float) -> heads.Classifier:
+        """The head as `m2d.M2DFeatures` has it, for a model that leaves the fine-tuning."""
+        head = heads.Classifier(self.head.in_features, classes, exclusive, seconds)
+        head.norm.mean.copy_(self.norm.running_mean)
+        head.norm.variance.copy_(self.norm.running_var)
+        head.linear.load_state_dict(self.head.state_dict())
+        return head.eval()

@@ -61,23 +61,24 @@ def wave_batches(task: Task, clips: list[Clip], sample_rate: int, batch_size: in
         yield waves, list(faults)
 
 
-def statistics(task: Task, directory: str | Path, batch_size: int, workers: int) -> tuple[float, float]:
+def statistics(task: Task, directory: str | Path, batch_size: int, workers: int,
+               front_end: LogMelConfig | None = None) -> tuple[float, float]:
     """Mean and deviation of all log-mel values of the training clips (of all clips, with folds), padding included.
 
     Of large sets `STATISTICS_CLIPS` clips, drawn by a fixed seed. Kept as `stats.json` in the task's folder.
     """
-    path = Path(directory) / "stats.json"
+    front_end = front_end or LogMelConfig()
+    path, key = Path(directory) / "stats.json", {"task": task.digest(), "front_end": str(front_end)}
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["task"] == task.digest():
+        if kept.get("key") == key:
             return kept["mean"], kept["std"]
     clips = task.clips if task.has_folds else [clip for clip in task.clips if clip.part == "train"]
     if len(clips) > STATISTICS_CLIPS:
         chosen = np.random.default_rng(0).choice(len(clips), STATISTICS_CLIPS, replace=False)
         clips = [clips[index] for index in sorted(chosen)]
-    logmel = LogMel()
-    moments = Moments()
-    for waves, faults in wave_batches(task, clips, LogMelConfig().sample_rate, batch_size, workers):
+    logmel, moments = LogMel(front_end), Moments()
+    for waves, faults in wave_batches(task, clips, front_end.sample_rate, batch_size, workers):
         moments.add(logmel(waves[[not fault for fault in faults]]).numpy())
-    write_json(path, {"task": task.digest(), "mean": moments.mean, "std": moments.std, "clips": len(clips)})
+    write_json(path, {"key": key, "mean": moments.mean, "std": moments.std, "clips": len(clips)})
     return moments.mean, moments.std

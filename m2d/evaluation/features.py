@@ -1,4 +1,4 @@
-"""One array per (model, task), row i belonging to clip i: computed once, kept on disk, restartable."""
+"""One array per model and task, row i belonging to clip i: computed once, kept by content, restartable."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ import torch
 
 from m2d.common.files import write_json
 from m2d.evaluation.clips import wave_batches
-from m2d.evaluation.models import Embedder
 from m2d.evaluation.task import Task
+from m2d.pretrained.models import Embedder
 
 SAVE_EVERY_S = 30.0
 
 
 def compute_features(directory: str | Path, task: Task, model: Embedder, batch_size: int, workers: int,
-                     dtype: str = "float32") -> np.ndarray:
+                     dtype: str = "float32", all_layers: bool = False) -> np.ndarray:
     """The model's output for every clip, `[clips, ...]`, memory-mapped; the row of a clip that can't be decoded is NaN.
 
-    `directory` gets `features.npy` and `features.json`, which names the content: another model, another table or
-    other statistics are computed anew. Interrupted work goes on after the last saved batch.
+    With `all_layers` the vectors of every layer, `[clips, L, D]`. `directory` gets `features.npy` and `features.json`,
+    which names what they follow from: they are made anew for other weights, rows, audio or statistics, wherever these
+    lie. Interrupted work goes on after the last saved batch.
     """
     directory = Path(directory)
     final, meta = directory / "features.npy", directory / "features.json"
     part, state = directory / "features.part.npy", directory / "features.part.json"
-    key = {"task": task.digest(), "model": model.identity, "dtype": dtype}
+    key = {"task": task.digest(), "model": model.identity, "dtype": dtype, "layers": all_layers}
     if final.is_file() and _read(meta).get("key") == key:
         return np.load(final, mmap_mode="r")
     directory.mkdir(parents=True, exist_ok=True)
@@ -41,7 +42,9 @@ def compute_features(directory: str | Path, task: Task, model: Embedder, batch_s
     position = saved["done"]
     for waves, faults in wave_batches(task, task.clips[position:], model.sample_rate, batch_size, workers):
         with torch.inference_mode():
-            batch = model(waves.to(model.device)).float().cpu().numpy()
+            waves = waves.to(model.device)
+            output = torch.stack(model.layers(waves), 1) if all_layers else model(waves)
+        batch = output.float().cpu().numpy()
         batch[[bool(fault) for fault in faults]] = np.nan
         if rows is None:
             rows = np.lib.format.open_memmap(part, "w+", dtype, (len(task.clips), *batch.shape[1:]))

@@ -1,8 +1,9 @@
-"""Pictures of evaluations: confusion matrices, masking ratio against groups of tasks."""
+"""Figures of evaluations: confusion matrices, layers, masking ratio against groups of tasks."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,4 +41,18 @@ def draw_masking_ratios(path: Path, points: list[tuple[float, dict[str, Printed 
         axis.errorbar([ratio for ratio, _ in known], [score.mean for _, score in known],
                       [score.ci or 0 for _, score in known], marker="o", capsize=3)
         axis.set(title=title, xlabel="masking ratio", ylabel="accuracy %")
+    save_figure(figure, path)
+
+
+def draw_layers(path: Path, layers: list[dict[str, Any]], title: str) -> None:
+    """Test score of each layer, with its interval over seeds, and of their learnt sum with its weights below."""
+    *single, summed = layers
+    figure = new_figure(figsize=(2 + 0.5 * len(layers), 4), layout="constrained")
+    score, weight = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    names = [str(layer["layer"]) for layer in layers]
+    score.errorbar(names, [layer["mean"] for layer in layers], [layer["ci"] or 0 for layer in layers], marker="o",
+                   linestyle="none", capsize=3)
+    score.set(title=title, ylabel="test score %")
+    weight.bar(names[:-1], summed.get("weights", [1.0] * len(single)))
+    weight.set(xlabel="layer", ylabel="weight in the sum")
     save_figure(figure, path)

@@ -8,63 +8,31 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from m2d.audio.logmel import normalise
-from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open
 from m2d.common.progress import progress
-from m2d.common.schedules import warmup_cosine
 from m2d.evaluation.augment import mixup, random_resize_crop, spec_augment
-from m2d.evaluation.classifier import Classifier, freeze_patch_embedding
-from m2d.evaluation.models import digest
-from m2d.evaluation.scores import mean_average_precision
+from m2d.evaluation.classifier import Classifier
+from m2d.evaluation.scores import main_score
 from m2d.evaluation.task import Task
+from m2d.evaluation.tuning import TuneOptions, build_optimizer, class_weights, epoch_order, freeze, set_lr
 from m2d.nn.encoder import Encoder
+from m2d.pretrained.models import digest
 
 LOG = logging.getLogger(__name__)
-MOMENTUM = 0.9
-
-
-@dataclass
-class TuneOptions:
-    """Settings of one task; conf/ holds those of table 2 and those of the public scripts."""
-
-    lr: float = option(0.5, "peak learning rate")
-    optimizer: str = option("sgd", "sgd (momentum 0.9) or adamw")
-    weight_decay: float = option(0.0, "weight decay of all parameters")
-    epochs: int = option(200, "epochs")
-    warmup_epochs: int = option(5, "epochs of linear warm-up, before the half-cosine to 0")
-    batch_size: int = option(128, "clips per step")
-    mixup: float = option(0.0, "Mixup's alpha; 0: none")
-    rrc: bool = option(False, "Random Resize Crop")
-    patchout: float = option(0.0, "Structured Patchout: share of patches dropped in training")
-    freq_mask: int = option(0, "SpecAugment: widest band masked, in bins")
-    time_mask: int = option(0, "SpecAugment: longest stretch masked, in frames")
-    freeze_patch_embed: bool = option(False, "leave the patch embedding as pre-trained")
-    bf16: bool = option(False, "run the encoder in bfloat16 (autocast)")
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in ("sgd", "adamw"):
-            raise UserError(f"optimizer '{self.optimizer}' is not one of sgd, adamw")
-        if not 0 <= self.patchout < 1:
-            raise UserError(f"patchout {self.patchout} must be at least 0 and less than 1")
-        if not 0 <= self.warmup_epochs < self.epochs:
-            raise UserError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}")
-        if min(self.mixup, self.freq_mask, self.time_mask) < 0 or self.batch_size < 2:
-            raise UserError("mixup, freq_mask and time_mask must not be negative, batch_size must be at least 2")
-
-    def lr_at(self, epoch: float) -> float:
-        """Learning rate after so many (fractional) epochs."""
-        return self.lr * warmup_cosine(epoch, self.warmup_epochs, self.epochs)
+CHECKPOINT, BEST = "checkpoint.pt", "best.safetensors"
 
 
 class TaskArrays:
@@ -78,11 +46,23 @@ class TaskArrays:
         parts = np.array([clip.part if ok else "" for clip, ok in zip(task.clips, usable, strict=True)])
         self.rows = {part: np.flatnonzero(parts == part) for part in task.parts}
 
-    def divide(self, fold: str | None) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Rows to train, validate (None where the task has no validation part) and test on."""
+    def divide(self, fold: str | None, valid_share: float = 0.0,
+               seed: int = 0) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Rows to train, validate and test on.
+
+        Where the task has no validation part, `valid_share` of the training clips, drawn by `seed`, validate; with a
+        share of 0 there are none (None).
+        """
         if fold is None:
-            return self.rows["train"], self.rows.get("valid"), self.rows["test"]
-        return np.concatenate([rows for part, rows in self.rows.items() if part != fold]), None, self.rows[fold]
+            train, valid, test = self.rows["train"], self.rows.get("valid"), self.rows["test"]
+        else:
+            train = np.concatenate([rows for part, rows in self.rows.items() if part != fold])
+            valid, test = None, self.rows[fold]
+        if valid is None and valid_share:
+            drawn = np.random.default_rng([seed, 1]).permutation(train)
+            cut = max(1, round(valid_share * len(drawn)))
+            train, valid = np.sort(drawn[cut:]), np.sort(drawn[:cut])
+        return train, valid, test
 
     def batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Raw log-mels `[B, T, F]` float32 and label weights `[B, C]` on the device."""
@@ -94,66 +74,85 @@ class TaskArrays:
         return normalise(logmel, self.mean, self.std).transpose(1, 2)[:, None]
 
 
-def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: TuneOptions, seed: int,
-             directory: str | Path) -> dict[str, Any]:
-    """Train on one split or fold.
+@dataclass
+class Tuned:
+    """One finished run: test score in %, the epoch it is from, test rows and their logits `[rows, C]`, its curve.
 
-    Returns `score` in % (accuracy, or mAP for a multi-label task), `epoch` it is from, `rows` tested and the class
-    with the highest score for each of them, `predictions`.
+    `curve` holds the validation score in % of each epoch, nothing where there is no validation part.
+    """
+
+    score: float
+    epoch: int
+    rows: np.ndarray
+    logits: np.ndarray
+    curve: list[float]
+
+
+def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: TuneOptions, seed: int,
+             directory: str | Path, keep: bool = False) -> Tuned:
+    """Train on one split or fold.
 
     The score is the test part's at the best validation epoch; without a validation part (AS20K, folds) at the last
     epoch, so that nothing is chosen by test scores. `directory` holds the checkpoint: an interrupted run goes on from
-    its last whole epoch, a finished one is only read. Raises `UserError` if it was begun with other settings or from
-    other weights.
+    its last whole epoch, a finished one is only read, one of other settings, data or weights is put aside
+    (`before_checkpoint.pt`) and made anew. With `keep` the weights of the counted epoch are left there too
+    (`best_weights`).
     """
-    path = Path(directory) / "checkpoint.pt"
-    weights = digest(encoder)
+    directory = Path(directory)
+    settings = {"options": asdict(options), "seed": seed, "fold": fold, "task": data.task.digest(),
+                "weights": digest(encoder), "mean": data.mean, "std": data.std, "keep": keep}
     torch.manual_seed(seed)
     model = Classifier(encoder, len(data.task.classes), options.patchout).to(data.device)
-    if options.freeze_patch_embed:
-        freeze_patch_embedding(model.encoder)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.SGD(parameters, lr=0.0, momentum=MOMENTUM, weight_decay=options.weight_decay) \
-        if options.optimizer == "sgd" else torch.optim.AdamW(parameters, lr=0.0, weight_decay=options.weight_decay)
-    train, valid, test = data.divide(fold)
+    freeze(model, options)
+    optimizer = build_optimizer(model, options)
+    train, valid, test = data.divide(fold, options.valid_share, seed)
     if len(train) < 2 or not len(test):
         raise UserError(f"{data.task.title}: too few usable clips to train or test on")
-    settings = {"options": asdict(options), "seed": seed, "fold": fold, "task": data.task.digest(), "weights": weights}
-    done, best = 0, {"valid": -1.0, "epoch": -1, "test": None}
-    if path.is_file():
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        if saved["settings"] != settings:
-            raise UserError(f"{directory} holds a run with other settings or of another model: "
-                            "remove it or give these settings another name (tuning=)")
-        done, best = saved["done"], saved["best"]
-        if done < options.epochs:
-            model.load_state_dict(saved["model"])
-            optimizer.load_state_dict(saved["optimizer"])
-    for epoch in progress(range(done, options.epochs), f"fine-tuning on {data.task.title}, epochs"):
+    if options.patience and valid is None:
+        raise UserError(f"{data.task.title} has no validation part: patience needs one, or valid_share")
+    state = _resume(directory / CHECKPOINT, settings, model, optimizer)
+    for epoch in progress(range(state["done"], options.epochs), f"fine-tuning on {data.task.title}, epochs"):
+        if state["finished"]:
+            break
         loss = train_epoch(model, optimizer, data, train, options, seed, epoch)
         last = epoch + 1 == options.epochs
-        valid_score = None if valid is None else score(predict(model, data, valid, options), data, valid)
-        is_best = last if valid is None else valid_score > best["valid"]
-        if is_best:
-            best = {"valid": valid_score, "epoch": epoch, "test": predict(model, data, test, options)}
+        score = None
         if valid is not None:
-            LOG.info("%s epoch %d: loss %.4f, validation %.2f, best %.2f at %d", data.task.title, epoch, loss,
-                     valid_score, best["valid"], best["epoch"])
-        elif last:
-            LOG.info("%s epoch %d: loss %.4f", data.task.title, epoch, loss)
-        with atomic_open(path, "wb") as stream:
-            torch.save({"settings": settings, "done": epoch + 1, "best": best} | ({} if last else {
+            score = 100 * main_score(data.targets[valid], predict(model, data, valid, options), data.task.multilabel)
+            state["curve"].append(score)
+        if last if score is None else score > state["valid"]:
+            state |= {"valid": -1.0 if score is None else score, "epoch": epoch,
+                      "test": torch.from_numpy(predict(model, data, test, options))}
+            if keep:
+                _write_best(directory, model)
+        state["done"] = epoch + 1
+        state["finished"] = last or bool(options.patience and epoch - state["epoch"] >= options.patience)
+        LOG.info("%s epoch %d: loss %.4f%s", data.task.title, epoch, loss, "" if score is None else
+                 f", validation {score:.2f}, best {state['valid']:.2f} at {state['epoch']}")
+        with atomic_open(directory / CHECKPOINT, "wb") as stream:
+            torch.save({"settings": settings, "state": state} | ({} if state["finished"] else {
                 "model": model.state_dict(), "optimizer": optimizer.state_dict()}), stream)
-    return {"score": score(best["test"], data, test), "epoch": best["epoch"], "rows": test,
-            "predictions": best["test"].argmax(1).numpy()}
+    logits = state["test"].numpy()
+    return Tuned(100 * main_score(data.targets[test], logits, data.task.multilabel), state["epoch"], test, logits,
+                 state["curve"])
+
+
+def best_weights(directory: str | Path, encoder: Encoder, n_classes: int, patchout: float) -> Classifier:
+    """The network of the counted epoch of a finished run that was called with `keep`, on the CPU."""
+    model = Classifier(encoder.cpu(), n_classes, patchout)
+    model.load_state_dict(safetensors.torch.load_file(Path(directory) / BEST))
+    return model.eval()
 
 
 def train_epoch(model: Classifier, optimizer: torch.optim.Optimizer, data: TaskArrays, rows: np.ndarray,
                 options: TuneOptions, seed: int, epoch: int) -> float:
     """One pass over `rows` in an order of its own; returns the mean loss."""
     model.train()
-    order = np.random.default_rng([seed, epoch]).permutation(rows)
+    order = epoch_order(rows, data.targets, options.balance, seed, epoch)
     torch.manual_seed(seed * 1_000_003 + epoch)
+    weights = None
+    if options.balance == "weights":
+        weights = torch.from_numpy(class_weights(data.targets[rows])).to(data.device)
     batches = np.array_split(order, math.ceil(len(order) / options.batch_size))
     total = torch.zeros((), device=data.device)
     for step, batch in enumerate(batches):
@@ -164,10 +163,9 @@ def train_epoch(model: Classifier, optimizer: torch.optim.Optimizer, data: TaskA
         x = spec_augment(x, options.freq_mask, options.time_mask)
         with torch.autocast(data.device.type, torch.bfloat16, enabled=options.bf16):
             logits = model(x)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), targets) if data.task.multilabel \
-            else F.cross_entropy(logits.float(), targets)
-        for group in optimizer.param_groups:
-            group["lr"] = options.lr_at(epoch + step / len(batches))
+        loss = F.binary_cross_entropy_with_logits(logits.float(), targets, weights) if data.task.multilabel \
+            else F.cross_entropy(logits.float(), targets, weights)
+        set_lr(optimizer, options.lr_at(epoch + step / len(batches)))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -175,19 +173,36 @@ def train_epoch(model: Classifier, optimizer: torch.optim.Optimizer, data: TaskA
     return total.item() / len(batches)
 
 
-def predict(model: Classifier, data: TaskArrays, rows: np.ndarray, options: TuneOptions) -> Tensor:
-    """Logits `[rows, classes]` float32 on the CPU, without augmentation."""
+def predict(model: Classifier, data: TaskArrays, rows: np.ndarray, options: TuneOptions) -> np.ndarray:
+    """Logits `[rows, classes]` float32, without augmentation."""
     model.eval()
     logits = []
     with torch.inference_mode(), torch.autocast(data.device.type, torch.bfloat16, enabled=options.bf16):
         for batch in np.array_split(rows, math.ceil(len(rows) / options.batch_size)):
             logits.append(model(data.network_input(data.batch(batch)[0])).float().cpu())
-    return torch.cat(logits)
+    return torch.cat(logits).numpy()
 
 
-def score(logits: Tensor, data: TaskArrays, rows: np.ndarray) -> float:
-    """Accuracy in %, or mAP x 100 for a multi-label task."""
-    targets = data.targets[rows]
-    if data.task.multilabel:
-        return 100 * mean_average_precision(targets, logits.numpy())
-    return 100 * float((logits.argmax(1).numpy() == targets.argmax(1)).mean())
+def _resume(path: Path, settings: dict[str, Any], model: Classifier,
+            optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The state of a run at its last whole epoch, model and optimizer set to it; a new one where there is none."""
+    fresh: dict[str, Any] = {"done": 0, "finished": False, "valid": -1.0, "epoch": -1, "test": None, "curve": []}
+    if not path.is_file():
+        return fresh
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    if saved.get("settings") != settings:
+        changed = [name for name in settings if saved.get("settings", {}).get(name) != settings[name]]
+        aside = path.with_name(f"before_{path.name}")
+        os.replace(path, aside)
+        LOG.warning("%s: a run of other %s, now %s: fine-tuning begins anew", path, ", ".join(changed), aside.name)
+        return fresh
+    if not saved["state"]["finished"]:
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+    return saved["state"]
+
+
+def _write_best(directory: Path, model: Classifier) -> None:
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with atomic_open(directory / BEST, "wb") as stream:
+        stream.write(safetensors.torch.save(tensors))

@@ -1,13 +1,12 @@
 """Linear evaluation as in the papers: a linear layer on standardised, frozen clip vectors (M2D, section 4.1).
 
-Adam, learning rate 3e-5, up to 200 epochs, stopped after 20 without a better validation accuracy, the best epoch
-kept. The papers do not give the batch size; 128 is our choice.
+Adam, learning rate 3e-5, up to 200 epochs, stopped after 20 without a better validation score, the best epoch kept.
+The papers do not give the batch size; 128 is our choice.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,9 +15,12 @@ from torch import Tensor, nn
 
 from m2d.common.config import option
 from m2d.common.errors import UserError
-from m2d.evaluation.scores import interval
-from m2d.evaluation.task import Task
+from m2d.evaluation.scores import main_score
 
+PAPER_LR = 3e-5
+LEARNING_RATES = (3e-5, 3e-4, 1e-3, 3e-3, 1e-2)
+"""Tried on tasks that are not the papers'; the best validation score decides."""
+MIX_LR = 1e-2  # of the few weights of the layers, which would hardly move at a linear layer's rate
 VALID_SHARE = 0.1
 """Share of the training clips that validate where the task has no validation part."""
 
@@ -27,74 +29,69 @@ VALID_SHARE = 0.1
 class LinearOptions:
     """The protocol. The defaults are the papers'."""
 
-    lr: float = option(3e-5, "Adam's learning rate")
+    lr: float | None = option(None, "Adam's learning rate; default: 3e-5 for the papers' tasks, for others the best of "
+                                    f"{', '.join(f'{lr:g}' for lr in LEARNING_RATES)} on validation")
     epochs: int = option(200, "epochs at most")
-    patience: int = option(20, "epochs without a better validation accuracy before the end")
+    patience: int = option(20, "epochs without a better validation score before the end")
     batch_size: int = option(128, "clips per step")
     seeds: list[int] = option(factory=lambda: [0, 1, 2, 3, 4], help="one run each; mean and 95% interval over them")
+    knn: int = option(10, "neighbours of the kNN score, which trains nothing; 0: none")
+    layers: bool = option(False, "also every layer of the model, and their learnt sum, from one pass of features")
+
+    def __post_init__(self) -> None:
+        if (self.lr is not None and self.lr <= 0) or self.epochs < 1 or self.batch_size < 1 or self.knn < 0:
+            raise UserError("linear: lr, epochs and batch_size must be positive, knn must not be negative")
+        if not self.seeds:
+            raise UserError("seeds is empty: give at least one")
+
+
+@dataclass
+class Split:
+    """Rows of the training, validation and test clips."""
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
 
 
 @dataclass
 class Fit:
-    """One trained classifier: its best validation accuracy (0..1), the epoch of it, its predictions `[test clips]`."""
+    """One trained classifier as it was in its best epoch."""
 
-    valid_accuracy: float
-    epoch: int
-    predictions: np.ndarray
-
-
-def evaluate(features: np.ndarray, task: Task, options: LinearOptions, device: str = "cpu") -> dict[str, Any]:
-    """Accuracies in % of one model on one task.
-
-    Args:
-        features: `[clips, D]`, rows as `task.clips`; a row of NaN belongs to an unreadable clip and is left out.
-        task: with folds, each is the test part once and a seed's score is the mean over the folds.
-        options: the protocol.
-        device: where the classifiers are trained.
-
-    Returns `scores` (per seed), `mean`, `ci` (95%, None for one seed), `valid` (mean validation accuracy), `clips`
-    (used per part), `confusion` (`[true, predicted]` counts over folds and seeds).
-    Raises `UserError` for a multi-label task and for a task of which too little is left.
-    """
-    if task.multilabel:
-        raise UserError(f"{task.title} is a multi-label task: it is fine-tuned, not evaluated linearly")
-    if not options.seeds:
-        raise UserError("seeds is empty: give at least one")
-    vectors = torch.from_numpy(np.array(features, dtype=np.float32))
-    usable = vectors.isfinite().all(1).numpy()
-    position = {name: index for index, name in enumerate(task.classes)}
-    labels = np.array([position[clip.label] for clip in task.clips])
-    parts = np.array([clip.part if ok else "" for clip, ok in zip(task.clips, usable, strict=True)])
-    vectors, targets = vectors.to(device), torch.from_numpy(labels).to(device)
-    scores, valid = [], []
-    confusion = np.zeros((len(task.classes),) * 2, dtype=int)
-    for seed in options.seeds:
-        accuracies = []
-        for test_part in task.parts if task.has_folds else ["test"]:
-            train, held_out, test = divide(labels, parts, test_part, seed)
-            if not (len(train) and len(held_out) and len(test)):
-                raise UserError(f"{task.title}: no usable clips are left to train, validate or test on")
-            fit = fit_linear(vectors, targets, train, held_out, test, len(task.classes), options, seed)
-            accuracies.append(100 * np.mean(fit.predictions == labels[test]))
-            valid.append(100 * fit.valid_accuracy)
-            np.add.at(confusion, (labels[test], fit.predictions), 1)
-        scores.append(float(np.mean(accuracies)))
-    mean, ci = interval(scores)
-    return {"scores": scores, "mean": mean, "ci": ci, "valid": float(np.mean(valid)),
-            "clips": {part: int(np.sum(parts == part)) for part in task.parts}, "confusion": confusion}
+    score: float = -1.0  # validation, 0..1
+    loss: float = float("inf")  # validation
+    epoch: int = -1
+    logits: np.ndarray = field(default_factory=lambda: np.empty(0))  # [test clips, C]
+    curve: list[float] = field(default_factory=list)  # validation score of each epoch
+    mix: list[float] = field(default_factory=list)  # weight of each layer, where there are several
 
 
-def divide(labels: np.ndarray, parts: np.ndarray, test_part: str,
-           seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of the training, validation and test clips when `test_part` is tested.
+class Probe(nn.Module):
+    """A linear layer on vectors `[B, D]`, or on the weighted sum of those of several layers `[B, L, D]`."""
+
+    def __init__(self, width: int, n_layers: int, n_classes: int, random: torch.Generator):
+        super().__init__()
+        self.linear = nn.Linear(width, n_classes)
+        for parameter in self.linear.parameters():  # nn.Linear's own distribution, from a generator of this run
+            parameter.data.copy_((2 * torch.rand(parameter.shape, generator=random) - 1) * width**-0.5)
+        self.mix = nn.Parameter(torch.zeros(n_layers)) if n_layers > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits `[B, C]`."""
+        return self.linear(x if self.mix is None else torch.einsum("l,bld->bd", self.mix.softmax(0), x))
+
+
+def divide(targets: np.ndarray, parts: np.ndarray, test_part: str, seed: int) -> Split:
+    """Who trains, validates and tests when `test_part` is tested; clips of part '' are left out.
 
     A `valid` part validates where there is one; otherwise `VALID_SHARE` of the training clips, drawn class by class
-    with at least one of each class, as long as the class keeps a training clip.
+    (of several labels the first) with at least one of each class, as long as the class keeps a training clip.
     """
     test = np.flatnonzero(parts == test_part)
     if "valid" in parts:
-        return np.flatnonzero(parts == "train"), np.flatnonzero(parts == "valid"), test
+        return Split(np.flatnonzero(parts == "train"), np.flatnonzero(parts == "valid"), test)
     rest = np.flatnonzero((parts != test_part) & (parts != ""))
+    labels = targets.argmax(1)
     random = np.random.default_rng(seed)
     held_out: list[int] = []
     for label in np.unique(labels[rest]):
@@ -102,32 +99,40 @@ def divide(labels: np.ndarray, parts: np.ndarray, test_part: str,
         count = min(len(members) - 1, max(1, round(VALID_SHARE * len(members))))
         held_out += random.permutation(members)[:count].tolist()
     valid = np.array(sorted(held_out), dtype=int)
-    return np.setdiff1d(rest, valid), valid, test
+    return Split(np.setdiff1d(rest, valid), valid, test)
 
 
-def fit_linear(vectors: Tensor, targets: Tensor, train: np.ndarray, valid: np.ndarray, test: np.ndarray,
-               n_classes: int, options: LinearOptions, seed: int) -> Fit:
-    """Train on rows `train` of `vectors` `[clips, D]`, choose the epoch on `valid`, predict `test`."""
-    mean, std = vectors[train].mean(0), vectors[train].std(0)
+def fit_linear(vectors: Tensor, targets: Tensor, split: Split, lr: float, options: LinearOptions, seed: int,
+               multilabel: bool = False) -> Fit:
+    """Train on vectors `[clips, D]` or `[clips, L, D]`, choose the epoch by validation, apply it to the test clips.
+
+    `targets` are label weights `[clips, C]`.
+    """
+    mean, std = vectors[split.train].mean(0), vectors[split.train].std(0)
     std = torch.where(std > 0, std, 1.0)  # a constant feature says nothing, and must not become NaN
-    x_train, x_valid, x_test = ((vectors[rows] - mean) / std for rows in (train, valid, test))
-    y_train, y_valid = targets[train], targets[valid]
+    x_train, x_valid, x_test = ((vectors[rows] - mean) / std for rows in (split.train, split.valid, split.test))
+    y_train, y_valid = (targets[rows] if multilabel else targets[rows].argmax(1)
+                        for rows in (split.train, split.valid))
+    loss_of = F.binary_cross_entropy_with_logits if multilabel else F.cross_entropy
     random = torch.Generator().manual_seed(seed)
-    layer = nn.Linear(vectors.shape[1], n_classes, device=vectors.device)
-    bound = vectors.shape[1] ** -0.5  # nn.Linear's own distribution, from a generator of this run
-    for parameter in layer.parameters():
-        parameter.data.copy_((2 * torch.rand(parameter.shape, generator=random) - 1) * bound)
-    optimizer = torch.optim.Adam(layer.parameters(), lr=options.lr)
-    best = Fit(-1.0, -1, np.empty(0, dtype=int))
+    probe = Probe(vectors.shape[-1], vectors.shape[1] if vectors.ndim == 3 else 1, targets.shape[1], random)
+    probe.to(vectors.device)
+    optimizer = torch.optim.Adam(probe.linear.parameters(), lr=lr)
+    if probe.mix is not None:
+        optimizer.add_param_group({"params": [probe.mix], "lr": MIX_LR})
+    valid_targets = targets[split.valid].cpu().numpy()
+    best, curve = Fit(), []
     for epoch in range(options.epochs):
         for rows in torch.randperm(len(x_train), generator=random).to(vectors.device).split(options.batch_size):
             optimizer.zero_grad()
-            F.cross_entropy(layer(x_train[rows]), y_train[rows]).backward()
+            loss_of(probe(x_train[rows]), y_train[rows]).backward()
             optimizer.step()
         with torch.no_grad():
-            accuracy = (layer(x_valid).argmax(1) == y_valid).float().mean().item()
-            if accuracy > best.valid_accuracy:
-                best = Fit(accuracy, epoch, layer(x_test).argmax(1).cpu().numpy())
+            logits = probe(x_valid)
+            curve.append(main_score(valid_targets, logits.cpu().numpy(), multilabel))
+            if curve[-1] > best.score:
+                mix = [] if probe.mix is None else probe.mix.softmax(0).tolist()
+                best = Fit(curve[-1], loss_of(logits, y_valid).item(), epoch, probe(x_test).cpu().numpy(), curve, mix)
         if epoch - best.epoch >= options.patience:
             break
     return best

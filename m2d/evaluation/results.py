@@ -11,32 +11,43 @@ from typing import Any
 
 from m2d.common.files import atomic_open, write_json
 from m2d.common.provenance import environment
-from m2d.evaluation.figures import draw_confusion
+from m2d.evaluation.figures import draw_confusion, draw_layers
 from m2d.evaluation.task import Task
 
 KINDS = ("linear", "finetune")
 
 
 def write_result(directory: str | Path, kind: str, label: str, model: str, task: Task, options: Any,
-                 result: dict[str, Any]) -> None:
-    """Write `result.json`, and for single-label tasks `confusion.csv` and `confusion.png`.
+                 result: dict[str, Any], depends: dict[str, Any] | None = None) -> None:
+    """Write `result.json`, `confusion.csv` and `confusion.png` of a single-label task, `layers.png` of several layers.
 
-    `result` holds `scores` (per seed), `mean`, `ci`, `clips` (used, per part), `confusion` (`[true, predicted]` counts
-    or None) and `unreadable` (lines).
+    `result` holds at least `scores` (per seed), `mean`, `ci`, `clips` (used, per part), `confusion` (`[true,
+    predicted]` counts or None) and `unreadable` (lines); `depends` is what it follows from (see `is_current`).
     """
     directory = Path(directory)
+    result = dict(result)
     confusion = result.pop("confusion")
+    title = f"{label}: {task.title} ({kind})"
     if confusion is not None:
         with atomic_open(directory / "confusion.csv") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(["true \\ predicted", *task.classes])
             writer.writerows([name, *line] for name, line in zip(task.classes, confusion.tolist(), strict=True))
-        draw_confusion(directory / "confusion.png", confusion, task.classes, f"{label}: {task.title} ({kind})")
+        draw_confusion(directory / "confusion.png", confusion, task.classes, title)
+    if "layers" in result:
+        draw_layers(directory / "layers.png", result["layers"], title)
     long = ("clips", "missing_files", "classes")
     description = {name: value for name, value in asdict(task).items() if name not in long}
     write_json(directory / "result.json", {
         "kind": kind, "label": label, "model": model, "task": description | {"classes": len(task.classes)},
-        "options": asdict(options), "date": time.strftime("%Y-%m-%d"), "environment": environment()} | result)
+        "options": asdict(options), "depends": depends, "date": time.strftime("%Y-%m-%d"),
+        "environment": environment()} | result)
+
+
+def is_current(directory: str | Path, depends: dict[str, Any]) -> bool:
+    """Whether a folder's result follows from just this: weights, task content, settings, by JSON values."""
+    path = Path(directory) / "result.json"
+    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("depends") == depends
 
 
 def read_results(exp: str | Path, kind: str) -> list[dict[str, Any]]:

@@ -125,10 +125,14 @@ class M2DFeatures(nn.Module):
 
         Raises `UserError` for a model without a classifier.
         """
+        if self.classifier is not None and self.classifier.seconds:
+            clips = single_clips(wavs, lengths, self.encoder.cls_token.device)
+            shortest = round(self.classifier.seconds * (sampling_rate or self.sample_rate))
+            wavs, lengths = [F.pad(clip, (0, max(0, shortest - len(clip)))) for clip in clips], None
         output = self(wavs, lengths, sampling_rate, all_layers=False)
         with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
             logits = self.classify(output.frames if frame_wise else output.clip)
-            probabilities = logits.sigmoid()
+            probabilities = self.classifier.probabilities(logits)
         if frame_wise:
             probabilities = probabilities * output.mask.unsqueeze(-1)
         return Tags(self.classifier.names, probabilities, output.lengths)
@@ -139,7 +143,7 @@ class M2DFeatures(nn.Module):
         Raises `UserError` for a model without a classifier.
         """
         if self.classifier is None:
-            raise UserError("this model has no classifier: tags need weights fine-tuned on AudioSet (AS-FT)")
+            raise UserError("this model has no classifier: tags need fine-tuned weights (m2d.bin.finetune, or AS-FT)")
         return self.classifier(frames)
 
     def clap_audio(self, wavs: Waves, lengths: Lengths | None = None, sampling_rate: int | None = None) -> torch.Tensor:

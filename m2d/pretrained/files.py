@@ -84,7 +84,9 @@ def save_pretrained(model: M2DFeatures | ImageFeatures, directory: str | Path,
         "encoder": asdict(model.encoder.config),
         **({"front_end": asdict(model.logmel.config)} if is_audio else {}),
         "statistics": {"mean": model.mean, "std": model.std},
-        **({"classes": model.classifier.names} if is_audio and model.classifier is not None else {}),
+        **({"classes": model.classifier.names, "classifier": {
+            "exclusive": model.classifier.exclusive, "seconds": model.classifier.seconds,
+        }} if is_audio and model.classifier is not None else {}),
         "weights_sha256": sha256(directory / WEIGHTS),
         "origin": origin or {},
     })
@@ -157,6 +159,8 @@ def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures:
         names, checksum = config.get("classes"), config.get("weights_sha256")
         if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise UserError("classes must be a list of names")
+        head = config.get("classifier") or {"exclusive": False, "seconds": 0.0}
+        exclusive, seconds = head["exclusive"] is True, _checked("seconds", float, head["seconds"])
         largest = max(encoder.grid.n_patches * encoder.width, encoder.depth**3,
                       front_end.n_fft * front_end.n_mels if is_audio else 0)
         if largest > 100 * LARGEST:
@@ -168,9 +172,12 @@ def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures:
         raise UserError(f"{path}: not a model's configuration ({reason})") from None
     state = read_safetensors(directory / WEIGHTS, checksum)
     try:
-        return _assemble(encoder, front_end, statistics, state, labels or names)
+        model = _assemble(encoder, front_end, statistics, state, labels or names)
     except UserError as error:
         raise UserError(f"{directory / WEIGHTS}: {error}") from None
+    if is_audio and model.classifier is not None:
+        model.classifier.exclusive, model.classifier.seconds = exclusive, seconds
+    return model
 
 
 def _build(table: type, values: dict[str, Any]) -> Any:

@@ -29,12 +29,13 @@ class Classifier(nn.Module):
     """One Linear on standardised features, with the names of its C classes.
 
     Its width tells how it pools: D, the mean over all patch tokens; N_F * D, the mean over time of frames with the bins
-    concatenated.
+    concatenated. `exclusive` classes share one probability (softmax), others have their own (sigmoid). Clips shorter
+    than `seconds` are filled with silence to it, as the classifier saw them in training.
     """
 
-    def __init__(self, width: int, names: list[str]):
+    def __init__(self, width: int, names: list[str], exclusive: bool = False, seconds: float = 0.0):
         super().__init__()
-        self.names = names
+        self.names, self.exclusive, self.seconds = names, exclusive, seconds
         self.norm = Standardise(width)
         self.linear = nn.Linear(width, len(names))
 
@@ -43,6 +44,10 @@ class Classifier(nn.Module):
         width = self.linear.in_features
         pooled = frames.unflatten(-1, (-1, width)).mean(dim=-2)
         return self.linear(self.norm(pooled).to(self.linear.weight.dtype)).float()
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Probabilities `[..., C]` of logits `[..., C]`."""
+        return logits.softmax(dim=-1) if self.exclusive else logits.sigmoid()
 
 
 class MlpProjection(nn.Module):

@@ -11,9 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
-
-torch.set_num_threads(1)
 
 
 def tone(label, seconds=0.4, rate=16000, channels=1, seed=0):
@@ -177,19 +174,3 @@ def own_copy(tmp_path):
         MAKERS[name](root)
         return root
     return make
-
-
-@pytest.fixture(scope="session")
-def model_directory(tmp_path_factory):
-    """A tiny model of ours: 80x64 input, 16x16 patches, 16 wide."""
-    from m2d import save_pretrained
-    from m2d.audio.logmel import LogMelConfig
-    from m2d.nn.encoder import Encoder
-    from m2d.nn.encoder_config import EncoderConfig
-    from m2d.pretrained.features import M2DFeatures
-
-    torch.manual_seed(99)
-    directory = tmp_path_factory.mktemp("model")
-    encoder = Encoder(EncoderConfig((80, 64), (16, 16), 1, 16, 2, 2))
-    save_pretrained(M2DFeatures(encoder, LogMelConfig(), -7.0, 4.0), directory)
-    return directory

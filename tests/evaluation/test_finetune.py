@@ -11,10 +11,11 @@ from m2d.common.errors import UserError
 from m2d.evaluation import finetune as finetune_module
 from m2d.evaluation.classifier import Classifier
 from m2d.evaluation.features import compute_features
-from m2d.evaluation.finetune import TaskArrays, TuneOptions, finetune
-from m2d.evaluation.models import LogMelFrames
+from m2d.evaluation.finetune import TaskArrays, finetune
 from m2d.evaluation.prepare import prepare
 from m2d.evaluation.tasks import TASKS
+from m2d.evaluation.tuning import TuneOptions, build_optimizer, class_weights, epoch_order, freeze
+from m2d.pretrained.models import LogMelFrames
 
 
 @pytest.fixture
@@ -93,9 +94,9 @@ def test_each_of_the_four_tasks_runs(name, fold, tune, encoder, arrays, tmp_path
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     tuned = finetune(encoder, data, fold, options(**tune), 0, tmp_path)
     _, valid, test = data.divide(fold)
-    assert 0 <= tuned["score"] <= 100 and tuned["predictions"].shape == test.shape
+    assert 0 <= tuned.score <= 100 and len(tuned.logits) == len(test)
     assert (valid is None) == (name in ("as20k", "esc50"))
-    assert valid is not None or tuned["epoch"] == 2  # nothing is chosen by test scores
+    assert valid is not None or tuned.epoch == 2  # nothing is chosen by test scores
     changed = {key for key, value in encoder.state_dict().items() if not torch.equal(value, before[key])}
     frozen = {key for key in before if key.startswith("patch_embed.")}
     assert bool(frozen & changed) != bool(tune.get("freeze_patch_embed"))
@@ -104,7 +105,7 @@ def test_each_of_the_four_tasks_runs(name, fold, tune, encoder, arrays, tmp_path
 
 def test_it_learns(encoder, arrays, tmp_path):
     tuned = finetune(encoder, arrays("spcv2"), None, options(epochs=15, lr=3e-3), 0, tmp_path)
-    assert tuned["score"] == 100.0
+    assert tuned.score == 100.0
 
 
 def test_an_interrupted_run_goes_on_exactly(model_directory, arrays, tmp_path, monkeypatch):
@@ -127,19 +128,24 @@ def test_an_interrupted_run_goes_on_exactly(model_directory, arrays, tmp_path, m
             finetune(load_pretrained(model_directory).encoder, data, None, tune, 1, tmp_path / "part")
     torch.randn(100)  # the generator's state is no part of it
     part = finetune(load_pretrained(model_directory).encoder, data, None, tune, 1, tmp_path / "part")
-    assert part["score"] == whole["score"] and part["epoch"] == whole["epoch"]
-    assert torch.equal(*(torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["best"]["test"]
-                         for name in ("whole", "part")))
+    assert part.score == whole.score and part.epoch == whole.epoch
+    assert np.array_equal(part.logits, whole.logits) and part.curve == whole.curve
     # finished: only read
     monkeypatch.setattr(finetune_module, "train_epoch", None)
     again = finetune(load_pretrained(model_directory).encoder, data, None, tune, 1, tmp_path / "whole")
-    assert again["score"] == whole["score"]
-    with pytest.raises(UserError, match="other settings"):
-        finetune(load_pretrained(model_directory).encoder, data, None, options(epochs=4), 1, tmp_path / "whole")
+    assert again.score == whole.score
+
+
+def test_a_run_of_other_settings_or_weights_is_put_aside_and_made_anew(model_directory, arrays, tmp_path, caplog):
+    data = arrays("spcv2")
+    finetune(load_pretrained(model_directory).encoder, data, None, options(), 1, tmp_path)
+    tuned = finetune(load_pretrained(model_directory).encoder, data, None, options(epochs=4), 1, tmp_path)
+    assert len(tuned.curve) == 4 and (tmp_path / "before_checkpoint.pt").is_file()
+    assert "a run of other options, now before_checkpoint.pt" in caplog.text
     other = load_pretrained(model_directory)
     other.randomise(5)
-    with pytest.raises(UserError, match="of another model"):
-        finetune(other.encoder, data, None, tune, 1, tmp_path / "whole")
+    again = finetune(other.encoder, data, None, options(epochs=4), 1, tmp_path)
+    assert "a run of other weights" in caplog.text and again.curve != tuned.curve
 
 
 def test_a_checkpoint_is_whole_or_absent(encoder, arrays, tmp_path, monkeypatch):
@@ -158,3 +164,40 @@ def test_unreadable_clips_are_left_out(arrays):
     logmels = np.array(data.logmels)
     logmels[data.rows["test"][0]] = np.nan
     assert len(TaskArrays(data.task, logmels, 0.0, 1.0, "cpu").rows["test"]) == 5
+
+
+def test_layer_decay_and_freezing(encoder):
+    model = Classifier(encoder, 3)
+    groups = build_optimizer(model, options(layer_decay=0.5)).param_groups
+    assert sorted({group["scale"] for group in groups}) == [0.125, 0.25, 0.5, 1.0]  # input, blocks 0 and 1, head
+    scale = {parameter: group["scale"] for group in groups for parameter in group["params"]}
+    assert scale[model.head.weight] == scale[encoder.transformer.norm.weight] == 1.0
+    assert scale[encoder.transformer.blocks[1].norm1.weight] == 0.5 and scale[encoder.cls_token] == 0.125
+    assert len(scale) == len(list(model.parameters()))
+    freeze(model, options(freeze_blocks=1))
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert not any("blocks.0" in name or "patch_embed" in name or "cls_token" in name for name in trained)
+    assert any("blocks.1" in name for name in trained) and "head.weight" in trained
+    with pytest.raises(UserError, match="freeze_blocks=3: the encoder has 2 blocks"):
+        freeze(model, options(freeze_blocks=3))
+
+
+def test_rare_classes_are_drawn_or_weighed_more():
+    targets = np.eye(2, dtype=np.float32)[[0] * 90 + [1] * 10]
+    order = epoch_order(np.arange(100), targets, "sampling", 0, 0)
+    assert len(order) == 100 and 35 < (order >= 90).sum() < 65
+    assert sorted(epoch_order(np.arange(100), targets, "none", 0, 0)) == list(range(100))
+    assert np.allclose(class_weights(targets), [0.2, 1.8])
+
+
+def test_training_stops_early_and_the_best_weights_are_kept(model_directory, arrays, tmp_path):
+    data = arrays("esc50")
+    with pytest.raises(UserError, match="patience needs one, or valid_share"):
+        finetune(load_pretrained(model_directory).encoder, data, "1", options(patience=2), 0, tmp_path)
+    tune = options(patience=2, valid_share=0.25, epochs=30, lr=1e-6, balance="weights", layer_decay=0.75)
+    tuned = finetune(load_pretrained(model_directory).encoder, data, "1", tune, 0, tmp_path, keep=True)
+    assert len(tuned.curve) == tuned.epoch + 3 < 30
+    train, valid, test = data.divide("1", 0.25, 0)
+    assert len(valid) == 6 and not set(train) & set(valid) and not set(test) & {*train, *valid}
+    network = finetune_module.best_weights(tmp_path, load_pretrained(model_directory).encoder, 3, 0.0)
+    assert np.allclose(finetune_module.predict(network, data, test, tune), tuned.logits, atol=1e-5)

@@ -8,7 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
-from m2d.bin import finetune, linear_eval, prepare_task, report_general
+from m2d import load_pretrained
+from m2d.bin import prepare_task, report_general
 from m2d.common import cli
 from m2d.common.errors import UserError
 from m2d.evaluation import paper
@@ -16,15 +17,22 @@ from m2d.evaluation.linear import LinearOptions
 from m2d.evaluation.paper import FINETUNE_TASKS, LINEAR_TASKS, Printed
 from m2d.evaluation.report import cell, mean_of, write_report
 from m2d.evaluation.results import write_result
+from m2d.evaluation.runs import FinetuneConfig, LinearConfig, finetune_task, linear_tasks
 from m2d.evaluation.task import Task
 from m2d.evaluation.tasks import TASKS
 
+TUNE_QUICK = ["tuning=quick", "tune.epochs=2", "tune.warmup_epochs=1", "tune.batch_size=4", "seeds=[0,1]", "device=cpu",
+              "workers=0"]
 LINEAR_QUICK = ["linear.lr=0.01", "linear.epochs=20", "linear.seeds=[0,1]", "device=cpu", "workers=0"]
 
 
-def command(module, *words):
-    """An entry point as the command line calls it."""
-    module.main(cli.parse(module.Options, module.__doc__, [str(word) for word in words]))
+def command(job, *words):
+    """An entry point as the command line calls it: a module of m2d.bin, or an option table and its function."""
+    table, main = job if isinstance(job, tuple) else (job.Options, job.main)
+    main(cli.parse(table, "", [str(word) for word in words]))
+
+
+linear_eval, finetune = (LinearConfig, linear_tasks), (FinetuneConfig, finetune_task)
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +54,7 @@ def test_every_task_from_download_to_results(prepared, model_directory, tmp_path
     command(linear_eval, "model=logmel", tasks, f"out={exp}/logmel", *LINEAR_QUICK)
     for name in FINETUNE_TASKS:
         command(finetune, f"model={model_directory}", f"task={prepared[name]}", f"out={exp}/tiny", "label=tiny",
-                "tuning=quick", "tune.epochs=2", "tune.warmup_epochs=1", "tune.batch_size=4", "seeds=[0,1]",
-                "device=cpu", "workers=0")
+                *TUNE_QUICK)
     command(report_general, f"exp={exp}", f"out={tmp_path}/RESULTS.md")
     text = (tmp_path / "RESULTS.md").read_text()
     rows = {line.split(" | ")[0].strip("| "): line.strip("|").split(" | ") for line in text.splitlines()
@@ -84,14 +91,14 @@ def test_a_task_that_is_not_prepared_stops_before_the_work(prepared, tmp_path):
     assert not (tmp_path / "o").exists()
 
 
-def test_only_models_of_the_standard_front_end_are_fine_tuned(prepared, model_directory, tmp_path):
+def test_a_model_of_another_front_end_is_fine_tuned_on_its_own_log_mels(prepared, model_directory, tmp_path):
     shutil.copytree(model_directory, tmp_path / "model")
     config = json.loads((tmp_path / "model/config.json").read_text())
-    config["front_end"]["f_min"] = 20.0
+    config["front_end"] |= {"sample_rate": 8000, "n_fft": 200, "win_length": 200, "hop_length": 80, "f_max": 4000.0}
     (tmp_path / "model/config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"takes log-mels of its own .*f_min=20.0"):
-        command(finetune, f"model={tmp_path}/model", f"task={prepared['vc1']}", f"out={tmp_path}/o", "tuning=quick",
-                "device=cpu")
+    command(finetune, f"model={tmp_path}/model", f"task={prepared['vc1']}", f"out={tmp_path}/o", *TUNE_QUICK)
+    tuned = load_pretrained(tmp_path / "o/finetune/quick/vc1/model")
+    assert tuned.sample_rate == 8000 and (prepared["vc1"] / "logmel_8000").is_dir()
     with pytest.raises(UserError, match="model 'logmel': only models of ours are fine-tuned"):
         command(finetune, "model=logmel", f"task={prepared['vc1']}", f"out={tmp_path}/o", "tuning=quick", "device=cpu")
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, f1_score, recall_score, roc_auc_score
 
-from m2d.evaluation.scores import mean_average_precision
+from m2d.evaluation.scores import _weighted, class_scores, mean_average_precision, measures, probabilities
 
 
 def by_definition(target, score):
@@ -34,3 +34,53 @@ def test_classes_without_a_positive_are_left_out():
     assert mean_average_precision(targets, scores) == 1.0
     with pytest.raises(ValueError):
         mean_average_precision(np.zeros((2, 2)), scores)
+
+
+def sample(classes, multilabel, clips=200):
+    rng = np.random.default_rng(0)
+    targets = (rng.random((clips, classes)) < 0.3) if multilabel else np.eye(classes)[rng.integers(0, classes, clips)]
+    scores = probabilities(np.round(rng.standard_normal((clips, classes)) + targets, 1), multilabel)
+    return targets.astype(np.float32), scores, rng.integers(0, 4, clips).astype(np.float32)
+
+
+@pytest.mark.parametrize("classes, multilabel", [(5, False), (2, False), (4, True)])
+def test_weighted_measures_are_scikit_learns(classes, multilabel):
+    targets, scores, weights = sample(classes, multilabel)
+    found = _weighted(targets, scores, multilabel, np.stack([np.ones_like(weights), weights]))
+    for row, weight in enumerate([None, weights]):
+        precision = average_precision_score(targets, scores, sample_weight=weight)
+        assert found["mAP"][row] == pytest.approx(precision, abs=1e-5)
+        area = np.mean([roc_auc_score(targets[:, c], scores[:, c], sample_weight=weight) for c in range(classes)])
+        assert found["ROC AUC"][row] == pytest.approx(area, abs=1e-5)
+        decided = scores > 0.5 if multilabel else np.eye(classes)[scores.argmax(1)]
+        assert found["macro F1"][row] == pytest.approx(
+            f1_score(targets, decided, average="macro", sample_weight=weight), abs=1e-5)
+        if not multilabel:
+            hit = scores.argmax(1) == targets.argmax(1)
+            assert found["accuracy"][row] == pytest.approx(np.average(hit, weights=weight), abs=1e-5)
+        if classes == 2:
+            rare = int(targets[:, 1].sum() <= targets[:, 0].sum())
+            for name, one in (("sensitivity", rare), ("specificity", 1 - rare)):
+                assert found[name][row] == pytest.approx(recall_score(
+                    targets.argmax(1), scores.argmax(1), pos_label=one, sample_weight=weight), abs=1e-5)
+
+
+def test_intervals_over_clips_are_as_wide_as_the_binomials():
+    targets, scores, _ = sample(3, False, clips=1000)
+    found = measures(targets, np.stack([scores, scores]), False)
+    share = found["accuracy"]["value"] / 100
+    half = 196 * (share * (1 - share) / 1000) ** 0.5
+    assert found["accuracy"]["high"] - found["accuracy"]["value"] == pytest.approx(half, rel=0.2)
+    assert found["accuracy"]["value"] - found["accuracy"]["low"] == pytest.approx(half, rel=0.2)
+    assert measures(targets, scores[None], False) == measures(targets, scores[None], False)
+    rows = class_scores(targets, scores[None], ["a", "b", "c"], False)
+    assert sum(row["clips"] for row in rows.values()) == 1000 and 0 < rows["a"]["f1"] < 100
+
+
+def test_classes_that_are_not_tested_do_not_count():
+    targets, scores, _ = sample(3, False)
+    wider = np.concatenate([targets, np.zeros((200, 1), np.float32)], 1)
+    more = np.concatenate([scores, np.zeros((200, 1))], 1)
+    a, b = measures(targets, scores[None], False), measures(wider, more[None], False)
+    assert {name: one["value"] for name, one in a.items()} == pytest.approx(
+        {name: one["value"] for name, one in b.items()})

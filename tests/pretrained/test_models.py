@@ -7,7 +7,7 @@ import transformers
 from m2d import load_pretrained
 from m2d.audio.logmel import LogMel
 from m2d.common.errors import UserError
-from m2d.evaluation.models import load_model
+from m2d.pretrained.models import load_model
 
 WAVES = 0.1 * torch.randn(3, 24000, generator=torch.Generator().manual_seed(0))
 
@@ -58,7 +58,7 @@ def test_waveform_models_of_transformers(tmp_path):
     network.save_pretrained(tmp_path)
     transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path)
     model = load_model(f"hf:{tmp_path}", "cpu")
-    assert model.sample_rate == 16000 and not model.uses_statistics
+    assert model.sample_rate == 16000 and model.front_end is None
     normalised = (WAVES - WAVES.mean(1, keepdim=True)) / torch.sqrt(WAVES.var(1, keepdim=True, unbiased=False) + 1e-7)
     with torch.inference_mode():
         expected = network(normalised).last_hidden_state.mean(1)

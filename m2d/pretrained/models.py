@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from m2d.audio.logmel import LogMel, LogMelConfig, normalise
 from m2d.common.errors import UserError
-from m2d.common.files import sha256
+from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import load_pretrained
 from m2d.pretrained.names import parse_model
 
@@ -24,18 +24,22 @@ class Embedder:
     """A frozen model. `identity` changes with anything that changes its output; calls are made without gradient."""
 
     sample_rate = LogMelConfig.sample_rate
-    uses_statistics = False
+    front_end: LogMelConfig | None = None  # of a model that takes the statistics of a task's log-mels
 
     def __init__(self, identity: str, device: str):
         self.identity = identity
         self.device = torch.device(device)
 
     def set_statistics(self, mean: float, std: float) -> None:
-        """Normalise log-mels by the task's mean and deviation from now on, where `uses_statistics`."""
+        """Normalise log-mels by the task's mean and deviation from now on, where it has a `front_end`."""
         raise NotImplementedError(f"{type(self).__name__} takes no log-mel statistics")
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """One vector per clip, `[B, N]` at `sample_rate` -> `[B, D]`."""
+        """One vector per clip from the last layer, `[B, N]` at `sample_rate` -> `[B, D]`."""
+        return self.layers(waves)[-1]
+
+    def layers(self, waves: Tensor) -> list[Tensor]:
+        """One vector per clip from each layer, `[B, N]` at `sample_rate` -> `[B, D]` each; the last is a call's."""
         raise NotImplementedError
 
 
@@ -46,10 +50,10 @@ class OwnModel(Embedder):
     With `random_seed` only its architecture is used, with fresh weights.
     """
 
-    uses_statistics = True
-
     def __init__(self, source: str, device: str, random_seed: int | None = None):
         self.model = load_pretrained(source)
+        if not isinstance(self.model, M2DFeatures):
+            raise UserError(f"{source}: a model of images; evaluation on audio needs one of sound")
         if random_seed is not None:
             self.model.randomise(random_seed)
         self.weights = f"m2d {self.model.encoder.config} {self.model.logmel.config} {digest(self.model.encoder)}"
@@ -66,13 +70,19 @@ class OwnModel(Embedder):
         """`[B, N]` -> `[B, D]`."""
         return self.model(waves, all_layers=False).clip
 
+    def layers(self, waves: Tensor) -> list[Tensor]:
+        """`[B, N]` -> `[B, D]` per block."""
+        return [layer.mean(1) for layer in self.model(waves).layers]  # clips of one length: no padding
+
 
 class LogMelFrames(Embedder):
-    """Raw log-mels `[B, T, 80]`, what fine-tuning reads; not a vector per clip."""
+    """Raw log-mels `[B, T, F]`, what fine-tuning reads; not a vector per clip."""
 
-    def __init__(self, device: str):
-        super().__init__(f"log-mel {LogMelConfig()}", device)
-        self.logmel = LogMel().to(device)
+    def __init__(self, device: str, config: LogMelConfig | None = None):
+        config = config or LogMelConfig()
+        super().__init__(f"log-mel {config}", device)
+        self.sample_rate = config.sample_rate
+        self.logmel = LogMel(config).to(device)
 
     def __call__(self, waves: Tensor) -> Tensor:
         """`[B, N]` -> `[B, T, F]`."""
@@ -82,7 +92,7 @@ class LogMelFrames(Embedder):
 class LogMelMean(LogMelFrames):
     """The mean over time of the normalised log-mel, `[B, 80]`: the clip vector of a model that does nothing."""
 
-    uses_statistics = True
+    front_end = LogMelConfig()
 
     def set_statistics(self, mean: float, std: float) -> None:
         """As the base class."""
@@ -92,6 +102,10 @@ class LogMelMean(LogMelFrames):
     def __call__(self, waves: Tensor) -> Tensor:
         """`[B, N]` -> `[B, D]`."""
         return normalise(super().__call__(waves), self.mean, self.std).mean(1)
+
+    def layers(self, waves: Tensor) -> list[Tensor]:
+        """The only one."""
+        return [self(waves)]
 
 
 class S3prlModel(Embedder):
@@ -105,14 +119,14 @@ class S3prlModel(Embedder):
 
         if name not in S3PRLUpstream.available_names():
             raise UserError(f"s3prl has no upstream '{name}' (see S3PRLUpstream.available_names())")
-        super().__init__(f"s3prl {name} {checkpoint and sha256(checkpoint)}", device)
         self.model = S3PRLUpstream(name, path_or_url=checkpoint).to(device).eval()
+        super().__init__(f"s3prl {name} {digest(self.model)}", device)
 
-    def __call__(self, waves: Tensor) -> Tensor:
-        """`[B, N]` -> `[B, D]`."""
+    def layers(self, waves: Tensor) -> list[Tensor]:
+        """`[B, N]` -> `[B, D]` per hidden state."""
         lengths = torch.full((len(waves),), waves.shape[1], device=waves.device)
-        layers, frames = self.model(waves, lengths)
-        return torch.stack([clip[:n].mean(0) for clip, n in zip(layers[-1], frames[-1].tolist(), strict=True)])
+        return [torch.stack([clip[:n].mean(0) for clip, n in zip(layer, frames.tolist(), strict=True)])
+                for layer, frames in zip(*self.model(waves, lengths), strict=True)]
 
 
 class TransformersModel(Embedder):
@@ -138,21 +152,36 @@ class TransformersModel(Embedder):
         self.window, self.pads = _window(self.extractor)
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """`[B, N]` -> `[B, D]`."""
-        total, count = 0.0, 0
-        for chunk in waves.split(self.window or waves.shape[1], dim=1):
-            frames = self._frames(chunk)
-            total, count = total + frames.sum(1), count + frames.shape[1]
-        return total / count
+        """`[B, N]` -> `[B, D]` of the last hidden state."""
+        return self._pooled(waves, False)[0]
 
-    def _frames(self, waves: Tensor) -> Tensor:
-        """Frames or patches of one chunk, `[B, N]` -> `[B, T, D]`."""
+    def layers(self, waves: Tensor) -> list[Tensor]:
+        """`[B, N]` -> `[B, D]` per block; the last is the model's last hidden state."""
+        return self._pooled(waves, True)
+
+    def _pooled(self, waves: Tensor, all_layers: bool) -> list[Tensor]:
+        """Means over time, of all chunks of the clips."""
+        totals: list[Tensor] = []
+        count = 0
+        for chunk in waves.split(self.window or waves.shape[1], dim=1):
+            frames = self._frames(chunk, all_layers)
+            sums = [layer.sum(1) for layer in frames]
+            totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
+            count += frames[-1].shape[1]
+        return [total / count for total in totals]
+
+    def _frames(self, waves: Tensor, all_layers: bool) -> list[Tensor]:
+        """Frames or patches of one chunk, `[B, N]` -> `[B, T, D]` per layer or of the last one."""
         inputs = self.extractor(list(waves.cpu().numpy()), sampling_rate=self.sample_rate, return_tensors="pt")
-        hidden = self.model(**{k: v.to(self.device) for k, v in inputs.items() if k in self.inputs}).last_hidden_state
-        if hidden.ndim == 4:  # [B, D, F, T] of convolutional and Swin models
-            return hidden.flatten(2).transpose(1, 2)
+        output = self.model(**{k: v.to(self.device) for k, v in inputs.items() if k in self.inputs},
+                            output_hidden_states=all_layers)
+        # the first hidden state is the input of the first block, the last may lack the final normalisation
+        hidden = [*output.hidden_states[1:-1], output.last_hidden_state] if all_layers else [output.last_hidden_state]
+        if hidden[-1].ndim == 4:  # [B, D, F, T] of convolutional and Swin models
+            return [layer.flatten(2).transpose(1, 2) for layer in hidden]
         if self.pads:
-            return hidden[:, :math.ceil(hidden.shape[1] * waves.shape[1] / self.window)]
+            own = math.ceil(hidden[-1].shape[1] * waves.shape[1] / self.window)
+            return [layer[:, :own] for layer in hidden]
         return hidden
 
 

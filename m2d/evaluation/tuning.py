@@ -1,0 +1,129 @@
+"""Settings of fine-tuning, and what they make of parameters and clips: learning rates, frozen parts, balance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from m2d.common.config import option
+from m2d.common.errors import UserError
+from m2d.common.schedules import warmup_cosine
+from m2d.evaluation.classifier import Classifier
+
+MOMENTUM = 0.9
+OPTIMIZERS = ("sgd", "adamw")
+BALANCES = ("none", "weights", "sampling")
+
+
+@dataclass
+class TuneOptions:
+    """Settings of one task; conf/ holds those of table 2, those of the public scripts and those for small data."""
+
+    lr: float = option(0.5, "peak learning rate")
+    optimizer: str = option("sgd", "sgd (momentum 0.9) or adamw")
+    weight_decay: float = option(0.0, "weight decay of all parameters")
+    layer_decay: float = option(1.0, "learning rate of a block relative to the block after it")
+    epochs: int = option(200, "epochs")
+    warmup_epochs: int = option(5, "epochs of linear warm-up, before the half-cosine to 0")
+    patience: int = option(0, "epochs without a better validation score before the end; 0: all epochs")
+    valid_share: float = option(0.0, "share of the training clips that validate where the task has no validation part; "
+                                     "0: none, the last epoch counts")
+    batch_size: int = option(128, "clips per step")
+    balance: str = option("none", "rare classes: none, weights (in the loss) or sampling (clips drawn more often)")
+    mixup: float = option(0.0, "Mixup's alpha; 0: none")
+    rrc: bool = option(False, "Random Resize Crop")
+    patchout: float = option(0.0, "Structured Patchout: share of patches dropped in training")
+    freq_mask: int = option(0, "SpecAugment: widest band masked, in bins")
+    time_mask: int = option(0, "SpecAugment: longest stretch masked, in frames")
+    freeze_patch_embed: bool = option(False, "leave the patch embedding as pre-trained")
+    freeze_blocks: int = option(0, "leave so many blocks from the input on as pre-trained, and the patch embedding")
+    bf16: bool = option(False, "run the encoder in bfloat16 (autocast)")
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", OPTIMIZERS), ("balance", BALANCES)):
+            if getattr(self, name) not in known:
+                raise UserError(f"{name} '{getattr(self, name)}' is not one of {', '.join(known)}")
+        if not 0 <= self.patchout < 1 or not 0 <= self.valid_share < 1:
+            raise UserError(f"patchout {self.patchout} and valid_share {self.valid_share} must be at least 0 and less "
+                            "than 1")
+        if not 0 <= self.warmup_epochs < self.epochs:
+            raise UserError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}")
+        if self.lr <= 0 or not 0 < self.layer_decay <= 1:
+            raise UserError(f"lr {self.lr} must be positive, layer_decay {self.layer_decay} from above 0 to 1")
+        counts = (self.mixup, self.freq_mask, self.time_mask, self.patience, self.freeze_blocks, self.weight_decay)
+        if min(counts) < 0 or self.batch_size < 2:
+            raise UserError("mixup, freq_mask, time_mask, patience, freeze_blocks and weight_decay must not be "
+                            "negative, batch_size must be at least 2")
+
+    def lr_at(self, epoch: float) -> float:
+        """Learning rate of the head after so many (fractional) epochs."""
+        return self.lr * warmup_cosine(epoch, self.warmup_epochs, self.epochs)
+
+
+def freeze(model: Classifier, options: TuneOptions) -> None:
+    """Take the gradient from what stays as pre-trained. Raises `UserError` for more blocks than there are."""
+    encoder, count = model.encoder, options.freeze_blocks
+    depth = encoder.config.depth
+    if count > depth:
+        raise UserError(f"freeze_blocks={count}: the encoder has {depth} blocks")
+    frozen = list(encoder.transformer.blocks[:count])
+    if count or options.freeze_patch_embed:
+        frozen.append(encoder.patch_embed)
+    for part in frozen:
+        part.requires_grad_(False)
+    if count:
+        encoder.cls_token.requires_grad_(False)
+
+
+def build_optimizer(model: Classifier, options: TuneOptions) -> torch.optim.Optimizer:
+    """SGD or AdamW; each parameter group has a `scale`, its learning rate relative to the head's.
+
+    With `layer_decay` d block i of N has d^(N - i), what lies before the blocks d^(N + 1), the final LayerNorm and the
+    head 1 (Clark et al., 2020; the form of MAE's fine-tuning).
+    """
+    depth = model.encoder.config.depth
+    groups: dict[int, list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if name.startswith("encoder.transformer.blocks."):
+            below = depth - int(name.split(".")[3])
+        else:
+            below = 0 if name.startswith(("head.", "encoder.transformer.")) else depth + 1
+        groups.setdefault(below, []).append(parameter)
+    settings = [{"params": parameters, "scale": options.layer_decay**below} for below, parameters in groups.items()]
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(settings, lr=0.0, momentum=MOMENTUM, weight_decay=options.weight_decay)
+    return torch.optim.AdamW(settings, lr=0.0, weight_decay=options.weight_decay)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Use `lr` for the head, and in each parameter group its share of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["scale"]
+
+
+def class_weights(targets: np.ndarray) -> np.ndarray:
+    """Weight of each class in the loss `[C]`, one over its share of the clips; their mean over the classes is 1."""
+    weights = 1 / np.maximum(targets.sum(0), 1)
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def epoch_order(rows: np.ndarray, targets: np.ndarray, balance: str, seed: int, epoch: int) -> np.ndarray:
+    """Order in which one epoch visits `rows`; with `sampling` as many draws, each class equally often.
+
+    Args:
+        rows: rows of the training clips.
+        targets: label weights of all clips `[clips, C]`.
+        balance: one of `BALANCES`.
+        seed: of the run.
+        epoch: an order is a function of seed and epoch.
+    """
+    random = np.random.default_rng([seed, epoch])
+    if balance != "sampling":
+        return random.permutation(rows)
+    own = targets[rows]
+    weights = (own / np.maximum(own.sum(0), 1)).sum(1) / own.sum(1)
+    return random.choice(rows, len(rows), p=weights / weights.sum())
