@@ -50,7 +50,7 @@ def evaluate(features: np.ndarray, task: Task, options: LinearOptions, device: s
         notes.append(f"learning rate {lr:g}, the best of {', '.join(f'{lr:g}' for lr in LEARNING_RATES)} on validation")
     result = _run(vectors, targets, runs, lr, task, options)
     rows, scores = result.pop("rows"), result.pop("probabilities")
-    last = sum(epoch >= options.epochs * (1 - LATE) for epoch in result["epochs"])
+    last = sum(epoch + 1 > options.epochs * (1 - LATE) for epoch in result["epochs"])
     if last:
         notes.append(f"the best epoch of {last} of {len(result['epochs'])} runs is among the last of {options.epochs}: "
                      "raise linear.lr or linear.epochs")

@@ -7,8 +7,10 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
-from m2d import load_pretrained
+from m2d import load_pretrained, save_pretrained
+from m2d.audio.wave import read_audio
 from m2d.bin import prepare_task, report_general
 from m2d.common import cli
 from m2d.common.errors import UserError
@@ -84,6 +86,51 @@ def test_every_task_from_download_to_results(prepared, model_directory, tmp_path
     assert not (exp / "tiny/finetune/quick/as20k/confusion.csv").exists()
 
 
+def test_results_are_made_anew_when_what_they_follow_from_changes_and_only_then(prepared, model_directory, tmp_path,
+                                                                                caplog):
+    caplog.set_level("INFO")
+    shutil.copytree(prepared["spcv2"], tmp_path / "task")
+    shutil.copytree(model_directory, tmp_path / "model")
+    linear = linear_eval, f"model={tmp_path}/model", f"tasks=[{tmp_path}/task]", f"out={tmp_path}/o", *LINEAR_QUICK
+    tune = finetune, f"model={tmp_path}/model", f"task={tmp_path}/task", f"out={tmp_path}/o", *TUNE_QUICK
+
+    def made(name):
+        caplog.clear()
+        for words in (linear, tune):
+            command(*words)
+        return caplog.text.count("already done"), (tmp_path / "o" / name).stat().st_mtime_ns
+
+    kept = made("linear/spcv2/features.npy")
+    assert kept[0] == 0 and made("linear/spcv2/features.npy") == (2, kept[1])
+    other = load_pretrained(tmp_path / "model")
+    other.randomise(7)
+    save_pretrained(other, tmp_path / "model")  # new weights at the same path
+    again = made("linear/spcv2/features.npy")
+    assert again[0] == 0 and again[1] > kept[1] and "a run of other weights" in caplog.text
+    task = Task.read(tmp_path / "task")
+    dataclasses.replace(task, content="another").write(tmp_path / "task")
+    assert made("linear/spcv2/features.npy")[0] == 0 and "a run of other task" in caplog.text
+
+
+def test_the_fine_tuned_model_is_kept_and_gives_what_was_measured(prepared, model_directory, tmp_path):
+    words = [*TUNE_QUICK, "seeds=[3]", "tune.patchout=0.5", "tune.lr=0.01", "tune.optimizer=adamw"]
+    command(finetune, f"model={model_directory}", f"task={prepared['spcv2']}", f"out={tmp_path}/o", *words)
+    folder = tmp_path / "o/finetune/quick/spcv2"
+    model, task = load_pretrained(folder / "model"), Task.read(prepared["spcv2"])
+    test = [clip for clip in task.clips if clip.part == "test"]
+    tags = model.tag([read_audio(task.path(clip)) for clip in test])  # shorter than the task's second: filled up
+    assert tags.names == task.classes and torch.allclose(tags.probabilities.sum(1), torch.ones(len(test)), atol=1e-5)
+    named = [tags.names[row.argmax()] for row in tags.probabilities]
+    right = np.mean([name == clip.label for name, clip in zip(named, test, strict=True)])
+    result = json.loads((folder / "result.json").read_text())
+    assert 100 * right == pytest.approx(result["scores"][0])
+    origin = json.loads((folder / "model/config.json").read_text())["origin"]
+    assert origin["task"] == "spcv2" and origin["measures"] == result["measures"]
+    state = torch.load(folder / "seed3/checkpoint.pt", weights_only=True)["state"]
+    expected = torch.softmax(state["test"], 1)
+    assert torch.allclose(tags.probabilities, expected, atol=2e-3)  # training reads float16 log-mels
+
+
 def test_a_task_that_is_not_prepared_stops_before_the_work(prepared, tmp_path):
     with pytest.raises(UserError, match="none: no prepared task here"):
         command(linear_eval, "model=logmel", f"tasks=[{prepared['gtzan']},{tmp_path}/none]", f"out={tmp_path}/o",
@@ -127,6 +174,20 @@ def put_results(exp, label, value, ratio=None):
             "scores": [value], "mean": value, "ci": 0.5, "clips": {"train": 2}, "confusion": None, "unreadable": []})
     if ratio is not None:
         (exp / label / "config.yaml").write_text(f"model:\n  objective: m2d\n  mask_ratio: {ratio}\n")
+
+
+def test_a_tenth_task_is_shown_and_leaves_the_papers_averages(tmp_path):
+    put_results(tmp_path / "exp", "ours", 50.0)
+    task = Task("birds", "Birds", "own", "/x", 1.0, "made up", ["a", "b"])
+    for label in ("ours", "other"):
+        write_result(tmp_path / "exp" / label / "linear/birds", "linear", label, "exp/m", task, LinearOptions(), {
+            "scores": [75.0], "mean": 75.0, "ci": None, "clips": {"train": 2}, "confusion": None, "unreadable": []})
+    write_report(tmp_path / "exp", tmp_path / "RESULTS.md", mini=False)
+    text = (tmp_path / "RESULTS.md").read_text()
+    papers, _, others = text.partition("### Other tasks")
+    assert "| ours |" in papers and papers.count("| 50.0 ± 0.5 ") == 10 and "Birds" not in papers
+    assert "| other | 75.0 |" in others.split("###")[0] and "*M2D" not in others.split("###")[0]
+    assert "| ours | 50.0 ± 0.5 | 50.0 ± 0.5 | 50.0 ± 0.5 | 50.0 ± 0.5 |" in others  # the groups
 
 
 def test_several_masking_ratios_make_figure_3(tmp_path):
