@@ -11,6 +11,7 @@ from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.schedules import warmup_cosine
 from m2d.evaluation.classifier import Classifier
+from m2d.nn.layer_decay import layer_scale
 
 MOMENTUM = 0.9
 OPTIMIZERS = ("sgd", "adamw")
@@ -78,31 +79,16 @@ def freeze(model: Classifier, options: TuneOptions) -> None:
 
 
 def build_optimizer(model: Classifier, options: TuneOptions) -> torch.optim.Optimizer:
-    """SGD or AdamW; each parameter group has a `scale`, its learning rate relative to the head's.
-
-    With `layer_decay` d block i of N has d^(N - i), what lies before the blocks d^(N + 1), the final LayerNorm and the
-    head 1 (Clark et al., 2020; the form of MAE's fine-tuning).
-    """
+    """SGD or AdamW; each parameter group has a `scale`, its learning rate relative to the head's."""
     depth = model.encoder.config.depth
-    groups: dict[int, list[torch.nn.Parameter]] = {}
+    groups: dict[float, list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        if name.startswith("encoder.transformer.blocks."):
-            below = depth - int(name.split(".")[3])
-        else:
-            below = 0 if name.startswith(("head.", "encoder.transformer.")) else depth + 1
-        groups.setdefault(below, []).append(parameter)
-    settings = [{"params": parameters, "scale": options.layer_decay**below} for below, parameters in groups.items()]
+        if parameter.requires_grad:
+            groups.setdefault(layer_scale(name, depth, options.layer_decay), []).append(parameter)
+    settings = [{"params": parameters, "scale": scale} for scale, parameters in groups.items()]
     if options.optimizer == "sgd":
         return torch.optim.SGD(settings, lr=0.0, momentum=MOMENTUM, weight_decay=options.weight_decay)
     return torch.optim.AdamW(settings, lr=0.0, weight_decay=options.weight_decay)
-
-
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Use `lr` for the head, and in each parameter group its share of it."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group["scale"]
 
 
 def class_weights(targets: np.ndarray) -> np.ndarray:

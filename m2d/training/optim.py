@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from m2d.common.schedules import warmup_cosine
+from m2d.nn.layer_decay import layer_scale
 from m2d.training.config import OptimOptions
 
 
@@ -51,22 +51,8 @@ def build_optimizer(objective: nn.Module, optim: OptimOptions) -> torch.optim.Ad
     depth = objective.encoder.config.depth
     for name, parameter in objective.named_parameters():
         if parameter.requires_grad:
-            scale = optim.layer_decay ** (depth + 1 - _layer(name, depth))
+            scale = layer_scale(name, depth, optim.layer_decay)
             parts.setdefault((scale, optim.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     groups = [{"params": parameters, "scale": scale, "weight_decay": decay}
               for (scale, decay), parameters in sorted(parts.items(), key=lambda part: part[0])]
     return torch.optim.AdamW(groups, lr=0.0, betas=tuple(optim.betas), eps=optim.eps, fused=True)
-
-
-def _layer(name: str, depth: int) -> int:
-    """Place of a parameter in the network: 0 before the encoder's blocks, these from 1 on, `depth` + 1 behind them."""
-    block = re.match(r"encoder\.transformer\.blocks\.(\d+)\.", name)
-    if block:
-        return int(block[1]) + 1
-    return 0 if name.startswith(("encoder.patch_embed.", "encoder.cls_token")) else depth + 1
-
-
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Use `lr` from now on, in each parameter group times its `scale`."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group["scale"]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from m2d.common.errors import EXIT_INTERRUPTED, UserError
 from m2d.data.sampler import GlobalSampler
 from m2d.nn import ObjectiveOutput
+from m2d.nn.layer_decay import set_lr
 from m2d.nn.summary import activation_bytes
 from m2d.training.checkpoint import CheckpointWriter
 from m2d.training.config import PretrainConfig, plain
@@ -23,7 +24,7 @@ from m2d.training.experiment import Experiment
 from m2d.training.figures import draw_figures
 from m2d.training.memory import available_bytes, micro_batch
 from m2d.training.monitor import Monitor
-from m2d.training.optim import Schedule, build_optimizer, set_lr
+from m2d.training.optim import Schedule, build_optimizer
 from m2d.training.signals import StopFlag
 from m2d.training.trouble import explained
 from m2d.training.weights import start_from

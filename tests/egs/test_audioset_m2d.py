@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from m2d.bin import finetune, linear_eval
 from m2d.common.config import load_config
+from m2d.evaluation.runs import FinetuneConfig, LinearConfig
 
 TINY = ("model.width=16 model.depth=2 model.heads=2 model.predictor_width=16 model.predictor_depth=1 "
         "model.predictor_heads=2 optim.batch_size=8 optim.epochs=2 optim.warmup_epochs=1 run.log_steps=1")
@@ -194,7 +194,7 @@ def test_fine_tuning_settings_are_the_published_ones(name):
     def tune(variant):
         path = conf / f"finetune_{variant}_{name}.yaml"
         assert path.read_text().startswith("# ")
-        return load_config(finetune.Options, path, ["model=x", "task=x", "out=x", "tuning=x"]).tune
+        return load_config(FinetuneConfig, path, ["model=x", "task=x", "out=x", "tuning=x"]).tune
 
     table2, public = tune("table2"), tune("public")
     assert (table2.lr, table2.optimizer, table2.mixup, table2.rrc, table2.patchout) == TABLE_2[name]
@@ -202,4 +202,4 @@ def test_fine_tuning_settings_are_the_published_ones(name):
     assert (public.lr, public.epochs, public.freq_mask, public.time_mask, public.freeze_patch_embed) == PUBLIC[name]
     assert (public.optimizer, public.mixup, public.rrc, public.patchout) == TABLE_2[name][1:]
     assert tune("mini").epochs < table2.epochs
-    load_config(linear_eval.Options, conf / "linear_mini.yaml", ["model=x", "tasks=[x]", "out=x"])
+    load_config(LinearConfig, conf / "linear_mini.yaml", ["model=x", "tasks=[x]", "out=x"])

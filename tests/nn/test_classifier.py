@@ -7,10 +7,11 @@ import torch
 from m2d.nn import ModelConfig
 from m2d.nn.classifier import Classifier
 from m2d.nn.encoder import Encoder
+from m2d.nn.layer_decay import set_lr
 from m2d.nn.transformer import DropPath
 from m2d.pretrained.layouts import to_published
 from m2d.training.config import OptimOptions
-from m2d.training.optim import build_optimizer, set_lr
+from m2d.training.optim import build_optimizer
 
 VIT_BASE = {"input_size": [224, 224], "in_channels": 3}
 TINY = {"input_size": [16, 16], "patch_size": [4, 4], "in_channels": 3, "size": "custom", "width": 16, "depth": 3,
