@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from m2d import load_pretrained, save_pretrained
+from m2d import save_pretrained
 from m2d.common import cli
 from m2d.common.config import option
+from m2d.pretrained.files import load_model
 from m2d.pretrained.labels import read_labels
 
 
@@ -27,8 +28,8 @@ class Options:
 
 def main(options: Options) -> None:
     """Read, check, write."""
-    model = load_pretrained(options.checkpoint, options.heads, options.sample_rate,
-                            read_labels(options.labels) if options.labels else None)
+    model = load_model(options.checkpoint, options.heads, options.sample_rate,
+                       read_labels(options.labels) if options.labels else None)
     save_pretrained(model, options.out, {"published": options.checkpoint})
     logging.info("%s: %s", options.out, model.encoder.config)
 

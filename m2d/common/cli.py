@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
-from m2d.common.config import describe, load_config
+from m2d.common.config import describe, known_keys, load_config
 from m2d.common.errors import UserError
 
 T = TypeVar("T")
 LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 
 
-def parse(table: type[T], description: str, argv: list[str] | None = None) -> T:
+def parse(table: type[T], description: str, argv: list[str] | None = None, positional: tuple[str, ...] = ()) -> T:
     """Options of one entry point. `--help` prints the table and exits.
 
-    Raises `UserError` as `load_config` does, and for `--config` without a file.
+    Words that are no `key=value` are the values of the `positional` options in turn; one that is a list takes all that
+    are left. Raises `UserError` as `load_config` does, for `--config` without a file, and for a word too many.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if "-h" in words or "--help" in words:
-        print(f"{description}\n\nusage: [--config FILE.yaml] [key=value ...]\n\n{describe(table)}")
+        places = "".join(f"{name.upper()} " for name in positional)
+        print(f"{description}\n\nusage: {places}[--config FILE.yaml] [key=value ...]\n\n{describe(table)}")
         raise SystemExit(0)
-    yaml, overrides = None, []
+    yaml: str | None = None
+    overrides: list[str] = []
+    values: list[str] = []
     while words:
         word = words.pop(0)
         if word == "--config":
@@ -32,23 +39,57 @@ def parse(table: type[T], description: str, argv: list[str] | None = None) -> T:
             yaml = words.pop(0)
         elif word.startswith("--config="):
             yaml = word.partition("=")[2]
+        elif positional and not word.startswith("-") and ("=" not in word or _is_file(table, word)):
+            values.append(word)
         else:
             overrides.append(word)
-    return load_config(table, yaml, overrides)
+    given = _place(table, positional, values)
+    config = load_config(table, yaml, [*overrides, *(f"{name}=-" for name in given if isinstance(given[name], str))])
+    return dataclasses.replace(config, **given)
 
 
-def run(table: type[T], main: Callable[[T], int | None], description: str) -> None:
+def _is_file(table: type, word: str) -> bool:
+    """Whether a word with a `=` names a file: no option, and there."""
+    return word.partition("=")[0] not in known_keys(table) and os.path.exists(word)
+
+
+def _place(table: type, positional: tuple[str, ...], values: list[str]) -> dict[str, str | list[str]]:
+    """Values by the names of the positional options."""
+    given: dict[str, str | list[str]] = {}
+    for name in positional:
+        if values and known_keys(table)[name].default_factory is list:
+            given[name], values = values, []
+        elif values:
+            given[name], *values = values
+    if values:
+        raise UserError(f"'{values[0]}' is a word too many: write options as key=value (see --help)")
+    return given
+
+
+def run(table: type[T], main: Callable[[T], int | None], description: str, positional: tuple[str, ...] = ()) -> None:
     """Parse the options, set up the log, call `main`, exit with its status.
 
     A `UserError` becomes one line on standard error and its status.
     """
     setup_log()
     try:
-        status = main(parse(table, description))
+        with quiet_at_closed_pipe():
+            status = main(parse(table, description, positional=positional))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.status) from None
     raise SystemExit(status or 0)
+
+
+@contextmanager
+def quiet_at_closed_pipe() -> Iterator[None]:
+    """End the process with status 1, without a traceback, when the reader of standard output goes: `| head`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 def setup_log() -> None:

@@ -21,7 +21,7 @@ from m2d.common.provenance import environment
 from m2d.data.images.decode import centre_crop, read_image
 from m2d.data.images.folder import ImageList, read_list
 from m2d.evaluation.linear import LinearOptions, divide, fit_linear
-from m2d.pretrained.files import load_pretrained
+from m2d.pretrained.files import load_model
 from m2d.pretrained.images import ImageFeatures
 from m2d.pretrained.names import parse_model
 
@@ -89,7 +89,7 @@ def probe(options: ProbeOptions) -> None:
 def image_model(text: str) -> ImageFeatures:
     """The model of a name, on the CPU. Raises `UserError` for one that does not take images."""
     name = parse_model(text)
-    model = load_pretrained(name.source) if name.kind in ("own", "random") else None
+    model = load_model(name.source) if name.kind in ("own", "random") else None
     if not isinstance(model, ImageFeatures):
         raise UserError(f"model '{text}' does not take images")
     if name.kind == "random":

@@ -88,22 +88,26 @@ class LayerFrames:
         return [clip.mean(axis=0, keepdims=True) for clip in own] if self._pool else own
 
 
+def check_choice(model: M2DFeatures, layer: int | None, precision: str) -> int:
+    """The layer that is meant, from 0; None is the last. Raises `UserError` for a layer or precision there is not."""
+    if layer is not None and not 0 <= layer < model.n_layers:
+        raise UserError(f"layer={layer}: the model has layers 0 to {model.n_layers - 1}")
+    if precision not in PRECISIONS:
+        raise UserError(f"precision={precision}: must be one of {', '.join(PRECISIONS)}")
+    return model.n_layers - 1 if layer is None else layer
+
+
 def extract_features(data: DataDir, model: M2DFeatures, options: FeatureOptions) -> None:
     """Write the features of one job's part of `data` into `options.out`; goes on where it was.
 
-    `options.model` is how the folder's notes call the model. Raises `UserError` for a layer that is not there, settings
-    that do not fit, too many unreadable utterances.
+    The folder is bound to the model's weights, not to its path. Raises `UserError` for a layer that is not there,
+    settings that do not fit, too many unreadable utterances.
     """
-    if options.layer is not None and not 0 <= options.layer < model.n_layers:
-        raise UserError(f"layer={options.layer}: the model has layers 0 to {model.n_layers - 1}")
-    if options.precision not in PRECISIONS:
-        raise UserError(f"precision={options.precision}: must be one of {', '.join(PRECISIONS)}")
+    layer = check_choice(model, options.layer, options.precision)
     place = pick_device(options.device, options.job - 1)
     model.set_statistics(model.mean if options.mean is None else options.mean,
                          model.std if options.std is None else options.std)
-    layer = model.n_layers - 1 if options.layer is None else options.layer
-    info = {"features": {"model": options.model, "layer": layer, "pool": options.pool, "mean": model.mean,
-                         "std": model.std}, "data": data.fingerprint()}
+    info = {"features": {"weights": model.digest(), "layer": layer, "pool": options.pool}, "data": data.fingerprint()}
     allowed = allowed_failures(data, options)
     writer: Writer = (
         PackedWriter(options.out, f"features.{options.job}", model.dim, jobs=options.jobs, info=info,

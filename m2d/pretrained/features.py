@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -55,6 +56,8 @@ class M2DFeatures(nn.Module):
     stays in float32. `classifier` and `clap` are None unless the weights came with such a head.
     """
 
+    __call__: Callable[..., FeatureOutput]  # typed as `forward`
+
     def __init__(self, encoder: Encoder, front_end: LogMelConfig, mean: float, std: float,
                  classifier: Classifier | None = None, clap: Clap | None = None):
         """Args: the encoder, the log-mel it was trained on, that log-mel's scalar mean and deviation, the heads."""
@@ -93,6 +96,14 @@ class M2DFeatures(nn.Module):
         if not math.isfinite(mean) or not 0 < std < math.inf:
             raise UserError(f"mean {mean}, standard deviation {std}: must be finite, the deviation positive")
         self.mean, self.std = float(mean), float(std)
+
+    def digest(self) -> str:
+        """Hex digest of all that features depend on: weights, architecture, front end, statistics."""
+        digest = hashlib.sha256(f"{self.encoder.config} {self.logmel.config} {self.mean} {self.std}".encode())
+        for name, value in self.encoder.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def randomise(self, seed: int) -> None:
         """Replace the encoder's weights by freshly drawn ones."""

@@ -31,8 +31,8 @@ LARGEST = 10**6  # of a number in a configuration: more would take the memory be
 
 
 def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int | None = None,
-                    labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
-    """A pre-trained model of audio or of images, on the CPU, in evaluation mode.
+                    labels: list[str] | None = None) -> M2DFeatures:
+    """A pre-trained model of audio, on the CPU, in evaluation mode.
 
     Args:
         path: a model directory (see `save_pretrained`), a published checkpoint file or its folder (see
@@ -43,16 +43,16 @@ def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int
 
     Raises `UserError` naming the path and what is wrong with it. Nothing is unpickled.
     """
-    path = Path(path)
-    if path.name in (CONFIG, WEIGHTS) and path.is_file():
-        raise UserError(f"{path}: one file of a model directory: give {path.parent}")
-    if not path.exists():
-        path = download(str(path))
-    if path.is_dir() and not (path / CONFIG).is_file():
-        checkpoints = sorted(path.glob("*.pth"))
-        if len(checkpoints) > 1:
-            raise UserError(f"{path}: holds {len(checkpoints)} checkpoints: give one, for example {checkpoints[-1]}")
-        path = checkpoints[0] if checkpoints else path
+    model = load_model(path, heads, sample_rate, labels)
+    if isinstance(model, ImageFeatures):
+        raise UserError(f"{path}: a model of images, not of audio")
+    return model
+
+
+def load_model(path: str | Path, heads: int | None = None, sample_rate: int | None = None,
+               labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
+    """As `load_pretrained`, a model of audio or of images."""
+    path = find_file(path)
     if path.is_file():
         published = read_published(path, heads, sample_rate)
         try:
@@ -62,6 +62,24 @@ def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int
     if heads is not None or sample_rate is not None:
         raise UserError("heads and sample_rate apply to a published checkpoint only: a model directory says its own")
     return _load_directory(path, labels)
+
+
+def find_file(path: str | Path) -> Path:
+    """The checkpoint file or model directory that `path` names; fetched from the hub where it is not here.
+
+    Raises `UserError` where it can't be had, and for a folder of several checkpoints.
+    """
+    path = Path(path)
+    if path.name in (CONFIG, WEIGHTS) and path.is_file():
+        raise UserError(f"{path}: one file of a model directory: give {path.parent}")
+    if not path.exists():
+        return download(str(path))
+    if path.is_dir() and not (path / CONFIG).is_file():
+        checkpoints = sorted(path.glob("*.pth"))
+        if len(checkpoints) > 1:
+            raise UserError(f"{path}: holds {len(checkpoints)} checkpoints: give one, for example {checkpoints[-1]}")
+        return checkpoints[0] if checkpoints else path
+    return path
 
 
 def save_pretrained(model: M2DFeatures | ImageFeatures, directory: str | Path,
@@ -141,7 +159,7 @@ def _assemble(config: EncoderConfig, front_end: LogMelConfig | None, statistics:
     return model.eval()
 
 
-def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures:
+def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures | ImageFeatures:
     path = directory / CONFIG
     if not path.is_file():
         inside = directory / "model"

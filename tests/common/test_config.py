@@ -84,3 +84,30 @@ def test_user_error_is_one_line_and_status_1(capsys, monkeypatch):
         cli.run(Table, fail, "what it does")
     assert stop.value.code == 1
     assert capsys.readouterr().err == "error: data/x: no such directory: run stage 0\n"
+
+
+@dataclass
+class Places:
+    """Options with places on the command line."""
+
+    model: str = option(help="needed")
+    files: list[str] = option(factory=list)
+    top: int = option(5)
+
+
+def test_words_without_a_key_have_their_places(tmp_path, monkeypatch):
+    """Words with a `=` too, where they name a file that is there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x=y.wav").touch()
+    names = ["a b.wav", "x=y.wav", "${z}.wav", "[1,2].wav"]
+    options = cli.parse(Places, "", ["top=3", "m", *names], positional=("model", "files"))
+    assert (options.model, options.files, options.top) == ("m", names, 3)
+    assert cli.parse(Places, "", ["model=m", "files=[a,b]"], positional=("model", "files")).files == ["a", "b"]
+    with pytest.raises(UserError, match="'model' has no default"):
+        cli.parse(Places, "", [], positional=("model", "files"))
+    with pytest.raises(UserError, match="'n' is a word too many"):
+        cli.parse(Places, "", ["m", "n"], positional=("model",))
+    with pytest.raises(UserError, match="unknown option 'tops', did you mean 'top'"):
+        cli.parse(Places, "", ["m", "tops=3"], positional=("model", "files"))
+    with pytest.raises(UserError, match="--fast"):
+        cli.parse(Places, "", ["m", "--fast"], positional=("model", "files"))

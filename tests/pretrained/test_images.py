@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from m2d import load_pretrained, save_pretrained
+from m2d import save_pretrained
 from m2d.common.errors import UserError
 from m2d.nn import ModelConfig, build_objective
 from m2d.nn.classifier import Classifier
 from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import Encoder
+from m2d.pretrained.files import load_model
 from m2d.pretrained.images import IMAGENET, ImageFeatures
 from m2d.pretrained.layouts import to_published
 from m2d.training.weights import start_from
@@ -35,7 +36,7 @@ def mae_file(path, encoder):
 def test_a_directory_gives_the_same_features(features, tmp_path):
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
     save_pretrained(features, tmp_path / "model")
-    loaded = load_pretrained(tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
     assert isinstance(loaded, ImageFeatures) and (loaded.mean, loaded.std) == (features.mean, features.std)
     with torch.no_grad():
         output, expected = loaded(images), features(images.float() / 255)
@@ -60,7 +61,7 @@ def test_public_mae_checkpoint(tmp_path):
     """ViT-Base with a 14 x 14 grid needs nothing told; normalised as public ViTs are."""
     torch.manual_seed(0)
     encoder = Encoder(ModelConfig(input_size=[224, 224], in_channels=3).encoder).eval()
-    model = load_pretrained(mae_file(tmp_path / "mae_pretrain_vit_base.pth", encoder))
+    model = load_model(mae_file(tmp_path / "mae_pretrain_vit_base.pth", encoder))
     assert model.encoder.config == encoder.config and model.encoder.config.grid == (14, 14)
     assert (tuple(model.mean), tuple(model.std)) == IMAGENET
     for name, value in encoder.state_dict().items():
@@ -71,8 +72,8 @@ def test_public_mae_checkpoint(tmp_path):
 def test_training_starts_from_it(make, features, tmp_path):
     path = mae_file(tmp_path / "mae.pth", features.encoder)
     with pytest.raises(UserError, match="give heads=N"):
-        load_pretrained(path)
-    save_pretrained(load_pretrained(path, heads=2), tmp_path / "model")
+        load_model(path)
+    save_pretrained(load_model(path, heads=2), tmp_path / "model")
     model = make(ModelConfig(**OPTIONS))
     seen = start_from(model, str(tmp_path / "model"))
     assert seen == {"mean": list(IMAGENET[0]), "std": list(IMAGENET[1])}

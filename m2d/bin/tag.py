@@ -1,0 +1,25 @@
+"""The likeliest classes of sound files, printed as a table with times; all probabilities go to out=."""
+
+import logging
+
+from m2d import load_pretrained
+from m2d.common import cli
+from m2d.pretrained.labels import read_labels
+from m2d.pretrained.sounds import find_clips
+from m2d.pretrained.tagging import TagOptions, table, tag
+
+
+def main(options: TagOptions) -> int:
+    """Find the clips, load the model, print; status 1 where clips could not be read."""
+    data = find_clips(options.files)
+    labels = read_labels(options.labels) if options.labels else None
+    model = load_pretrained(options.model, options.heads, options.sample_rate, labels)
+    rows, failed = tag(data, model, options)
+    print(table(rows, model.classifier.names, options.top))
+    if failed:
+        logging.warning("%d of %d clips could not be read", len(failed), len(data))
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    cli.run(TagOptions, main, __doc__, positional=("model", "files"))

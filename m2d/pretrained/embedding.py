@@ -1,0 +1,96 @@
+"""Sound files to vectors and frames in one pass: what `m2d embed` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from omegaconf import MISSING
+
+from m2d.common.device import pick_device
+from m2d.common.errors import UserError
+from m2d.common.options import option
+from m2d.data.datadir import DataDir
+from m2d.data.extract import JobOptions, extract
+from m2d.data.failures import FailureLog
+from m2d.pretrained.arrays import MATRIX_FORMATS, check_matrix_path, write_matrix
+from m2d.pretrained.extraction import FileWriter, LayerFrames, check_choice
+from m2d.pretrained.features import M2DFeatures
+
+
+@dataclass
+class SoundOptions:
+    """What the commands that read sound files are told."""
+
+    model: str = option(MISSING, "model directory, published checkpoint, or OWNER/NAME on the Hugging Face hub")
+    files: list[str] = option(factory=list, help="sound files, folders, lists (.txt), data directories or wav.scp")
+    heads: int | None = option(None, "attention heads, for a published checkpoint of unknown size")
+    sample_rate: int | None = option(None, "16000 or 32000 Hz, for a published checkpoint")
+    device: str = option("auto", "cpu, cuda:N, or auto: a GPU where there is one")
+    precision: str = option("float32", "float32, bfloat16 or float16 (autocast)")
+    batch_seconds: float = option(120.0, "audio in a batch, padding included; less where memory is short")
+    workers: int = option(2, "processes that read audio ahead")
+
+
+@dataclass
+class EmbedOptions(SoundOptions):
+    """Options of `m2d embed`."""
+
+    out: str | None = option(None, f"one row a clip, the mean over time: a file of {', '.join(MATRIX_FORMATS)}")
+    frames: str | None = option(None, "all frames: a folder of one NAME.npy [T, W] a clip")
+    layer: int | None = option(None, "layer, from 0; default: the last")
+
+
+class MeansAndFrames:
+    """A writer that keeps each clip's mean over time and, with a `folder`, writes its frames there as `stems` say."""
+
+    finished = False
+
+    def __init__(self, failed: FailureLog, folder: FileWriter | None, stems: dict[str, str]):
+        self.failed, self._folder, self._stems = failed, folder, stems
+        self.done: set[str] = set()
+        self.means: dict[str, np.ndarray] = {}
+
+    def append(self, utterance: str, frames: np.ndarray) -> None:
+        """Take in the frames `[T, W]` of one clip."""
+        self.means[utterance] = frames.mean(axis=0)
+        self.done.add(utterance)
+        if self._folder is not None:
+            self._folder.append(self._stems[utterance], frames)
+
+    def __enter__(self) -> MeansAndFrames:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to write here: frames are written as they come, means by `embed`."""
+
+
+def embed(data: DataDir, model: M2DFeatures, options: EmbedOptions) -> FailureLog:
+    """Write the clips' vectors to `options.out`, their frames to `options.frames`; returns what could not be read.
+
+    Raises `UserError` for settings that do not fit, and where no clip could be read.
+    """
+    if not (options.out or options.frames):
+        raise UserError("give out=FILE for one vector a clip, frames=FOLDER for all frames, or both")
+    if options.out:
+        check_matrix_path(options.out)
+    layer = check_choice(model, options.layer, options.precision)
+    folder = None
+    if options.frames:
+        info = {"features": {"weights": model.digest(), "layer": layer}}
+        folder = FileWriter(options.frames, 1, info, len(data))
+    failed = FailureLog(Path(f"{options.out or options.frames}.failed"))
+    stems = {name: name.replace("/", "-").lstrip(".-") for name in data.utterances}
+    if folder and len(set(stems.values())) < len(stems):
+        raise UserError("two clips would have one file of frames: give the folder above them in place of the files")
+    writer = MeansAndFrames(failed, folder, stems)
+    frames = LayerFrames(model, layer, False, pick_device(options.device), options.precision)
+    extract(data, writer, frames, JobOptions(out=str(options.out or options.frames)), what="embed",
+            batch_seconds=options.batch_seconds, workers=options.workers)
+    if not writer.means:
+        raise UserError(f"none of the {len(data)} clips could be read")
+    if options.out:
+        names = sorted(writer.means)
+        write_matrix(options.out, names, np.stack([writer.means[name] for name in names]))
+    return failed

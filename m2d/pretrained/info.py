@@ -1,0 +1,75 @@
+"""What a model file is, as a page of text: what `m2d info` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from m2d.nn.config import ENCODERS
+from m2d.pretrained.features import M2DFeatures
+from m2d.pretrained.files import find_file, from_published, load_model
+from m2d.pretrained.heads import TokenProjection
+from m2d.pretrained.images import ImageFeatures
+from m2d.pretrained.published import read_published
+
+LAYOUTS = {
+    "A": "published pre-training checkpoint (encoder, target, predictor)",
+    "B": "published encoder",
+    "C": "published M2D-CLAP checkpoint (encoder, projections of sounds and texts)",
+    "D": "published encoder and classifier, fine-tuned on AudioSet",
+}
+
+
+def describe(path: str | Path, heads: int | None = None, sample_rate: int | None = None) -> str:
+    """The page. Arguments and errors as for `m2d.pretrained.files.load_model`."""
+    file = find_file(path)
+    if file.is_file():
+        published = read_published(file, heads, sample_rate)
+        return _page(file, f"layout {published.layout}: {LAYOUTS[published.layout]}", from_published(published))
+    return _page(file, "model directory", load_model(file, heads, sample_rate))
+
+
+def _page(path: Path, kind: str, model: M2DFeatures | ImageFeatures) -> str:
+    config = model.encoder.config
+    size = next((f"ViT-{name.capitalize()}" for name, size in ENCODERS.items() if size == config.size), "ViT")
+    files = [path] if path.is_file() else list(path.glob("*.safetensors"))
+    lines = {
+        "file": f"{path} ({sum(file.stat().st_size for file in files) / 2**20:.1f} MiB)",
+        "kind": kind,
+        "encoder": f"{size}: {config.depth} blocks, width {config.width}, {config.heads} heads, "
+                   f"{sum(p.numel() for p in model.encoder.parameters()) / 1e6:.1f} M parameters",
+        **(_audio(model) if isinstance(model, M2DFeatures) else _images(model)),
+    }
+    return "\n".join(f"{name + ':':<12}{text}" for name, text in lines.items())
+
+
+def _images(model: ImageFeatures) -> dict[str, str]:
+    config = model.encoder.config
+    return {"input": f"images of {config.input_size[0]} x {config.input_size[1]}, patches of {config.patch_size[0]}",
+            "statistics": f"mean {model.mean}, deviation {model.std}",
+            "use": "m2d probe_images, m2d finetune_images"}
+
+
+def _audio(model: M2DFeatures) -> dict[str, str]:
+    config, front = model.encoder.config, model.logmel.config
+    frame_ms = 1000 * model.samples_per_frame / model.sample_rate
+    lines = {
+        "input": f"{config.input_size[0]} mel bins x {config.input_size[1]} frames "
+                 f"({config.grid.n_time * frame_ms / 1000:.2f} s), patches of {config.patch_size[0]} x "
+                 f"{config.patch_size[1]}; longer audio in chunks",
+        "front end": f"{front.sample_rate} Hz, window {front.win_length}, hop {front.hop_length}, {front.n_mels} mel "
+                     f"bins {front.f_min:g} to {front.f_max:g} Hz, natural logarithm",
+        "statistics": f"mean {model.mean:.4f}, deviation {model.std:.4f}",
+        "features": f"{model.n_layers} layers of {model.dim} values every {frame_ms:g} ms",
+    }
+    uses = ["m2d embed"]
+    if model.classifier is not None:
+        names = model.classifier.names
+        is_known = names != [str(index) for index in range(len(names))]
+        lines["classifier"] = f"{len(names)} classes" + (
+            f" ({', '.join(names[:3])}, ...)" if is_known else " (names not known: give labels=FILE)")
+        uses.append("m2d tag")
+    if model.clap is not None:
+        year = 2025 if isinstance(model.clap.audio, TokenProjection) else 2024
+        lines["CLAP"] = f"audio projection of {year}" + ("" if model.clap.text is None else ", text projection")
+        uses.append("clap_audio in Python")
+    return {**lines, "use": ", ".join(uses)}

@@ -1,0 +1,120 @@
+"""Sound files to the likeliest classes, with times: what `m2d tag` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from m2d.common.device import PRECISIONS, pick_device
+from m2d.common.errors import UserError
+from m2d.common.options import option
+from m2d.data.datadir import DataDir
+from m2d.data.extract import JobOptions, extract
+from m2d.data.failures import FailureLog
+from m2d.pretrained.arrays import MATRIX_FORMATS, check_matrix_path, write_matrix
+from m2d.pretrained.embedding import SoundOptions
+from m2d.pretrained.extraction import check_choice
+from m2d.pretrained.features import M2DFeatures
+
+
+@dataclass
+class TagOptions(SoundOptions):
+    """Options of `m2d tag`."""
+
+    labels: str | None = option(None, "class names: class_labels_indices.csv of AudioSet, or one name a line")
+    top: int = option(5, "classes a row")
+    seconds: float | None = option(None, "length of a row; default: about the model's input")
+    out: str | None = option(None, f"all probabilities: a file of {', '.join(MATRIX_FORMATS)}")
+
+
+class Row(NamedTuple):
+    """One stretch of a clip."""
+
+    clip: str
+    begin: float  # s
+    end: float  # s
+    probabilities: np.ndarray  # [C]
+
+
+class WindowProbabilities:
+    """Clips to equal windows of about `seconds`: rows of begin, end (s) and the probabilities of each class."""
+
+    def __init__(self, model: M2DFeatures, seconds: float | None, place: torch.device, precision: str):
+        self._model, self._place, self._precision = model.to(place), place, precision
+        self.sample_rate, self.frame_count = model.sample_rate, model.logmel.frames
+        whole = model.encoder.config.grid.n_time * model.samples_per_frame / model.sample_rate
+        self._seconds = whole if seconds is None else seconds
+
+    @torch.inference_mode()
+    def __call__(self, wavs: list[torch.Tensor]) -> list[np.ndarray]:
+        """Waveforms `[N_i]` to rows `[windows, 2 + C]`."""
+        with torch.autocast(self._place.type, PRECISIONS[self._precision], enabled=self._precision != "float32"):
+            output = self._model([wav.to(self._place) for wav in wavs], all_layers=False)
+        tables = []
+        for wav, frames, length in zip(wavs, output.frames, output.lengths.tolist(), strict=True):
+            duration = len(wav) / self.sample_rate
+            windows = min(length, max(1, round(duration / self._seconds)))
+            means = torch.stack([part.mean(dim=0) for part in frames[:length].tensor_split(windows)])
+            edges = torch.linspace(0, duration, windows + 1)
+            times = torch.stack([edges[:-1], edges[1:]], dim=1)
+            tables.append(torch.cat([times, self._model.classify(means).sigmoid().cpu()], dim=1).numpy())
+        return tables
+
+
+class Rows:
+    """A writer that keeps all rows."""
+
+    finished = False
+
+    def __init__(self, failed: FailureLog):
+        self.failed, self.done = failed, set[str]()
+        self.rows: list[Row] = []
+
+    def append(self, utterance: str, frames: np.ndarray) -> None:
+        """Take in the rows `[windows, 2 + C]` of one clip."""
+        self.done.add(utterance)
+        self.rows += [Row(utterance, float(row[0]), float(row[1]), row[2:]) for row in frames]
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to write."""
+
+
+def tag(data: DataDir, model: M2DFeatures, options: TagOptions) -> tuple[list[Row], FailureLog]:
+    """Rows of all clips, in order, also written to `options.out`; and what could not be read.
+
+    Raises `UserError` for a model without a classifier, and settings that do not fit.
+    """
+    if options.top < 1 or (options.seconds is not None and options.seconds <= 0):
+        raise UserError(f"top={options.top}, seconds={options.seconds}: must be positive")
+    if model.classifier is None:
+        raise UserError(f"{options.model}: has no classifier: tags need weights fine-tuned on AudioSet (AS-FT)")
+    if options.out:
+        check_matrix_path(options.out)
+    check_choice(model, None, options.precision)
+    writer = Rows(FailureLog(Path(f"{options.out or 'tags'}.failed")))
+    windows = WindowProbabilities(model, options.seconds, pick_device(options.device), options.precision)
+    extract(data, writer, windows, JobOptions(out="tags"), what="tag", batch_seconds=options.batch_seconds,
+            workers=options.workers)
+    rows = sorted(writer.rows, key=lambda row: row[:2])
+    if options.out and rows:
+        write_matrix(options.out, [row.clip for row in rows], np.stack([row.probabilities for row in rows]),
+                     {"begin": np.array([row.begin for row in rows]), "end": np.array([row.end for row in rows])})
+    return rows, writer.failed
+
+
+def table(rows: list[Row], names: list[str], top: int) -> str:
+    """Clip, begin and end in seconds, and the `top` classes with their probabilities, a row a line."""
+    width = max((len(row.clip) for row in rows), default=0)
+    lines = []
+    for row in rows:
+        best = np.argsort(-row.probabilities, kind="stable")[:top]
+        classes = "  ".join(f"{names[index]} {row.probabilities[index]:.2f}" for index in best)
+        lines.append(f"{row.clip:<{width}}  {row.begin:7.2f}  {row.end:7.2f}  {classes}")
+    return "\n".join(lines)
