@@ -63,7 +63,7 @@ def evaluate(features: np.ndarray, task: Task, options: LinearOptions, device: s
         "confusion": None if task.multilabel else confusion_of(targets[rows], scores)}
     if options.knn:
         result["knn"] = _knn_scores(vectors, targets, runs[0], task, options.knn)
-    if features.ndim == 3:
+    if features.ndim == 3 and features.shape[1] > 1:
         result["layers"] = _layers(features, targets, runs, lr, task, options, device)
     return result
 

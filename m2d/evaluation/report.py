@@ -15,6 +15,7 @@ from m2d.common.errors import UserError
 from m2d.common.files import write_text
 from m2d.evaluation import paper
 from m2d.evaluation.figures import draw_masking_ratios
+from m2d.evaluation.measure_tables import measure_table
 from m2d.evaluation.paper import FINETUNE_TASKS, GROUPS, LINEAR_TASKS, Printed, Row
 from m2d.evaluation.results import KINDS, read_results
 from m2d.evaluation.seeds import Setting, averaged, by_setting, claims, compared, is_random, seed_table
@@ -55,6 +56,9 @@ def write_report(exp: str | Path, out: str | Path, mini: bool) -> None:
             parts.append(score_table(rows, PAPER_ROWS[kind], columns, titles, kind == "linear"))
         if others:
             parts.append("### Other tasks\n\n" + score_table(rows, {}, others, titles, average=False))
+            for name in others:
+                table = measure_table([result for result in results if result["task"]["name"] == name])
+                parts += [f"{titles[name]}, with 95% intervals over clips (bootstrap):\n\n{table}"] if table else []
         if kind == "linear" and columns:
             parts.append(f"### Means over groups of tasks\n\n{group_table(rows)}")
             parts += seed_section(settings)

@@ -176,6 +176,28 @@ def put_results(exp, label, value, ratio=None):
         (exp / label / "config.yaml").write_text(f"model:\n  objective: m2d\n  mask_ratio: {ratio}\n")
 
 
+def test_a_task_of_ones_own_from_a_table_to_all_its_measures(miniatures, model_directory, tmp_path):
+    """Under its own name in folders, tables and the report, with no row of the paper's beside it."""
+    root = miniatures["cremad"] / "AudioWAV"
+    names = sorted(path.name for path in root.glob("1*.wav"))
+    (tmp_path / "moods.csv").write_text("file_name,label,group\n" + "".join(
+        f"{name},{'calm' if 'NEU' in name or 'SAD' in name else 'loud'},{name[:4]}\n" for name in names))
+    command(prepare_task, "task=table", f"table={tmp_path}/moods.csv", f"root={root}", f"out={tmp_path}/data/moods")
+    for label, model in (("tiny", model_directory), ("logmel", "logmel")):
+        command(linear_eval, f"model={model}", f"tasks=[{tmp_path}/data/moods]", f"out={tmp_path}/exp/{label}",
+                f"label={label}", "linear.epochs=30", "linear.seeds=[0,1]", "linear.layers=true", "workers=0")
+    command(finetune, f"model={model_directory}", f"task={tmp_path}/data/moods", f"out={tmp_path}/exp/tiny",
+            "label=tiny", *TUNE_QUICK)
+    command(report_general, f"exp={tmp_path}/exp", f"out={tmp_path}/RESULTS.md")
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "*M2D" not in text and "| Model | moods |" in text and "Means over groups" not in text
+    assert "accuracy | macro F1 | mAP | ROC AUC | sensitivity | specificity | kNN | best layer | best epochs |" in text
+    result = json.loads((tmp_path / "exp/tiny/linear/moods/result.json").read_text())
+    assert result["lr"] in (3e-5, 3e-4, 1e-3, 3e-3, 1e-2) and result["classes"].keys() == {"calm", "loud"}
+    assert [layer["layer"] for layer in result["layers"]] == [0, 1, "sum"] and result["knn"]["neighbours"] == 10
+    assert (tmp_path / "exp/tiny/linear/moods/layers.png").is_file()
+
+
 def test_a_tenth_task_is_shown_and_leaves_the_papers_averages(tmp_path):
     put_results(tmp_path / "exp", "ours", 50.0)
     task = Task("birds", "Birds", "own", "/x", 1.0, "made up", ["a", "b"])

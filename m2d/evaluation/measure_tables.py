@@ -1,0 +1,45 @@
+"""Tables of everything that was measured on tasks that are not the papers'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from m2d.common import markdown
+
+
+def measure_table(results: list[dict[str, Any]]) -> str:
+    """One task's results in Markdown: every measure with its 95% interval over clips, kNN, the best layer.
+
+    Results of before measures were kept are left out; nothing where there is none.
+    """
+    results = [result for result in results if "measures" in result]
+    names = list(dict.fromkeys(name for result in results for name in result["measures"]))
+    if not results:
+        return ""
+    extra = [("kNN", _knn), ("best layer", _best_layer), ("best epochs", _epochs)]
+    extra = [(title, cell) for title, cell in extra if any(cell(result) != "-" for result in results)]
+    return markdown.table(["Model", *names, *(title for title, _ in extra)], (
+        [result["label"], *(_measure(result["measures"].get(name)) for name in names),
+         *(cell(result) for _, cell in extra)] for result in results))
+
+
+def _measure(found: dict[str, float] | None) -> str:
+    return "-" if found is None else f"{found['value']:.1f} [{found['low']:.1f}, {found['high']:.1f}]"
+
+
+def _knn(result: dict[str, Any]) -> str:
+    return f"{result['knn']['mean']:.1f}" if "knn" in result else "-"
+
+
+def _best_layer(result: dict[str, Any]) -> str:
+    """The layer of the best validation score, and its test score."""
+    if "layers" not in result:
+        return "-"
+    best = max(result["layers"], key=lambda layer: layer["valid"])
+    return f"{best['layer']} ({best['mean']:.1f})"
+
+
+def _epochs(result: dict[str, Any]) -> str:
+    """The range of the best epochs, counted from 0."""
+    low, high = min(result["epochs"]), max(result["epochs"])
+    return str(low) if low == high else f"{low}-{high}"
