@@ -12,7 +12,7 @@ from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.pretrained import files as hub
 from m2d.pretrained.names import FORMS, parse_model
-from m2d.superb.tasks import Corpora
+from m2d.superb.task import Corpora
 
 
 @dataclasses.dataclass
@@ -20,9 +20,13 @@ class LearningRates:
     """Learning rate of a task in the place of its settings file's."""
 
     pr: float | None = option(None, "PR")
+    asr: float | None = option(None, "ASR")
     ks: float | None = option(None, "KS")
-    ic: float | None = option(None, "IC")
     sid: float | None = option(None, "SID")
+    asv: float | None = option(None, "ASV")
+    sd: float | None = option(None, "SD")
+    ic: float | None = option(None, "IC")
+    sf: float | None = option(None, "SF")
     er: float | None = option(None, "ER")
 
 
@@ -32,11 +36,15 @@ class SuperbConfig:
 
     model: str = option(MISSING, f"{FORMS}; logmel:FRAMES for patches of more than 2 frames")
     exp: str = option(MISSING, "folder for this model's runs, results.json and RESULTS.md")
-    tasks: list[str] = option(factory=lambda: ["pr", "ks", "ic", "sid", "er"], help="which tasks")
+    tasks: list[str] = option(factory=lambda: ["pr", "ks", "ic", "sid", "er"],
+                              help="which of pr asr ks qbe sid asv sd ic sf er; commands of one exp, one per task, may "
+                                   "run at the same time")
     seeds: list[int] = option(factory=lambda: [0], help="each task is trained once per seed")
     conf: str = option("conf/superb", "folder with a settings file per task")
     overlays: list[str] = option(factory=list, help="files laid over the settings, such as conf/superb/mini.yaml")
     lr: LearningRates = option(factory=LearningRates)
+    sweep: list[float] = option(factory=list, help="learning rates to train each task with, as SUPERB's protocol has "
+                                                   "it; the one that is best on the dev part counts")
     corpora: Corpora = option(factory=Corpora)
     statistics: str = option("", "folder of the tasks' log-mel statistics, shared by models; 'statistics' beside exp "
                                  "unless given")

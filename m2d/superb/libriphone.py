@@ -19,8 +19,26 @@ PHONES = ("SIL", "SPN", *sorted([vowel + stress for vowel in VOWELS for stress i
 VARIANT = re.compile(r"\(\d+\)$")
 
 
-class LibriPhoneDataset(Dataset):
-    """Clips of LibriSpeech splits in order of phone count, longest first; an item is a clip or a bucket of neighbours.
+class BucketDataset(Dataset):
+    """Clips in order of token count, longest first; an item is a clip or a bucket of neighbours."""
+
+    def __init__(self, clips: list[tuple[Path, list[int]]], bucket_size: int):
+        self.clips = sorted(clips, key=lambda clip: len(clip[1]), reverse=True)
+        self.bucket_size = min(bucket_size, len(self.clips))
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Any:
+        """`(path, token ids)`, or with buckets a list of `bucket_size` of them that starts at the clip."""
+        if self.bucket_size == 1:
+            return self.clips[index]
+        first = min(index, len(self.clips) - self.bucket_size)
+        return self.clips[first:first + self.bucket_size]
+
+
+class LibriPhoneDataset(BucketDataset):
+    """Clips of LibriSpeech splits with their phones.
 
     s3prl builds it as `Dataset(splits, tokenizer, bucket_size, path=..., lexicon=...)`.
     """
@@ -37,26 +55,14 @@ class LibriPhoneDataset(Dataset):
             shown = ", ".join(sorted(unknown)[:5])
             raise UserError(f"{', '.join(lexicon)}: no pronunciation for {len(unknown)} words of {path} ({shown}): "
                             "add them to a lexicon file")
-        clips = [(clip, tokenizer.encode(" ".join(pronunciations[word] for word in words)))
-                 for clip, words in sorted(transcripts.items())]
-        self.clips = sorted(clips, key=lambda clip: len(clip[1]), reverse=True)
-        self.bucket_size = min(bucket_size, len(self.clips))
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> Any:
-        """`(path, token ids)`, or with buckets a list of `bucket_size` of them that starts at the clip."""
-        if self.bucket_size == 1:
-            return self.clips[index]
-        first = min(index, len(self.clips) - self.bucket_size)
-        return self.clips[first:first + self.bucket_size]
+        super().__init__([(clip, tokenizer.encode(" ".join(pronunciations[word] for word in words)))
+                          for clip, words in sorted(transcripts.items())], bucket_size)
 
 
 def read_lexicon(paths: list[str]) -> dict[str, str]:
     """Word in capitals -> its phones, separated by blanks; the first pronunciation counts.
 
-    Lines are `WORD PH PH ...` as in s3prl's lists or CMUdict (`;;;` comments and `WORD(2)` variants are passed over).
+    Lines are `WORD PH PH ...` as in s3prl's lists or CMUdict (`;;;` comments and `WORD(2)` variants are left out).
 
     Raises `UserError` for a missing file, an empty one, or a phone outside `PHONES`.
     """

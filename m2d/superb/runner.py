@@ -1,4 +1,4 @@
-"""The SUPERB stage: every task, seed and fold of one model, in parallel processes, each run done once."""
+"""The SUPERB stage: every task, seed, learning rate and fold of one model, in a process per task, each run once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from m2d.common.files import write_json
 from m2d.common.progress import progress
 from m2d.superb.config import Model, SuperbConfig, resolve_model
 from m2d.superb.fingerprint import corpus_content, model_content
-from m2d.superb.tasks import Task, choose, data_key, read_settings
+from m2d.superb.task import TASKS, Task, data_key, ordered, read_settings
 from m2d.superb.worker import FAILURE, Run, finished
 
 LOG = logging.getLogger(__name__)
@@ -33,24 +33,26 @@ def plan(config: SuperbConfig) -> list[Run]:
     """
     model = resolve_model(config.model)
     content = model_content(model.ckpt)
-    return [run for task in choose(config.tasks) for run in _plan_task(config, model, content, task)]
+    return [run for name in ordered(config.tasks) for run in _plan_task(config, model, content, name)]
 
 
-def _plan_task(config: SuperbConfig, model: Model, content: str | None, task: Task) -> list[Run]:
+def _plan_task(config: SuperbConfig, model: Model, content: str | None, name: str) -> list[Run]:
     exp = Path(config.exp).resolve()
-    settings = read_settings(Path(config.conf), config.overlays, task.name)
+    task = TASKS.get(name)
+    settings = read_settings(Path(config.conf), config.overlays, name)
     shared = Path(config.statistics).resolve() if config.statistics else exp.parent / "statistics"
-    paths = task.prepare(config.corpora, exp / "tables", settings)
-    data = corpus_content(paths, shared / f"{task.name}-files.json")
+    paths = task.prepare(config.corpora, exp / "tables" / name, settings)
+    data = corpus_content(paths, shared / f"{name}-files.json")
     given, note = settings.pop("statistics"), settings.pop("note", "")
-    lr = getattr(config.lr, task.name)
-    if lr is not None:
-        settings["optimizer"]["lr"] = lr
-    statistics = shared / f"{task.name}-{data}-{data_key(settings)}.json"
+    statistics = shared / f"{name}-{data}-{data_key(settings)}.json"
     runs = []
-    for seed, fold in itertools.product(config.seeds, task.folds):
+    for seed, lr, fold in itertools.product(config.seeds, _rates(config, task, name), task.folds):
         adapted = json.loads(json.dumps(settings))
-        folder = exp / task.name / f"seed{seed}"
+        folder = exp / name / f"seed{seed}"
+        if lr is not None:
+            adapted["optimizer"]["lr"] = lr
+            if config.sweep:
+                folder = folder / f"lr{lr:g}"
         if fold is not None:
             adapted["downstream_expert"]["datarc"]["test_fold"] = f"fold{fold}"
             folder = folder / f"fold{fold}"
@@ -58,11 +60,18 @@ def _plan_task(config: SuperbConfig, model: Model, content: str | None, task: Ta
         if model.takes_statistics and upstream is not None and given is not None:
             upstream.update(given)
         runs.append(Run(
-            task=task.name, module=task.module, folder=str(folder), seed=seed, fold=fold, upstream=model.upstream,
-            ckpt=model.ckpt, content=content, data=data, note=note, upstream_settings=upstream,
+            task=name, folder=str(folder), seed=seed, fold=fold, upstream=model.upstream, ckpt=model.ckpt,
+            content=content, data=data, note=note, upstream_settings=upstream,
             statistics=str(statistics) if model.takes_statistics and given is None else None,
             config=adapted, device=config.device))
     return runs
+
+
+def _rates(config: SuperbConfig, task: Task, name: str) -> list[float | None]:
+    """The learning rates to train with; None is that of the settings."""
+    if task.by_layer:
+        return [None]
+    return list(config.sweep) or [getattr(config.lr, name)]
 
 
 def run_all(config: SuperbConfig) -> list[Run]:

@@ -24,28 +24,29 @@ from m2d.audio.statistics import Moments
 from m2d.common.files import write_json
 from m2d.pretrained import s3prl_compat
 from m2d.superb import compat
+from m2d.superb.task import Task
 
 LOG = logging.getLogger(__name__)
 MAX_CLIPS = 10_000
 """Enough for three digits of both numbers; LibriSpeech alone has 28,539 training clips in PR."""
 
 
-def task_statistics(path: Path, module: str, config: dict[str, Any], device: str) -> dict[str, float]:
+def task_statistics(path: Path, task: Task, config: dict[str, Any], device: str) -> dict[str, float]:
     """`{"mean", "std"}` of the task's raw log-mel, read from the file `path`, or computed and written there."""
     if not path.is_file():
-        found = measure(module, config, device)
+        found = measure(task, config, device)
         write_json(path, found)
         LOG.info("%s: log-mel statistics of %d training clips: mean %.4f, std %.4f",
-                 module, found["clips"], found["mean"], found["std"])
+                 task.title, found["clips"], found["mean"], found["std"])
     stored = json.loads(path.read_text(encoding="utf-8"))
     return {"mean": stored["mean"], "std": stored["std"]}
 
 
-def measure(module: str, config: dict[str, Any], device: str) -> dict[str, Any]:
+def measure(task: Task, config: dict[str, Any], device: str) -> dict[str, Any]:
     """Mean and standard deviation over all bins and frames of up to `MAX_CLIPS` clips of the training loader.
 
     Args:
-        module: name of the task under `s3prl.downstream`.
+        task: which task.
         config: the task's settings as s3prl reads them.
         device: where the log-mel is computed.
     """
@@ -59,10 +60,10 @@ def measure(module: str, config: dict[str, Any], device: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(silent), \
             contextlib.redirect_stderr(silent):
         s3prl_compat.before_s3prl()
-        compat.before_downstream(module, config, Path(scratch))
-        expert = importlib.import_module(f"s3prl.downstream.{module}.expert").DownstreamExpert(
+        compat.before_downstream(task.module, config, Path(scratch))
+        expert = importlib.import_module(f"s3prl.downstream.{task.module}.expert").DownstreamExpert(
             upstream_dim=1, upstream_rate=160, expdir=scratch, **copy.deepcopy(config))
-        loader = expert.get_dataloader("train")
+        loader = expert.get_dataloader(task.statistics_split)
         wanted = min(MAX_CLIPS, len(loader.dataset))
         while clips < wanted:
             for wavs, *_ in loader:

@@ -27,11 +27,12 @@ from m2d.common.files import write_json, write_text
 from m2d.common.progress import duration
 from m2d.pretrained import s3prl_compat
 from m2d.superb.downstream import run_s3prl
+from m2d.superb.registration import register
 from m2d.superb.statistics import task_statistics
+from m2d.superb.task import TASKS
 
 LOG = logging.getLogger(__name__)
 FAILURE = "failure.txt"
-TEST_LINE = re.compile(r"^test (?:acc|per): ([0-9.eE+-]+)$", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,6 @@ class Run:
     """One training and test of one task. `folder` is made by it and holds `result.json` when it is done."""
 
     task: str
-    module: str
     folder: str
     seed: int
     fold: int | None
@@ -76,40 +76,91 @@ def execute(run: Run) -> None:
     (folder / FAILURE).unlink(missing_ok=True)
     started, cpu_started = time.monotonic(), time.process_time()
     write_json(folder / "settings.json", run.settings())
-    options = ["-u", run.upstream, "-d", run.module, "-p", str(folder), "--device", run.device,
-               "--seed", str(run.seed), "-c", str(folder / "task.yaml")]
     (folder / "task.yaml").write_text(yaml.safe_dump(run.config, sort_keys=False), encoding="utf-8")
+    options = ["-u", run.upstream, "-d", TASKS.get(run.task).module, "--device", run.device, "--seed", str(run.seed),
+               "-c", str(folder / "task.yaml")]
     if run.ckpt is not None:
         options += ["-k", run.ckpt]
     if run.upstream_settings is not None:
         write_json(folder / "upstream.json", _with_statistics(run))
         options += ["-g", str(folder / "upstream.json")]
-    LOG.info("%s: training %s steps, log in %s", run.name, run.config["runner"]["total_steps"], folder / "train.log")
-    _logged(folder / "train.log", ["-m", "train", "-a", *options])
-    best = folder / "dev-best.ckpt"
-    if not best.is_file():  # s3prl keeps none when the dev accuracy stays 0
-        best = _newest_state(folder)
-    text = _logged(folder / "test.log", ["-m", "evaluate", "-e", str(best), *options])
-    found = TEST_LINE.findall(text)
-    if not found:
-        raise UserError(f"{folder / 'test.log'}: no 'test acc' or 'test per' line in it")
-    state = torch.load(best, map_location="cpu", weights_only=True)
+    found = _best_layer(run, options) if TASKS.get(run.task).by_layer else _train_and_test(run, options)
     write_json(folder / "result.json", {
-        "task": run.task, "seed": run.seed, "fold": run.fold, "test": float(found[-1]),
-        "dev": float(state["Downstream"]["best_score"]), "best_step": state["Step"],
-        "lr": run.config["optimizer"]["lr"], "layer_weights": _layer_weights(state),
+        "task": run.task, "seed": run.seed, "fold": run.fold, **found,
         "seconds": round(time.monotonic() - started, 1), "cpu_seconds": round(time.process_time() - cpu_started, 1),
         "settings": run.settings()})
+    LOG.info("%s: %s, in %s", run.name, ", ".join(f"{column} {value:.2f}" for column, value in found["scores"].items()),
+             duration(time.monotonic() - started))
+
+
+def _train_and_test(run: Run, options: list[str]) -> dict[str, Any]:
+    """`scores` per cent by column, `dev`, `best_step`, `lr`, `layer_weights` of a head that is trained."""
+    folder, task = Path(run.folder), TASKS.get(run.task)
+    options = [*options, "-p", str(folder)]
+    LOG.info("%s: training %s steps, log in %s", run.name, run.config["runner"]["total_steps"], folder / "train.log")
+    _logged(folder / "train.log", ["-m", "train", "-a", *options])
+    best = folder / task.best
+    if not best.is_file():  # s3prl keeps none when the dev accuracy stays 0
+        best = _newest_state(folder)
+    printed = _logged(folder / "test.log", ["-m", "evaluate", "-t", task.split, "-e", str(best), *options])
+    state = torch.load(best, map_location="cpu", weights_only=True)
     for leftover in set(folder.glob("states-*.ckpt")) - {best}:
         leftover.unlink()
-    LOG.info("%s: test %.4f, in %s", run.name, float(found[-1]), duration(time.monotonic() - started))
+    return {"scores": _scores(run, folder, printed), "dev": float(state["Downstream"]["best_score"]),
+            "best_step": state["Step"], "lr": run.config["optimizer"]["lr"], "layer_weights": _layer_weights(state)}
+
+
+def _best_layer(run: Run, options: list[str]) -> dict[str, Any]:
+    """The scores of the layer that is best on the dev part, of a task that trains nothing."""
+    column = TASKS.get(run.task).measures[0].column
+    dev = [_score_layer(run, options, layer, "dev")[column] for layer in range(_layer_count(run))]
+    best = max(range(len(dev)), key=dev.__getitem__)
+    return {"scores": _score_layer(run, options, best, "test"), "dev": dev[best], "best_layer": best,
+            "dev_by_layer": dev, "layer_weights": []}
+
+
+def _layer_count(run: Run) -> int:
+    register()
+    from s3prl import hub
+
+    settings = None if run.upstream_settings is None else str(Path(run.folder) / "upstream.json")
+    model = getattr(hub, run.upstream)(ckpt=run.ckpt, model_config=settings, refresh=False).to(run.device).eval()
+    with torch.no_grad():
+        return len(model([torch.zeros(16000, device=run.device)])["hidden_states"])
+
+
+def _score_layer(run: Run, options: list[str], layer: int, part: str) -> dict[str, float]:
+    """The scores of one layer, kept in its folder."""
+    folder = Path(run.folder) / f"layer{layer}_{part}"
+    kept = folder / "scores.json"
+    if not kept.is_file():
+        folder.mkdir(exist_ok=True)
+        LOG.info("%s: layer %d, %s part", run.name, layer, part)
+        printed = _logged(folder / "test.log",
+                          ["-m", "evaluate", "-t", part, "-l", str(layer), "-p", str(folder), *options])
+        write_json(kept, _scores(run, folder, printed))
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def _scores(run: Run, folder: Path, printed: str) -> dict[str, float]:
+    """The task's measures by column, per cent. Raises `UserError` where s3prl did not print one."""
+    task = TASKS.get(run.task)
+    if task.score is not None:
+        return task.score(folder, run.config, printed)
+    found = {}
+    for measure in task.measures:
+        lines = re.findall(f"^{measure.pattern}$", printed, re.MULTILINE)
+        if not lines:
+            raise UserError(f"{folder / 'test.log'}: s3prl printed no line '{measure.pattern}'")
+        found[measure.column] = measure.scale * float(lines[-1])
+    return found
 
 
 def _with_statistics(run: Run) -> dict[str, Any]:
     """The upstream's settings with the task's log-mel statistics, found now if nobody has found them before."""
     settings = dict(run.upstream_settings or {})
     if run.statistics is not None:
-        settings.update(task_statistics(Path(run.statistics), run.module, run.config, run.device))
+        settings.update(task_statistics(Path(run.statistics), TASKS.get(run.task), run.config, run.device))
     return settings
 
 
@@ -131,7 +182,7 @@ def _clear_foreign(run: Run) -> None:
 
 
 def _states(folder: Path) -> list[Path]:
-    return [*folder.glob("states-*.ckpt"), *folder.glob("dev-best.ckpt")]
+    return sorted(folder.glob("*.ckpt"))
 
 
 def _readable(path: Path) -> bool:

@@ -14,8 +14,8 @@ from m2d import M2DFeatures, save_pretrained
 from m2d.audio.logmel import LogMelConfig
 from m2d.nn.encoder import Encoder
 from m2d.nn.encoder_config import EncoderConfig
-from m2d.superb.checks import KEYWORDS
-from m2d.superb.tasks import Corpora
+from m2d.superb.task import Corpora
+from m2d.superb.tasks.ks import KEYWORDS
 
 
 def tone(path: Path, seed: int, seconds: float = 0.5) -> None:
@@ -90,6 +90,60 @@ def iemocap(root: Path) -> None:
         (folder / f"{dialog}.txt").write_text("".join(lines))
 
 
+def snips(root: Path) -> None:
+    """Two sentences by a speaker of each part, with a slot each."""
+    lines = []
+    for part, speaker in (("train", "Ivy"), ("valid", "Amy"), ("test", "Emma")):
+        for index in range(4):
+            name = f"{speaker}-snips-{part}-{index}"
+            tone(root / part / f"{name}.wav", index)
+            lines.append(f"{name} BOS {'GO' * (1 + index % 2)} HOME EOS\tO O place O\n")
+    (root / "all.iob.snips.txt").write_text("".join(lines))
+    (root / "slots.txt").write_text("O\nplace")
+
+
+def libri2mix(root: Path) -> None:
+    """Kaldi data directories of mixtures: one speaker from the start, the other from the middle."""
+    for part in ("train", "dev", "test"):
+        tables: dict[str, list[str]] = {name: [] for name in ("wav.scp", "segments", "utt2spk", "spk2utt", "reco2dur",
+                                                              "rttm")}
+        for index in range(3):
+            recording = f"{part}{index}"
+            tone(root / "audio" / f"{recording}.wav", index, 2.0)
+            tables["wav.scp"].append(f"{recording} {root}/audio/{recording}.wav")
+            tables["reco2dur"].append(f"{recording} 2.0")
+            for speaker, start in (("a", 0.0), ("b", 1.0)):
+                utterance = f"{speaker}_{recording}"
+                tables["segments"].append(f"{utterance} {recording} {start} {start + 0.9}")
+                tables["utt2spk"].append(f"{utterance} {recording}{speaker}")
+                tables["spk2utt"].append(f"{recording}{speaker} {utterance}")
+                tables["rttm"].append(f"SPEAKER {recording} 1 {start} 0.9 <NA> <NA> {speaker} <NA>")
+        (root / part).mkdir(parents=True)
+        for name, lines in tables.items():
+            (root / part / name).write_text("\n".join(lines) + "\n")
+
+
+SCORER = """#!/bin/bash
+# stands for the corpus's own scorer, which needs java: counts the detections of s3prl's list
+hits=$(grep -c 'decision="YES"' "$1/benchmark.stdlist.xml")
+echo "$2 $3 actTWV: 0.0 maxTWV: 0.0$hits Threshold: 1.0"
+"""
+
+
+def quesst14(root: Path) -> None:
+    for name in ("utterances", "dev", "eval"):
+        lines = []
+        for index in range(3):
+            path = f"{'Audio' if name == 'utterances' else name + '_queries'}/{name}_{index}.wav"
+            tone(root / path, index, 1.0 if name == "utterances" else 0.5)
+            lines.append(f"quesst14Database/{path} {'nnenglish' if index < 2 else 'albanian'}\n")
+        (root / "scoring").mkdir(exist_ok=True)
+        (root / "scoring" / f"language_key_{name}.lst").write_text("".join(lines))
+        if name != "utterances":
+            (root / "scoring" / f"groundtruth_quesst14_{name}").mkdir()
+    (root / "scoring" / "score-TWV-Cnxe.sh").write_text(SCORER)
+
+
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory) -> Corpora:
     root = tmp_path_factory.mktemp("corpora")
@@ -98,11 +152,15 @@ def corpora(tmp_path_factory) -> Corpora:
     fluent(root / "fluent")
     voxceleb1(root / "vox")
     iemocap(root / "iemocap")
+    snips(root / "snips")
+    libri2mix(root / "libri2mix")
+    quesst14(root / "quesst14")
     return Corpora(
         librispeech=str(root / "libri"), lexicon=[str(root / "libri" / "lexicon.txt")],
         speech_commands=str(root / "commands" / "v1"), speech_commands_test=str(root / "commands" / "test"),
         fluent=str(root / "fluent"), voxceleb1=str(root / "vox"), voxceleb1_split=str(root / "vox" / "iden_split.txt"),
-        iemocap=str(root / "iemocap"))
+        iemocap=str(root / "iemocap"), snips=str(root / "snips"), libri2mix=str(root / "libri2mix"),
+        quesst14=str(root / "quesst14"))
 
 
 @pytest.fixture

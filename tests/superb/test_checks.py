@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from m2d.common.errors import UserError
-from m2d.superb import checks
-from m2d.superb.tasks import TASKS, choose, read_settings
+from m2d.superb.task import TASKS, ordered, read_settings
+from m2d.superb.tasks import er, ks, sid
 
 CONF = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb"
 
 
 def prepare(task: str, corpora, tmp_path) -> dict:
     settings = read_settings(CONF, [], task)
-    TASKS[task].prepare(corpora, tmp_path, settings)
+    TASKS.get(task).prepare(corpora, tmp_path, settings)
     return settings
 
 
-@pytest.mark.parametrize("task", ["pr", "ic", "sid", "er"])
+@pytest.mark.parametrize("task", ["pr", "asr", "qbe", "sid", "sd", "ic", "sf", "er"])
 def test_corpora_in_official_layouts_pass(task, corpora, tmp_path):
     prepare(task, corpora, tmp_path)
 
@@ -33,6 +33,10 @@ def test_corpora_in_official_layouts_pass(task, corpora, tmp_path):
     ("sid", "voxceleb1_split", "", "'corpora.voxceleb1_split' is not set"),
     ("sid", "voxceleb1", "/", "neither in dev/wav nor in test/wav"),
     ("er", "iemocap", "/", "Session1: no such folder"),
+    ("asr", "librispeech", "/", "train-clean-100: no such folder"),
+    ("sf", "snips", "/", "all.iob.snips.txt: no such file"),
+    ("sd", "libri2mix", "/", "train: no such folder"),
+    ("qbe", "quesst14", "/", "score-TWV-Cnxe.sh: missing"),
 ])
 def test_a_wrong_path_gives_a_clear_line(task, option, value, words, copy_of, tmp_path):
     with pytest.raises(UserError, match=words):
@@ -41,14 +45,14 @@ def test_a_wrong_path_gives_a_clear_line(task, option, value, words, copy_of, tm
 
 def test_keyword_spotting_needs_more_recordings_than_a_batch(corpora):
     """With fewer, s3prl drops every batch and never ends."""
-    assert checks.speech_commands(corpora.speech_commands, 16) == corpora.speech_commands
+    assert ks.speech_commands(corpora.speech_commands, 16) == corpora.speech_commands
     with pytest.raises(UserError, match="only 33 recordings"):
-        checks.speech_commands(corpora.speech_commands, 32)
+        ks.speech_commands(corpora.speech_commands, 32)
 
 
 def test_the_training_set_of_commands_is_no_test_set(corpora):
     with pytest.raises(UserError, match=r"_background_noise_ is none of the 12 classes"):
-        checks.speech_commands_test(corpora.speech_commands)
+        ks.speech_commands_test(corpora.speech_commands)
 
 
 @pytest.mark.parametrize(("line", "words"), [("4 id10001/a/00001.wav", ":1: expected"), ("", ":1: expected"),
@@ -56,11 +60,11 @@ def test_the_training_set_of_commands_is_no_test_set(corpora):
 def test_a_bad_split_list_is_named(corpora, tmp_path, line, words):
     (tmp_path / "split.txt").write_text(line + "\n")
     with pytest.raises(UserError, match=words):
-        checks.voxceleb1(corpora.voxceleb1, str(tmp_path / "split.txt"))
+        sid.voxceleb1(corpora.voxceleb1, str(tmp_path / "split.txt"))
 
 
 def test_emotion_tables_made_here_are_sorted_complete_and_named(corpora, tmp_path):
-    root, tables, note = checks.iemocap(corpora.iemocap, "", tmp_path)
+    root, tables, note = er.iemocap(corpora.iemocap, "", tmp_path)
     assert "not its dev parts" in note
     for session in range(1, 6):
         test, train = (json.loads((Path(tables) / f"Session{session}" / f"{part}_meta_data.json").read_text())
@@ -77,7 +81,7 @@ def test_emotion_tables_made_here_are_sorted_complete_and_named(corpora, tmp_pat
 
 def test_s3prls_own_emotion_tables_are_used_where_they_are(corpora, tmp_path, monkeypatch):
     """Given by path, or beside an s3prl that was installed from its repository; their order is left alone."""
-    _, made, _ = checks.iemocap(corpora.iemocap, "", tmp_path / "made")
+    _, made, _ = er.iemocap(corpora.iemocap, "", tmp_path / "made")
     package = tmp_path / "s3prl"
     given = package / "downstream" / "emotion" / "meta_data"
     shutil.copytree(made, given)
@@ -86,27 +90,27 @@ def test_s3prls_own_emotion_tables_are_used_where_they_are(corpora, tmp_path, mo
     content["meta_data"].reverse()
     table.write_text(json.dumps(content))
     before = table.read_bytes()
-    _, tables, note = checks.iemocap(corpora.iemocap, str(given), tmp_path / "unused")
+    _, tables, note = er.iemocap(corpora.iemocap, str(given), tmp_path / "unused")
     assert tables == str(given) and note == "folds and dev parts by the tables of s3prl's repository"
-    monkeypatch.setattr(checks.importlib.util, "find_spec",
+    monkeypatch.setattr(er.importlib.util, "find_spec",
                         lambda name: types.SimpleNamespace(submodule_search_locations=[str(package)]))
-    assert checks.iemocap(corpora.iemocap, "", tmp_path / "unused")[1] == str(given)
+    assert er.iemocap(corpora.iemocap, "", tmp_path / "unused")[1] == str(given)
     assert table.read_bytes() == before and not (tmp_path / "unused").exists()
     content["meta_data"][0]["path"] = "Session9/none.wav"
     table.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"Session9/none.wav is not under"):
-        checks.iemocap(corpora.iemocap, str(given), tmp_path)
+        er.iemocap(corpora.iemocap, str(given), tmp_path)
     table.write_text("[]")
     with pytest.raises(UserError, match="not a fold table of s3prl"):
-        checks.iemocap(corpora.iemocap, str(given), tmp_path)
+        er.iemocap(corpora.iemocap, str(given), tmp_path)
 
 
 def test_tasks_are_chosen_by_name():
-    assert [task.name for task in choose(["er", "pr"])] == ["pr", "er"]
-    with pytest.raises(UserError, match="task 'kss': choose from pr, ks, ic, sid, er, did you mean 'ks'"):
-        choose(["kss"])
-    with pytest.raises(UserError, match="no task given"):
-        choose([])
+    assert ordered(["er", "qbe", "pr", "er"]) == ["pr", "qbe", "er"]
+    with pytest.raises(UserError, match=r"unknown SUPERB task 'kss', did you mean 'ks'"):
+        ordered(["kss"])
+    with pytest.raises(UserError, match="no task given: choose from pr, asr, ks, qbe, sid"):
+        ordered([])
 
 
 # steps, accumulation, evaluation step, save step, batch, default rate, M2D-S's rate, mean, deviation
@@ -141,7 +145,7 @@ def test_mini_settings_end_with_a_saved_and_evaluated_step(task):
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("kss: {runner: {total_steps: 1}}", "section 'kss' is none of pr, ks"),
+    ("kss: {runner: {total_steps: 1}}", "section 'kss' is none of pr, asr, ks"),
     ("ks: {runner: {steps: 1}}", "section ks: .*steps"),
     ("ks: [", "not valid YAML"),
 ])

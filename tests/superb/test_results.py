@@ -1,18 +1,24 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from m2d.common.errors import UserError
-from m2d.superb.results import TableConfig, table, with_earlier, write_table
+from m2d.superb.collect import store
+from m2d.superb.results import TableConfig, table, write_table
+from m2d.superb.score import read_reference, superb_score
+from m2d.superb.task import TASKS, ordered
 
 PAPER = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb" / "paper.yaml"
+SCORE = str(PAPER.with_name("score.yaml"))
 
 
 def scored(folder: Path, label: str, corpus: str = "mini corpus", **scores: list[float]) -> str:
     folder.mkdir(parents=True)
-    tasks = {name: {"scores": values, "seeds": list(range(len(values))), "lr": 0.001, "steps": 10, "seconds": 1.0,
-                    "layer_weights": [0.25, 0.75]} for name, values in scores.items()}
+    tasks = {name: {"scores": {name: values}, "seeds": list(range(len(values))), "lr": 0.001, "steps": 10,
+                    "seconds": 1.0, "layer_weights": [0.25, 0.75]} for name, values in scores.items()}
     (folder / "results.json").write_text(json.dumps({
         "label": label, "model": label, "corpus": corpus, "tasks": tasks,
         "command": f"python -m m2d.bin.superb {label}", "date": "2030-01-01", "commit": "abc",
@@ -23,7 +29,7 @@ def scored(folder: Path, label: str, corpus: str = "mini corpus", **scores: list
 def test_rows_have_mean_and_spread_over_seeds(tmp_path):
     exp = scored(tmp_path / "a", "ours", pr=[10.0, 12.0, 14.0], er=[60.0])
     results = [json.loads((Path(exp) / "results.json").read_text())]
-    lines = table(results, {"theirs": {"pr": 5.33, "ks": 96.8}}).splitlines()
+    lines = table(results, {"theirs": {"pr": 5.33, "ks": 96.8}}, None).splitlines()
     assert lines == ["| model | PR PER ↓ | ER Acc ↑ |", "| --- | --- | --- |", "| ours | 12.00 ± 2.00 | 60.00 |",
                      "| *published: theirs* | 5.33 | - |"]
 
@@ -31,8 +37,8 @@ def test_rows_have_mean_and_spread_over_seeds(tmp_path):
 def test_the_document_has_tables_commands_figure_and_the_papers_row(tmp_path):
     exps = [scored(tmp_path / "a", "ours", pr=[10.0, 12.0], ks=[50.0, 51.0]),
             scored(tmp_path / "b", "logmel", pr=[80.0])]
-    write_table(TableConfig(exps=exps, out=str(tmp_path / "RESULTS.md"), figure=str(tmp_path / "images" / "superb.png"),
-                            paper=str(PAPER)))
+    write_table(TableConfig(score=SCORE, exps=exps, out=str(tmp_path / "RESULTS.md"), paper=str(PAPER),
+                            figure=str(tmp_path / "images" / "superb.png")))
     text = (tmp_path / "RESULTS.md").read_text()
     assert "compare with each other only" in text
     assert "| *published: M2D-S T=6.08s 80x2 (Table 6)* | 5.33 | 96.80 |" in text
@@ -43,7 +49,7 @@ def test_the_document_has_tables_commands_figure_and_the_papers_row(tmp_path):
 
 def test_results_on_different_corpora_get_tables_of_their_own(tmp_path):
     exps = [scored(tmp_path / "a", "ours", pr=[10.0]), scored(tmp_path / "b", "real", corpus="SUPERB", pr=[6.0])]
-    write_table(TableConfig(exps=exps, out=str(tmp_path / "RESULTS.md"), rows=[]))
+    write_table(TableConfig(score=SCORE, exps=exps, out=str(tmp_path / "RESULTS.md"), rows=[]))
     mini, real = (tmp_path / "RESULTS.md").read_text().split("# SUPERB results\n")
     assert "| ours |" in mini and "| real |" not in mini
     assert "| real |" in real and "compare with each other only" not in real
@@ -52,7 +58,7 @@ def test_results_on_different_corpora_get_tables_of_their_own(tmp_path):
 def test_pretraining_seeds_of_one_label_make_one_row(tmp_path):
     exps = [scored(tmp_path / "a", "ours", pr=[10.0]), scored(tmp_path / "b", "other", pr=[50.0]),
             scored(tmp_path / "c", "ours", pr=[14.0], ks=[70.0])]
-    write_table(TableConfig(exps=exps, out=str(tmp_path / "RESULTS.md"), rows=[]))
+    write_table(TableConfig(score=SCORE, exps=exps, out=str(tmp_path / "RESULTS.md"), rows=[]))
     lines = (tmp_path / "RESULTS.md").read_text().splitlines()
     assert "| ours | 12.00 ± 2.83 | 70.00 |" in lines and "| other | 50.00 | - |" in lines
     assert lines.count("python -m m2d.bin.superb ours") == 2
@@ -63,16 +69,35 @@ def test_tasks_of_an_earlier_command_stay_unless_the_model_is_another(tmp_path):
         return {"label": "ours", "model": "exp/x/model", "content": content, "corpus": "SUPERB", "tasks": tasks,
                 "command": command}
 
-    path = tmp_path / "results.json"
-    first = result("first", sid={"scores": [80.0]}, ks={"scores": [90.0]})
-    assert with_earlier(path, first) == first
-    path.write_text(json.dumps(first))
-    both = with_earlier(path, result("second", pr={"scores": [5.0]}, ks={"scores": [91.0]}))
-    assert list(both["tasks"].items()) == [("pr", {"scores": [5.0]}), ("ks", {"scores": [91.0]}),
-                                           ("sid", {"scores": [80.0]})]
-    assert both["command"] == "first\nsecond"
-    trained_anew = result("second", content="b", pr={"scores": [5.0]})
-    assert with_earlier(path, trained_anew) == trained_anew
+    first = result("first", sid={"scores": {"sid": [80.0]}}, ks={"scores": {"ks": [90.0]}})
+    assert store(tmp_path, first) == first
+    both = store(tmp_path, result("second", pr={"scores": {"pr": [5.0]}}, ks={"scores": {"ks": [91.0]}}))
+    assert list(both["tasks"].items()) == [("pr", {"scores": {"pr": [5.0]}}), ("ks", {"scores": {"ks": [91.0]}}),
+                                           ("sid", {"scores": {"sid": [80.0]}})]
+    assert both["command"] == "first\nsecond" and json.loads((tmp_path / "results.json").read_text()) == both
+    trained_anew = result("second", content="b", pr={"scores": {"pr": [5.0]}})
+    assert store(tmp_path, trained_anew) == trained_anew
+
+
+def test_commands_that_end_at_the_same_time_lose_nothing(tmp_path):
+    names = ["pr", "asr", "ks", "qbe", "sid", "sd", "ic", "sf", "er"]
+    result = {"label": "ours", "model": "m", "content": "a", "corpus": "SUPERB", "command": "c"}
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: store(tmp_path, {**result, "tasks": {name: {"scores": {}}}}), names))
+    assert list(json.loads((tmp_path / "results.json").read_text())["tasks"]) == names
+
+
+def test_the_score_is_0_for_fbank_and_1000_for_wavlm_large(tmp_path):
+    reference = read_reference(Path(SCORE))
+    assert superb_score(reference.zero, reference) == (0.0, sorted(TASKS, key=ordered(list(TASKS)).index))
+    assert superb_score(reference.thousand, reference)[0] == pytest.approx(1000)
+    assert superb_score({"pr": (82.01 + 3.06) / 2, "sf": 92.21}, reference) == (pytest.approx(500), ["pr"])
+    assert superb_score({"sf": 92.21}, reference) is None
+    wavlm = OmegaConf.load(PAPER)["WavLM Large (Table 6)"]
+    assert all(reference.thousand[column] == score for column, score in wavlm.items())
+    exp = scored(tmp_path / "a", "ours", corpus="SUPERB", pr=[3.06], ks=[8.63])
+    write_table(TableConfig(exps=[exp], out=str(tmp_path / "RESULTS.md"), paper=str(PAPER), score=SCORE, rows=[]))
+    assert "| ours | 3.06 | 8.63 | 500 (2 tasks) |" in (tmp_path / "RESULTS.md").read_text()
 
 
 def test_what_is_missing_is_named(tmp_path):
@@ -84,8 +109,6 @@ def test_what_is_missing_is_named(tmp_path):
 
 
 def test_published_rows_are_whole():
-    from omegaconf import OmegaConf
-
     rows = OmegaConf.to_container(OmegaConf.load(PAPER))
     assert len(rows) == 34
     assert all(set(row) == {"pr", "ks", "ic", "sid", "er"} and all(0 < score < 100 for score in row.values())

@@ -1,4 +1,4 @@
-"""The five tasks for a few steps with the real s3prl, as the recipe runs them."""
+"""The tasks for a few steps with the real s3prl, as the recipe runs them."""
 
 import argparse
 import base64
@@ -21,8 +21,11 @@ from omegaconf import OmegaConf
 from m2d.common.errors import UserError
 from m2d.common.files import write_json
 from m2d.superb import runner
+from m2d.superb.collect import collect
 from m2d.superb.config import SuperbConfig
+from m2d.superb.diarization import lowest_rate
 from m2d.superb.runner import plan, run_all
+from m2d.superb.task import TASKS
 from m2d.superb.worker import Run, finished
 
 CONF = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb"
@@ -47,16 +50,28 @@ def s3prl_files() -> dict[str, str]:
     return wrong
 
 
+RNN = {"project_dim": 16, "RNNs": {"dim": [16, 16]}}
+DATA = {
+    "pr": {"corpus": {"batch_size": 2, "num_workers": 0}},
+    "asr": {"datarc": {"batch_size": 2, "num_workers": 0}, "modelrc": RNN},
+    "ks": {"datarc": {"batch_size": 8, "num_workers": 0}},
+    "qbe": {"max_workers": 1, "datarc": {"num_workers": 0}},
+    "sid": {"datarc": {"train_batch_size": 2, "num_workers": 0}},
+    "sd": {"loaderrc": {"train_batchsize": 2, "num_workers": 0}, "modelrc": {"hidden_size": 16}},
+    "ic": {"datarc": {"train_batch_size": 4, "num_workers": 0}},
+    "sf": {"corpus": {"batch_size": 2, "num_workers": 0}, "model": RNN},
+    "er": {"datarc": {"num_workers": 0}},
+}
+
+
 @pytest.fixture(scope="module")
 def config(corpora, model, tmp_path_factory) -> SuperbConfig:
     root = tmp_path_factory.mktemp("exp")
-    batches = {"ks": {"batch_size": 8}, "ic": {"train_batch_size": 4}, "sid": {"train_batch_size": 2}, "er": {}}
-    overlay = {"pr": {**TINY, "downstream_expert": {"corpus": {"batch_size": 2, "num_workers": 0}}}}
-    for task, sizes in batches.items():
-        overlay[task] = {**TINY, "downstream_expert": {"datarc": {**sizes, "num_workers": 0}}}
+    overlay = {task: {**({} if task == "qbe" else TINY), "downstream_expert": changes}
+               for task, changes in DATA.items()}
     OmegaConf.save(OmegaConf.create(overlay), root / "tiny.yaml")
     return SuperbConfig(model=model, exp=str(root / "m2d"), conf=str(CONF), overlays=[str(root / "tiny.yaml")],
-                        corpora=corpora, device="cpu", jobs=2)
+                        tasks=list(DATA), corpora=corpora, device="cpu", jobs=2)
 
 
 @pytest.fixture(scope="module")
@@ -70,29 +85,66 @@ def result(run: Run) -> dict:
 
 def test_every_task_and_fold_gives_a_result(runs):
     assert [(run.task, run.fold) for run in runs] == [
-        ("pr", None), ("ks", None), ("ic", None), ("sid", None), *(("er", fold) for fold in range(1, 6))]
+        *((task, None) for task in DATA if task != "er"), *(("er", fold) for fold in range(1, 6))]
     for run in runs:
         found = result(run)
-        assert 0 <= found["test"] <= (3 if run.task == "pr" else 1)
-        assert found["best_step"] in (2, 4) and len(found["layer_weights"]) == 2
-        assert found["settings"]["config"]["runner"]["total_steps"] == 4
+        assert list(found["scores"]) == [measure.column for measure in TASKS.get(run.task).measures]
+        assert all(0 <= score <= 400 for score in found["scores"].values())
+        if run.task != "qbe":
+            assert found["best_step"] in (2, 4) and len(found["layer_weights"]) == 2
 
 
 def test_the_score_is_s3prls_own(runs):
-    """Accuracy from its table of predictions, phone error rate from its lists of hypotheses."""
+    """Accuracy from its table of predictions, error rates from its lists of hypotheses."""
     for run in runs:
         folder = Path(run.folder)
-        if run.task == "ic":
-            truth, guess = ((folder / f"test_{kind}.csv").read_text().split() for kind in ("truth", "predict"))
-        elif run.task == "pr":
-            continue
-        else:
+        if run.task in ("ks", "sid", "er"):
             fold = f"_fold{run.fold}" if run.fold else ""
             truth, guess = ((folder / f"test{fold}_{kind}.txt").read_text().splitlines()
                             for kind in ("truth", "predict"))
-        assert result(run)["test"] == pytest.approx(
-            sum(map(str.__eq__, truth, guess)) / len(truth), abs=1e-6), run.name
-    assert len((Path(runs[0].folder) / "test-ref.ark").read_text().splitlines()) == 4
+        elif run.task == "ic":
+            truth, guess = ((folder / f"test_{kind}.csv").read_text().split() for kind in ("truth", "predict"))
+        else:
+            continue
+        assert result(run)["scores"][run.task] == pytest.approx(
+            100 * sum(map(str.__eq__, truth, guess)) / len(truth), abs=1e-4), run.name
+    by_task = {run.task: Path(run.folder) for run in runs}
+    assert len((by_task["pr"] / "test-ref.ark").read_text().splitlines()) == 4
+    words = (by_task["asr"] / "test-clean-noLM-ref.ark").read_text().splitlines()
+    assert sorted(words)[0] == "12-7-0000 GO" and len(words) == 4
+    slots = (by_task["sf"] / "test-ref.ark").read_text().splitlines()
+    assert "Emma-snips-test-0 GO B-place HOME E-place" in slots
+
+
+def test_query_by_example_takes_the_layer_that_is_best_on_dev(runs):
+    """The scorer of the tiny corpus counts detections."""
+    run = next(run for run in runs if run.task == "qbe")
+    found = result(run)
+    assert len(found["dev_by_layer"]) == 2 and found["dev"] == max(found["dev_by_layer"])
+    tested = Path(run.folder) / f"layer{found['best_layer']}_test"
+    assert (tested / "benchmark.stdlist.xml").is_file()
+    assert json.loads((tested / "scores.json").read_text()) == found["scores"]
+
+
+def test_diarization_is_scored_from_the_predictions_of_every_recording(runs):
+    run = next(run for run in runs if run.task == "sd")
+    predictions = Path(run.folder) / "scoring" / "predictions"
+    assert sorted(path.stem for path in predictions.iterdir()) == ["test0", "test1", "test2"]
+    assert result(run)["scores"]["sd"] == pytest.approx(
+        100 * lowest_rate(predictions, Path(run.config["downstream_expert"]["loaderrc"]["test_dir"]) / "rttm", 0.04))
+
+
+def test_a_sweep_takes_the_rate_that_is_best_on_dev(config, tmp_path):
+    swept = dataclasses.replace(config, exp=str(tmp_path / "swept"), tasks=["ic"], sweep=[1e-6, 5e-2], seeds=[0, 1])
+    found = run_all(swept)
+    assert [Path(run.folder).name for run in found] == ["lr1e-06", "lr0.05"] * 2
+    dev = {rate: [result(run)["dev"] for run in found if run.config["optimizer"]["lr"] == rate]
+           for rate in swept.sweep}
+    best = max(dev, key=lambda rate: sum(dev[rate]))
+    task = collect(swept, found)["tasks"]["ic"]
+    assert task["lr"] == best and task["swept"] == [1e-6, 5e-2]
+    assert task["scores"]["ic"] == [round(result(run)["scores"]["ic"], 3) for run in found
+                                    if run.config["optimizer"]["lr"] == best]
 
 
 def test_each_fold_is_tested_on_its_session(runs):
@@ -106,7 +158,7 @@ def test_statistics_are_those_of_the_tasks_own_audio(config, runs):
     """Keyword spotting hears its recordings 3 dB down; the folds share one pair of numbers."""
     stored = {path.stem.split("-")[0]: json.loads(path.read_text())
               for path in (Path(config.exp).parent / "statistics").glob("*.json") if "files" not in path.name}
-    assert set(stored) == {"pr", "ks", "ic", "sid", "er"}
+    assert set(stored) == set(DATA)
     for run in runs:
         used = json.loads((Path(run.folder) / "upstream.json").read_text())
         assert (used["mean"], used["std"]) == (stored[run.task]["mean"], stored[run.task]["std"])
@@ -152,7 +204,7 @@ def test_results_do_not_depend_on_the_cache(config, runs, tmp_path):
                                   statistics=str(Path(config.exp).parent / "statistics"))
     again = run_all(without)[0]
     kept = next(run for run in runs if run.task == "ic")
-    assert result(again)["test"] == result(kept)["test"]
+    assert result(again)["scores"] == result(kept)["scores"]
     first, second = (torch.load(Path(run.folder) / "dev-best.ckpt", weights_only=True) for run in (again, kept))
     for part in ("Featurizer", "Downstream"):
         for name, value in first[part].items():

@@ -1,0 +1,1 @@
+"""The tasks of SUPERB, one module each: its corpus, what must be there, and its measures."""

@@ -1,0 +1,45 @@
+"""PR: phone recognition on LibriSpeech (s3prl downstream ctc/libriphone)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from m2d.common.errors import UserError
+from m2d.common.files import write_text
+from m2d.superb.libriphone import PHONES, read_lexicon
+from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
+
+
+def librispeech(path: str, splits: list[str]) -> str:
+    """Absolute root of a LibriSpeech tree that has the given splits."""
+    root = folder(path, "librispeech", "train-clean-100, dev-clean, test-clean")
+    for split in splits:
+        folder(str(root / split), "librispeech", f"the split {split}")
+        if next((root / split).glob("*/*/*.trans.txt"), None) is None:
+            raise UserError(f"{root / split}: no SPEAKER/CHAPTER/*.trans.txt in it")
+    return str(root)
+
+
+def lexicon(paths: list[str]) -> list[str]:
+    """Absolute paths of readable lexicons."""
+    if not paths:
+        raise UserError("option 'corpora.lexicon' is not set: phone recognition needs files of 'WORD PH PH' lines")
+    read_lexicon(paths)
+    return [str(Path(path).resolve()) for path in paths]
+
+
+def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]:
+    """Corpus, lexicon, and SUPERB's 71 phones, one a line, which the wheel lacks."""
+    expert = config["downstream_expert"]
+    corpus = expert["corpus"]
+    splits = corpus["train"] + corpus["dev"] + corpus["test"]
+    root, lexicons = librispeech(corpora.librispeech, splits), lexicon(corpora.lexicon)
+    corpus.update(path=root, lexicon=lexicons)
+    write_text(tables / "phones.txt", "\n".join(PHONES) + "\n")
+    expert["text"]["vocab_file"] = str(tables / "phones.txt")
+    return [*(f"{root}/{split}" for split in splits), *lexicons]
+
+
+TASKS.register("pr")(Task("PR", "ctc", (Measure("pr", "PER", "test per: (.+)", lower_is_better=True),), prepare,
+                          dev_is_error=True))
