@@ -1,4 +1,4 @@
-"""SUPERB: train and test PR, KS, IC, SID and ER on the features of one frozen model, by s3prl."""
+"""SUPERB: train and test its tasks on the features of one frozen model, by s3prl."""
 
 from m2d.common.cli import run
 from m2d.superb.config import SuperbConfig
@@ -7,8 +7,10 @@ from m2d.superb.runner import run_all
 
 
 def main(config: SuperbConfig) -> None:
-    """Run what is missing, then write the results."""
-    write_results(config, run_all(config))
+    """Run what is missing, then write the results, unless this is one job of several."""
+    runs = run_all(config)
+    if config.job is None:
+        write_results(config, runs)
 
 
 if __name__ == "__main__":

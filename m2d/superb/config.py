@@ -23,7 +23,6 @@ class LearningRates:
     asr: float | None = option(None, "ASR")
     ks: float | None = option(None, "KS")
     sid: float | None = option(None, "SID")
-    asv: float | None = option(None, "ASV")
     sd: float | None = option(None, "SD")
     ic: float | None = option(None, "IC")
     sf: float | None = option(None, "SF")
@@ -37,7 +36,7 @@ class SuperbConfig:
     model: str = option(MISSING, f"{FORMS}; logmel:FRAMES for patches of more than 2 frames")
     exp: str = option(MISSING, "folder for this model's runs, results.json and RESULTS.md")
     tasks: list[str] = option(factory=lambda: ["pr", "ks", "ic", "sid", "er"],
-                              help="which of pr asr ks qbe sid asv sd ic sf er; commands of one exp, one per task, may "
+                              help="which of pr asr ks qbe sid sd ic sf er; commands of one exp, one per task, may "
                                    "run at the same time")
     seeds: list[int] = option(factory=lambda: [0], help="each task is trained once per seed")
     conf: str = option("conf/superb", "folder with a settings file per task")
@@ -51,6 +50,7 @@ class SuperbConfig:
     cache_gib: float = option(2.0, "memory per task process for features of clips heard before; 0 computes them anew")
     device: str = option("cuda", "cuda, cuda:N or cpu")
     jobs: int = option(1, "tasks run at the same time")
+    job: int | None = option(None, "run only the task of this number, from 1, of the chosen ones, and write no tables")
     threads: int = option(1, "CPU threads of each")
     corpus: str = option("SUPERB", "what the tables call the data; any other name marks the results as not comparable")
     label: str = option("", "what the tables call the model; its path unless given")

@@ -31,9 +31,13 @@ def plan(config: SuperbConfig) -> list[Run]:
 
     Raises `UserError` for whatever a run would stumble over: model, corpora, settings.
     """
-    model = resolve_model(config.model)
+    model, names = resolve_model(config.model), ordered(config.tasks)
+    if config.job is not None:
+        if not 1 <= config.job <= len(names):
+            raise UserError(f"job={config.job}: the {len(names)} tasks are counted from 1")
+        names = names[config.job - 1:config.job]
     content = model_content(model.ckpt)
-    return [run for name in ordered(config.tasks) for run in _plan_task(config, model, content, name)]
+    return [run for name in names for run in _plan_task(config, model, content, name)]
 
 
 def _plan_task(config: SuperbConfig, model: Model, content: str | None, name: str) -> list[Run]:

@@ -182,6 +182,12 @@ def test_a_model_trained_anew_is_tested_anew(config, runs, tmp_path):
     assert before["content"] == runs[0].content
 
 
+def test_one_job_is_one_task(config):
+    assert {run.task for run in plan(dataclasses.replace(config, job=2))} == {"asr"}
+    with pytest.raises(UserError, match=r"job=10: the 9 tasks are counted from 1"):
+        plan(dataclasses.replace(config, job=10))
+
+
 def test_a_changed_corpus_is_tested_and_measured_anew(config, runs, copy_of, tmp_path):
     shutil.copytree(config.corpora.fluent, tmp_path / "fluent")
     ic = dataclasses.replace(config, corpora=copy_of(fluent=str(tmp_path / "fluent")), tasks=["ic"],
