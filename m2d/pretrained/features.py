@@ -136,10 +136,9 @@ class M2DFeatures(nn.Module):
 
         Raises `UserError` for a model without a classifier.
         """
-        if self.classifier is not None and self.classifier.seconds:
+        if self.classifier is not None:
             clips = single_clips(wavs, lengths, self.encoder.cls_token.device)
-            shortest = round(self.classifier.seconds * (sampling_rate or self.sample_rate))
-            wavs, lengths = [F.pad(clip, (0, max(0, shortest - len(clip)))) for clip in clips], None
+            wavs, lengths = self.classifier.fill(clips, sampling_rate or self.sample_rate), None
         output = self(wavs, lengths, sampling_rate, all_layers=False)
         with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
             logits = self.classify(output.frames if frame_wise else output.clip)

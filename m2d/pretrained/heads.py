@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from m2d.common.errors import UserError
@@ -44,6 +45,11 @@ class Classifier(nn.Module):
         width = self.linear.in_features
         pooled = frames.unflatten(-1, (-1, width)).mean(dim=-2)
         return self.linear(self.norm(pooled).to(self.linear.weight.dtype)).float()
+
+    def fill(self, clips: list[torch.Tensor], sampling_rate: int) -> list[torch.Tensor]:
+        """Clips `[N_i]`, those shorter than `seconds` with zeros at their end."""
+        shortest = round(self.seconds * sampling_rate)
+        return [F.pad(clip, (0, max(0, shortest - len(clip)))) for clip in clips]
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Probabilities `[..., C]` of logits `[..., C]`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -53,15 +54,19 @@ class WindowProbabilities:
     def __call__(self, wavs: list[torch.Tensor]) -> list[np.ndarray]:
         """Waveforms `[N_i]` to rows `[windows, 2 + C]`."""
         with torch.autocast(self._place.type, PRECISIONS[self._precision], enabled=self._precision != "float32"):
-            output = self._model([wav.to(self._place) for wav in wavs], all_layers=False)
+            clips = self._model.classifier.fill([wav.to(self._place) for wav in wavs], self.sample_rate)
+            output = self._model(clips, all_layers=False)
         tables = []
         for wav, frames, length in zip(wavs, output.frames, output.lengths.tolist(), strict=True):
             duration = len(wav) / self.sample_rate
-            windows = min(length, max(1, round(duration / self._seconds)))
-            means = torch.stack([part.mean(dim=0) for part in frames[:length].tensor_split(windows)])
+            own = math.ceil(self.frame_count(len(wav)) / self._model.encoder.config.patch_size[1])  # without the filling
+            windows = min(own, max(1, round(duration / self._seconds)))
+            used = frames[:length if windows == 1 else own]
+            means = torch.stack([part.mean(dim=0) for part in used.tensor_split(windows)])
             edges = torch.linspace(0, duration, windows + 1)
             times = torch.stack([edges[:-1], edges[1:]], dim=1)
-            tables.append(torch.cat([times, self._model.classify(means).sigmoid().cpu()], dim=1).numpy())
+            probabilities = self._model.classifier.probabilities(self._model.classify(means))
+            tables.append(torch.cat([times, probabilities.cpu()], dim=1).numpy())
         return tables
 
 
@@ -94,7 +99,7 @@ def tag(data: DataDir, model: M2DFeatures, options: TagOptions) -> tuple[list[Ro
     if options.top < 1 or (options.seconds is not None and options.seconds <= 0):
         raise UserError(f"top={options.top}, seconds={options.seconds}: must be positive")
     if model.classifier is None:
-        raise UserError(f"{options.model}: has no classifier: tags need weights fine-tuned on AudioSet (AS-FT)")
+        raise UserError(f"{options.model}: has no classifier: give fine-tuned weights (AS-FT, or m2d finetune's)")
     if options.out:
         check_matrix_path(options.out)
     check_choice(model, None, options.precision)

@@ -11,7 +11,7 @@ import torch
 
 from m2d import load_pretrained, save_pretrained
 from m2d.audio.wave import read_audio
-from m2d.bin import prepare_task, report_general
+from m2d.bin import predict, prepare_task, report_general
 from m2d.common import cli
 from m2d.common.errors import UserError
 from m2d.evaluation import paper
@@ -22,6 +22,7 @@ from m2d.evaluation.results import write_result
 from m2d.evaluation.runs import FinetuneConfig, LinearConfig, finetune_task, linear_tasks
 from m2d.evaluation.task import Task
 from m2d.evaluation.tasks import TASKS
+from m2d.pretrained.prediction import PredictOptions
 
 TUNE_QUICK = ["tuning=quick", "tune.epochs=2", "tune.warmup_epochs=1", "tune.batch_size=4", "seeds=[0,1]", "device=cpu",
               "workers=0"]
@@ -129,6 +130,19 @@ def test_the_fine_tuned_model_is_kept_and_gives_what_was_measured(prepared, mode
     state = torch.load(folder / "seed3/checkpoint.pt", weights_only=True)["state"]
     expected = torch.softmax(state["test"], 1)
     assert torch.allclose(tags.probabilities, expected, atol=2e-3)  # training reads float16 log-mels
+    table = tmp_path / "table.csv"
+    options = PredictOptions(model=str(folder / "model"), files=[str(task.path(clip)) for clip in test],
+                             out=str(table), device="cpu", workers=0)
+    assert predict.main(options) == 0
+    with table.open(newline="") as stream:
+        rows = {row["file"]: row for row in csv.DictReader(stream)}
+    assert [rows[str(task.path(clip))]["label"] for clip in test] == named
+    first = rows[str(task.path(test[0]))]
+    assert (first["begin"], first["end"]) == ("0.000", "0.400")  # its own, without what is filled
+    assert [float(first[name]) for name in task.classes] == pytest.approx(tags.probabilities[0].tolist(), abs=1e-4)
+    predict.main(dataclasses.replace(options, frames=True))
+    with table.open(newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 3 * len(test)  # 41 log-mel frames in patches of 16
 
 
 def test_a_task_that_is_not_prepared_stops_before_the_work(prepared, tmp_path):

@@ -1,0 +1,26 @@
+"""What a fine-tuned model says of sound files: a table of labels and probabilities, by clip or by frame."""
+
+import logging
+from collections import Counter
+
+from m2d import load_pretrained
+from m2d.common import cli
+from m2d.pretrained.prediction import PredictOptions, label_of, predict
+from m2d.pretrained.sounds import find_clips
+
+
+def main(options: PredictOptions) -> int:
+    """Find the clips, load the model, write the table, count the labels; status 1 where clips could not be read."""
+    data = find_clips(options.files)
+    model = load_pretrained(options.model, options.heads, options.sample_rate)
+    rows, failed = predict(data, model, options)
+    counts = Counter(label_of(row.probabilities, model.classifier) or "none" for row in rows)
+    logging.info("%s: %s", options.out, ", ".join(f"{name} {count}" for name, count in counts.most_common(10)))
+    if failed:
+        failed.write()
+        logging.warning("%d of %d clips could not be read: see %s", len(failed), len(data), failed.path)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    cli.run(PredictOptions, main, __doc__, positional=("model", "files"))
