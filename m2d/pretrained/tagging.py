@@ -59,7 +59,7 @@ class WindowProbabilities:
         tables = []
         for wav, frames, length in zip(wavs, output.frames, output.lengths.tolist(), strict=True):
             duration = len(wav) / self.sample_rate
-            own = math.ceil(self.frame_count(len(wav)) / self._model.encoder.config.patch_size[1])  # without the filling
+            own = math.ceil(self.frame_count(len(wav)) / self._model.encoder.config.patch_size[1])  # without filling
             windows = min(own, max(1, round(duration / self._seconds)))
             used = frames[:length if windows == 1 else own]
             means = torch.stack([part.mean(dim=0) for part in used.tensor_split(windows)])
