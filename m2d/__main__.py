@@ -43,6 +43,7 @@ COMMANDS = {
         "probe_images": "linear probe of an image model",
         "report_general": "both, gathered into RESULTS.md",
         "superb": "SUPERB's tasks by s3prl",
+        "superb_corpora": "whether the corpora of SUPERB's tasks are as s3prl expects them",
         "superb_check": "whether a model works as an s3prl upstream",
         "superb_downstream": "s3prl's run_downstream with our upstreams",
         "superb_results": "one table of several models' SUPERB results",

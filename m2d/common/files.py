@@ -32,7 +32,7 @@ def atomic_open(path: str | Path, mode: str = "w") -> Iterator[IO]:
 def atomic_directory(path: str | Path) -> Iterator[Path]:
     """A temporary neighbour directory that takes the place of `path` when the block ends without an error.
 
-    Its files can be read by whom the umask allows, also those that a library left to their owner alone.
+    Its files get the permissions of the umask, also those that a library made readable to their owner alone.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

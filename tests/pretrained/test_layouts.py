@@ -243,7 +243,7 @@ def test_broken_heads(published, name, change, message):
 def test_heads_that_are_not_there(published):
     path, arrays, meta = published("h_32k_encoder")
     model = load(path, meta)
-    with pytest.raises(UserError, match="no classifier: tags need weights fine-tuned on AudioSet"):
+    with pytest.raises(UserError, match="no classifier: tags need fine-tuned weights"):
         model.tag(arrays["waves"])
     with pytest.raises(UserError, match="no audio projection"):
         model.clap_audio(arrays["waves"])
