@@ -42,6 +42,7 @@ COMMANDS = {
         "finetune_images": "fine-tuning of an image model on labels",
         "probe_images": "linear probe of an image model",
         "report_general": "both, gathered into RESULTS.md",
+        "report_images": "both of image models, gathered into RESULTS.md",
         "superb": "SUPERB's tasks by s3prl",
         "superb_corpora": "whether the corpora of SUPERB's tasks are as s3prl expects them",
         "superb_check": "whether a model works as an s3prl upstream",

@@ -8,13 +8,13 @@ from m2d.common import cli
 from m2d.common.config import option
 from m2d.common.files import write_json
 from m2d.common.provenance import environment
-from m2d.training.config import PretrainConfig
+from m2d.training.config import PretrainConfig, Settings
 from m2d.training.monitor import read_metrics
 from m2d.training.trainer import pretrain
 
 
 @dataclass
-class Options(PretrainConfig):
+class Options(Settings):
     """Options of `m2d.bin.finetune_images`: those of `m2d.bin.pretrain`; `run.init_from` is the model."""
 
     label: str = option("", "name of the model in tables")

@@ -29,6 +29,7 @@ SETTINGS = {
     "m2d_80x608_16x16": {"input_size": [80, 608], "patch_size": [16, 16], "mask_ratio": 0.7},
     "m2ds_80x208_80x4": {"input_size": [80, 208], "patch_size": [80, 4], "mask_ratio": 0.6, "lambda_off": 0.5},
     "m2ds_80x400_80x2": {"input_size": [80, 400], "patch_size": [80, 2], "mask_ratio": 0.6, "lambda_off": 0.5},
+    "m2d_image_224_16": {"input_size": [224, 224], "patch_size": [16, 16], "in_channels": 3, "mask_ratio": 0.75},
 }
 """The goal's own setting first, should the time run out."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
