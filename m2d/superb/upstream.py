@@ -169,8 +169,8 @@ class RandomUpstream(M2DUpstream):
 class LogMelUpstream(Upstream):
     """Log-mel patches, the very input of an 80 x `patch_frames` model, as one layer `[1, T, patch_frames * 80]`.
 
-    No mean and variance normalisation per clip, which would make the mean over time about zero and with it every
-    task that pools over time a matter of chance.
+    There is no normalisation per clip: it would make the mean over time about zero, and tasks that pool over time would
+    score at chance.
     """
 
     def __init__(self, patch_frames: int, settings: Settings):
