@@ -19,12 +19,15 @@ def measure_table(results: list[dict[str, Any]]) -> str:
     extra = [("kNN", _knn), ("best layer", _best_layer), ("best epochs", _epochs)]
     extra = [(title, cell) for title, cell in extra if any(cell(result) != "-" for result in results)]
     return markdown.table(["Model", *names, *(title for title, _ in extra)], (
-        [result["label"], *(_measure(result["measures"].get(name)) for name in names),
+        [result["label"], *(measured(result["measures"].get(name)) for name in names),
          *(cell(result) for _, cell in extra)] for result in results))
 
 
-def _measure(found: dict[str, float] | None) -> str:
-    return "-" if found is None else f"{found['value']:.1f} [{found['low']:.1f}, {found['high']:.1f}]"
+def measured(found: dict[str, float] | None) -> str:
+    """A measure as `81.2 [74.0, 87.5]`, its value and its interval over clips; `-` for none."""
+    if found is None:
+        return "-"
+    return f"{found['value']:.1f}" + ("" if found["low"] is None else f" [{found['low']:.1f}, {found['high']:.1f}]")
 
 
 def _knn(result: dict[str, Any]) -> str:

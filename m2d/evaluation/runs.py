@@ -18,6 +18,7 @@ from m2d.evaluation.clips import statistics
 from m2d.evaluation.features import compute_features, unreadable
 from m2d.evaluation.finetune import TaskArrays, Tuned, best_weights, finetune
 from m2d.evaluation.linear import LinearOptions
+from m2d.evaluation.measure_tables import measured
 from m2d.evaluation.probe import confusion_of, evaluate
 from m2d.evaluation.results import is_current, write_result
 from m2d.evaluation.scores import class_scores, interval, measures, probabilities
@@ -172,5 +173,4 @@ def _log_score(label: str, task: Task, result: dict[str, Any]) -> None:
     """The score with its interval over seeds, the other measures with theirs over clips."""
     LOG.info("%s on %s: %.2f%s %%; %s", label, task.title, result["mean"],
              "" if result["ci"] is None else f" ± {result['ci']:.2f}",
-             ", ".join(f"{name} {found['value']:.1f} [{found['low']:.1f}, {found['high']:.1f}]"
-                       for name, found in result["measures"].items()))
+             ", ".join(f"{name} {measured(found)}" for name, found in result["measures"].items()))

@@ -11,8 +11,11 @@ from scipy import special, stats
 from sklearn import metrics
 
 RESAMPLES = 1000
-"""Bootstrap resamples of the tested clips; fewer (at least 100) where clips x classes x seeds are very many."""
-BUDGET = 2e9  # resamples x clips x classes x seeds: about half a minute
+"""Bootstrap resamples of the tested clips."""
+MIN_RESAMPLES = 100
+BUDGET = 1e8
+"""Resamples x clips x classes x seeds for mAP and ROC AUC, about 20 s: large tasks have fewer resamples for these two,
+the largest, where fewer than `MIN_RESAMPLES` would be left, no interval."""
 
 
 def interval(scores: Sequence[float]) -> tuple[float, float | None]:
@@ -59,16 +62,17 @@ def measures(targets: np.ndarray, scores: np.ndarray, multilabel: bool, seed: in
         multilabel: whether a clip has several classes.
         seed: of the resamples.
     """
-    resamples = int(np.clip(BUDGET / scores.size, 100, RESAMPLES))
-    draws = np.random.default_rng(seed).multinomial(len(targets), np.full(len(targets), 1 / len(targets)), resamples)
+    draws = np.random.default_rng(seed).multinomial(len(targets), np.full(len(targets), 1 / len(targets)), RESAMPLES)
     weights = np.concatenate([np.ones((1, len(targets))), draws]).astype(np.float32)  # the first: every clip once
-    by_seed = [_weighted(targets, one, multilabel, weights) for one in scores]
+    ranked = int(min(RESAMPLES, BUDGET / scores.size))
+    rank_weights = weights[:1 + (ranked if ranked >= MIN_RESAMPLES else 0)]
+    by_seed = [_decisions(targets, one, multilabel, weights) | _rankings(targets, one, rank_weights) for one in scores]
     found = {}
     for name in by_seed[0]:
         values = 100 * np.mean([one[name] for one in by_seed], axis=0)
         if np.isfinite(values[0]):
-            low, high = np.nanpercentile(values[1:], [2.5, 97.5])
-            found[name] = {"value": float(values[0]), "low": float(low), "high": float(high)}
+            low, high = np.nanpercentile(values[1:], [2.5, 97.5]) if len(values) > 1 else (None, None)
+            found[name] = {"value": float(values[0]), "low": low, "high": high}
     return found
 
 
@@ -87,24 +91,32 @@ def _decided(scores: np.ndarray, multilabel: bool) -> np.ndarray:
     return (scores > 0.5 if multilabel else np.eye(scores.shape[1])[scores.argmax(1)]).astype(np.float32)
 
 
-def _weighted(targets: np.ndarray, scores: np.ndarray, multilabel: bool, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Measures in 0..1 under each row of clip weights `[R, N]`, `[R]` each.
+def _decisions(targets: np.ndarray, scores: np.ndarray, multilabel: bool,
+               weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Measures of the named classes, in 0..1, under each row of clip weights `[R, N]`, `[R]` each.
 
-    scikit-learn's functions give the same for one row (the tests compare them), but need minutes for a thousand.
+    Here and in `_rankings` scikit-learn's functions give the same for one row (the tests compare them), but would need
+    minutes for a thousand.
     """
-    targets, decided = targets.astype(np.float32), _decided(scores, multilabel)
+    decided = _decided(scores, multilabel)
     hits, positives, chosen = (weights @ part for part in (targets * decided, targets, decided))  # [R, C]
+    found = {} if multilabel else {"accuracy": hits.sum(1) / positives.sum(1)}
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # means over no class
-        found = {} if multilabel else {"accuracy": hits.sum(1) / positives.sum(1)}
         found["macro F1"] = np.nanmean(np.where(positives > 0, 2 * hits / (positives + chosen), np.nan), axis=1)
-        ranked = [_ranking(targets[:, c], scores[:, c], weights) for c in range(targets.shape[1])]
-        found["mAP"], found["ROC AUC"] = np.nanmean(ranked, axis=0)
         if targets.shape[1] == 2 and not multilabel:
             rare = int(targets[:, 1].sum() <= targets[:, 0].sum())
             recall = hits / positives
             found["sensitivity"], found["specificity"] = recall[:, rare], recall[:, 1 - rare]
     return found
+
+
+def _rankings(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """mAP and ROC AUC, means over the classes that have both kinds of clips, under each row of weights `[R, N]`."""
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        ranked = [_ranking(targets[:, c], scores[:, c], weights) for c in np.flatnonzero(targets.any(0))]
+        return dict(zip(("mAP", "ROC AUC"), np.nanmean(ranked, axis=0), strict=True))
 
 
 def _ranking(target: np.ndarray, score: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,10 +127,11 @@ def _ranking(target: np.ndarray, score: np.ndarray, weights: np.ndarray) -> tupl
     order = np.argsort(-score, kind="stable")
     last = np.append(np.diff(score[order]) != 0, True)
     sorted_weights = weights[:, order]
-    found = np.cumsum(sorted_weights, axis=1, dtype=np.float64)[:, last]
-    hits = np.cumsum(sorted_weights * target[order], axis=1, dtype=np.float64)[:, last]
+    found = np.cumsum(sorted_weights, axis=1)[:, last]  # whole numbers, exact in float32
+    hits = np.cumsum(sorted_weights * target[order], axis=1)[:, last]
     false = found - hits
     precision = np.divide(hits, found, out=np.zeros_like(hits), where=found > 0)
-    gained = np.diff(hits, axis=1, prepend=0.0)
-    area = (np.diff(false, axis=1, prepend=0.0) * (hits - gained / 2)).sum(1)
-    return (gained * precision).sum(1) / hits[:, -1], area / (hits[:, -1] * false[:, -1])
+    gained = np.diff(hits, axis=1, prepend=0)
+    area = (np.diff(false, axis=1, prepend=0) * (hits - gained / 2)).sum(1, dtype=np.float64)
+    return ((gained * precision).sum(1, dtype=np.float64) / hits[:, -1],
+            area / (hits[:, -1].astype(np.float64) * false[:, -1]))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, recall_score, roc_auc_score
 
-from m2d.evaluation.scores import _weighted, class_scores, mean_average_precision, measures, probabilities
+from m2d.evaluation import scores as scores_module
+from m2d.evaluation.scores import _decisions, _rankings, class_scores, mean_average_precision, measures, probabilities
 
 
 def by_definition(target, score):
@@ -46,7 +47,8 @@ def sample(classes, multilabel, clips=200):
 @pytest.mark.parametrize("classes, multilabel", [(5, False), (2, False), (4, True)])
 def test_weighted_measures_are_scikit_learns(classes, multilabel):
     targets, scores, weights = sample(classes, multilabel)
-    found = _weighted(targets, scores, multilabel, np.stack([np.ones_like(weights), weights]))
+    rows = np.stack([np.ones_like(weights), weights])
+    found = _decisions(targets, scores, multilabel, rows) | _rankings(targets, scores, rows)
     for row, weight in enumerate([None, weights]):
         precision = average_precision_score(targets, scores, sample_weight=weight)
         assert found["mAP"][row] == pytest.approx(precision, abs=1e-5)
@@ -84,3 +86,12 @@ def test_classes_that_are_not_tested_do_not_count():
     a, b = measures(targets, scores[None], False), measures(wider, more[None], False)
     assert {name: one["value"] for name, one in a.items()} == pytest.approx(
         {name: one["value"] for name, one in b.items()})
+
+
+def test_large_tasks_have_fewer_resamples_or_no_interval_for_rankings(monkeypatch):
+    targets, scores, _ = sample(3, False)
+    whole = measures(targets, scores[None], False)
+    monkeypatch.setattr(scores_module, "BUDGET", 99 * scores.size)
+    found = measures(targets, scores[None], False)
+    assert found["accuracy"] == whole["accuracy"]
+    assert found["mAP"] == {"value": whole["mAP"]["value"], "low": None, "high": None}

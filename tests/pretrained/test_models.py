@@ -27,6 +27,10 @@ def test_ours_is_the_clip_vector_under_the_tasks_statistics(model_directory):
     vectors = embed(model)
     assert vectors.shape == (3, 5 * 16) and torch.allclose(vectors, expected.clip)
     assert torch.allclose(vectors, expected.frames.mean(1), atol=1e-6)
+    with torch.inference_mode():
+        layers = model.layers(WAVES)
+    assert len(layers) == 2 and torch.allclose(layers[-1], vectors, atol=1e-6)
+    assert torch.allclose(layers[0], expected.layers[0].mean(1), atol=1e-6)
     first = model.identity
     model.set_statistics(-5.0, 4.0)
     assert model.identity != first
@@ -63,6 +67,11 @@ def test_waveform_models_of_transformers(tmp_path):
     with torch.inference_mode():
         expected = network(normalised).last_hidden_state.mean(1)
     assert torch.allclose(embed(model), expected, atol=1e-5)
+    with torch.inference_mode():
+        layers = model.layers(WAVES)
+        states = network(normalised, output_hidden_states=True).hidden_states
+    assert len(layers) == 2 and torch.allclose(layers[-1], expected, atol=1e-5)
+    assert torch.allclose(layers[0], states[1].mean(1), atol=1e-5)
     assert load_model(f"hf:{tmp_path}", "cpu").identity == model.identity
     transformers.Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path)
     other_input = load_model(f"hf:{tmp_path}", "cpu").identity
@@ -103,6 +112,7 @@ def test_an_upstream_of_s3prl():
     layers, frames = model.model(WAVES[:1], torch.tensor([24000]))
     assert vectors.shape == (3, layers[-1].shape[2])
     assert torch.allclose(vectors[0], layers[-1][0, :frames[-1][0]].mean(0), atol=1e-4)
+    assert len(model.layers(WAVES)) == len(layers)
     with pytest.raises(UserError, match="s3prl has no upstream 'melk'"):
         load_model("s3prl:melk", "cpu")
 
