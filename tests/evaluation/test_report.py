@@ -205,7 +205,7 @@ def test_a_task_of_ones_own_from_a_table_to_all_its_measures(miniatures, model_d
     command(report_general, f"exp={tmp_path}/exp", f"out={tmp_path}/RESULTS.md")
     text = (tmp_path / "RESULTS.md").read_text()
     assert "*M2D" not in text and "| Model | moods |" in text and "Means over groups" not in text
-    assert "accuracy | macro F1 | mAP | ROC AUC | sensitivity | specificity | kNN | best layer | best epochs |" in text
+    assert "accuracy | macro F1 | sensitivity | specificity | mAP | ROC AUC | kNN | best layer | best epochs |" in text
     result = json.loads((tmp_path / "exp/tiny/linear/moods/result.json").read_text())
     assert result["lr"] in (3e-5, 3e-4, 1e-3, 3e-3, 1e-2) and result["classes"].keys() == {"calm", "loud"}
     assert [layer["layer"] for layer in result["layers"]] == [0, 1, "sum"] and result["knn"]["neighbours"] == 10
