@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import signal
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from m2d.common.errors import UserError
 from m2d.data.dataset import Batch, PretrainDataset
-from m2d.data.memory import BatchMemory, Filled
+from m2d.data.memory import Layout, ring, views
 from m2d.data.sampler import GlobalSampler
 
 IN_USE = 3
@@ -25,9 +28,9 @@ IN_USE = 3
 class PretrainLoader:
     """Batches of a dataset in a sampler's order, read ahead by `workers` processes (0: by this one).
 
-    Iteration, one at a time, follows the sampler to the end of its last epoch. The memory of a batch is used again once
-    nothing refers to any of its tensors. Raises `UserError` that names the file when data can't be read, and the data
-    when a worker dies.
+    Iteration, one at a time, follows the sampler to the end of its last epoch. A batch's memory is used again when
+    `IN_USE` more have been drawn. Raises `UserError` that names the file when data can't be read, and the data when a
+    worker dies.
     """
 
     def __init__(self, dataset: PretrainDataset, sampler: GlobalSampler, workers: int = 0, *, pin_memory: bool = False,
@@ -41,18 +44,23 @@ class PretrainLoader:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        memory = BatchMemory(self.dataset.layout(self.sampler.local_batch), self.workers * self.prefetch + IN_USE,
-                             shared=self.workers > 0)
+        layout = self.dataset.layout(self.sampler.local_batch)
+        blocks = ring(layout, self.workers * self.prefetch + IN_USE, shared=self.workers > 0)
         self._batches = iter(DataLoader(
-            _Reader(self.dataset, memory), batch_size=None, sampler=_Places(self.sampler, memory),
+            _Reader(self.dataset, layout, blocks), batch_size=None, sampler=_Numbered(self.sampler),
             num_workers=self.workers, pin_memory=self.pin_memory, collate_fn=_unchanged,
             prefetch_factor=self.prefetch if self.workers else None, worker_init_fn=_ignore_signals,
             generator=torch.Generator()))  # its own: the loader's draws must not move the run's generator
+        mapped: dict[int, Tensor] = {}  # while a block is referred to, torch does not map its memory anew
         try:
-            while (batch := next(self._batches, None)) is not None:
+            for number in itertools.count():
+                batch = next(self._batches, None)
+                if batch is None:
+                    return
                 if isinstance(batch, UserError):
                     raise batch
-                yield batch
+                block = mapped[number % len(blocks)] = batch.pop("block")
+                yield {**views(block, layout), **batch}
         except (RuntimeError, EOFError, ConnectionError) as error:
             if not is_worker_death(error):
                 raise
@@ -87,37 +95,34 @@ def worker_death(data: str | Path, error: Exception) -> UserError:
                      "room in /dev/shm; use fewer workers or a smaller batch")
 
 
-class _Places(Sampler):
-    """A sampler's batches, each with the place in memory that it is to be read to, None when all are in use."""
+class _Numbered(Sampler):
+    """A sampler's batches with their numbers, which decide the blocks that they are read to."""
 
-    def __init__(self, sampler: GlobalSampler, memory: BatchMemory):
-        self._sampler, self._memory = sampler, memory
+    def __init__(self, sampler: GlobalSampler):
+        self._sampler = sampler
 
-    def __iter__(self) -> Iterator[tuple[int | None, int, np.ndarray]]:
-        for epoch, indices in self._sampler:
-            yield self._memory.take(), epoch, indices
+    def __iter__(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        for number, (epoch, indices) in enumerate(self._sampler):
+            yield number, epoch, indices
 
 
 class _Reader(Dataset):
-    """Reads batches to their places, in a worker or here.
+    """Reads batches to the blocks of a ring, in a worker or here.
 
     Hands a `UserError` over as an item: raised in a worker it would arrive wrapped in a page of traceback.
     """
 
-    def __init__(self, dataset: PretrainDataset, memory: BatchMemory):
-        self._dataset, self._memory = dataset, memory
+    def __init__(self, dataset: PretrainDataset, layout: Layout, blocks: list[Tensor]):
+        self._dataset, self._layout, self._blocks = dataset, layout, blocks
 
-    def __getitem__(self, key: tuple[int | None, int, np.ndarray]) -> Batch | Filled | UserError:
-        place, *samples = key
+    def __getitem__(self, key: tuple[int, int, np.ndarray]) -> dict[str, Any] | UserError:
+        number, *samples = key
+        block = self._blocks[number % len(self._blocks)]
         try:
-            if place is None:
-                return self._dataset[samples]
-            if get_worker_info() is None:
-                return self._dataset.fill(self._memory.lend(place), *samples)
-            batch = self._dataset.fill(self._memory.tensors(place), *samples)
-            return Filled(self._memory, place, {"ids": batch["ids"]})
+            batch = self._dataset.fill(views(block, self._layout), *samples)
         except UserError as error:
             return error
+        return {"block": block} | {name: value for name, value in batch.items() if name not in self._layout}
 
 
 def _ignore_signals(_: int) -> None:
@@ -126,5 +131,5 @@ def _ignore_signals(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _unchanged(batch: Batch | Filled | UserError) -> Batch | Filled | UserError:
-    return batch
+def _unchanged(item: dict[str, Any] | UserError) -> dict[str, Any] | UserError:
+    return item

@@ -37,7 +37,7 @@ ON_GPU = "plain+fp32,fp32,plain+bf16,bf16,bf16+compile,bf16+graphs"
 ON_CPU = "plain+fp32,fp32"
 COLUMNS = {"setting": "", "variant": "", "batch": "d", "gflop_per_sample": ".1f", "ms": ".1f", "forward_ms": ".1f",
            "backward_ms": ".1f", "update_ms": ".1f", "samples_per_s": ".1f", "tflop_per_s": ".3f",
-           "of_mm": ".0%", "of_best": ".0%", "not_matmul_ms": ".1f", "times_plain": ".2f", "peak_gib": ".1f",
+           "of_mm": ".0%", "not_matmul_ms": ".1f", "times_plain": ".2f", "peak_gib": ".1f",
            "note": ""}
 
 
@@ -89,8 +89,8 @@ def measure(rows: list[dict[str, Any]], config: ModelConfig, batches: list, opti
         row.update(
             ms=seconds * 1e3, samples_per_s=row["batch"] / seconds, tflop_per_s=flops / seconds / 1e12,
             ceilings_tflop_per_s={name: value / 1e12 for name, value in rates.items()},
-            of_mm=flops / seconds / rates["mm"], of_best=flops / seconds / max(rates.values()),
-            not_matmul_ms=(seconds - flops / max(rates.values())) * 1e3, loss_difference=step.difference,
+            of_mm=flops / seconds / rates["mm"], not_matmul_ms=(seconds - flops / rates["mm"]) * 1e3,
+            loss_difference=step.difference,
             **{f"{part}_ms": value * 1e3 for part, value in medians(
                 {part: [taken[part] for taken in parts] for part in parts[0]}).items()})
         if on_gpu:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from m2d.data.dataset import MASKS, Batch
 from m2d.data.images.decode import View, read_image, seeded
 from m2d.data.images.folder import ImageList
-from m2d.data.memory import Layout, block_bytes, views
+from m2d.data.memory import Layout, new_block, views
 from m2d.data.randomness import uniform
 
 
@@ -38,7 +38,7 @@ class ImageDataset(Dataset):
     def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
         """The batch of `(epoch, indices [B])` in memory of its own: see `fill`."""
         layout = self.layout(len(key[1]))
-        return self.fill(views(np.empty(block_bytes(layout), np.uint8), layout), *key)
+        return self.fill(views(new_block(layout), layout), *key)
 
     def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:
         """Read the images `indices` `[B]` of an epoch into the tensors of `layout(B)`:
