@@ -1,88 +1,82 @@
 # shellcheck shell=bash disable=SC2154
-# The tasks on general audio, for the recipes; source it after log.sh, db.sh and cmd.sh.
+# The tasks on general audio, for the recipes; source it after stages.sh. corpora.yaml has the tasks and their data.
 #
-#   task_variables TASK...         sets task_inputs, NAME=VALUE words for begin_stage: what db.sh says of these tasks' data
-#   lack_data TASK...              whether db.sh does not name the data of one of them
+#   general_corpora TASK...        words for begin_stage, NUL after each: the data of those that prepare_tasks prepares
 #   prepare_tasks DIR TASK...      prepared tasks in DIR/TASK; where db.sh names no data, the mini corpus's if $mini is
 #                                  true, otherwise the task is left out and named
-#   evaluate_linear MODEL OUT LABEL DIR TASK...     of those prepared in DIR; results in OUT/linear
-#   finetune MODEL OUT LABEL DIR TUNING TASK...     the same in OUT/finetune/TUNING, by conf/finetune_TUNING_TASK.yaml
-#
-# db.sh names a task's data by the variable below, official lists that lie elsewhere by VARIABLE_SPLIT, and a split table
-# of one's own by VARIABLE_TABLE.
+#   linear N MODEL OUT LABEL DIR TASK...            stage N: linear evaluation on those prepared in DIR; OUT/linear/TASK
+#   finetune N MODEL OUT LABEL DIR TUNING TASK...   stage N: fine-tuning on them by conf/finetune_TUNING_TASK.yaml;
+#                                                   OUT/finetune/TUNING/TASK
 
-# task: its variable, its folder in the mini corpus, and the split table there where the task has no official split
-declare -A task_data=(
-  [esc50]="ESC50 ESC-50" [us8k]="URBANSOUND8K UrbanSound8K" [spcv2]="SPEECH_COMMANDS_V2 speech_commands_v0.02"
-  [vc1]="VOXCELEB1 VoxCeleb1" [voxforge]="VOXFORGE VoxForge voxforge.csv" [cremad]="CREMAD CREMA-D"
-  [gtzan]="GTZAN GTZAN" [nsynth]="NSYNTH nsynth" [surge]="SURGE surge surge.csv" [as20k]="AUDIOSET AudioSet")
-
-_data_of() {  # TASK: sets root, lists, table (what db.sh says), variable, mini_root, mini_table
-  local words
-  [ -n "${task_data[$1]:-}" ] || die "unknown task '$1' (known: ${!task_data[*]})"
-  read -r -a words <<<"${task_data[$1]}"
-  variable=${words[0]} mini_root=$MINI_CORPUS/${words[1]} mini_table=${words[2]:+$MINI_CORPUS/${words[1]}/${words[2]:-}}
-  local split=${variable}_SPLIT own=${variable}_TABLE
-  root=${!variable:-} lists=${!split:-} table=${!own:-}
-}
-
-task_variables() {  # not by its output: what dies in a substitution stops nothing
-  local task root lists table variable mini_root mini_table
-  task_inputs=()
-  for task in "$@"; do
-    _data_of "$task"
-    task_inputs+=("$variable=$root${lists:+,$lists}${table:+,$table}")
+_usable() {  # TASK...: those whose data there is, one a line; the others are named
+  local task
+  corpora general named "$@" || return 1
+  for task in $(corpora general mini "$@" 2>/dev/null); do
+    if [ "$mini" = true ]; then echo "$task"; else
+      log "task $task is LEFT OUT: $(corpora general lacking "$task") is not set in db.sh"
+    fi
   done
 }
 
-lack_data() {
-  local task root lists table variable mini_root mini_table
-  for task in "$@"; do
-    _data_of "$task"
-    if [ -z "$root" ]; then return 0; fi
+general_corpora() {
+  local task roots root
+  for task in $(_usable "$@" 2>/dev/null); do
+    mapfile -d '' -t roots < <(corpora general options "$task")
+    for root in "${roots[@]}"; do printf -- '--corpus\0%s %s\0' "$task" "$root"; done
   done
-  return 1
 }
 
 prepare_tasks() {
-  local dir=$1 task root lists table variable mini_root mini_table
-  for task in "${@:2}"; do
-    _data_of "$task"
-    if [ -z "$root" ]; then
-      if [ "$mini" != true ]; then
-        log "task $task is LEFT OUT: $variable is not set in db.sh"
-        continue
-      fi
-      root=$mini_root table=$mini_table
-    fi
-    python3 -m m2d.bin.prepare_task task="$task" root="$root" out="$dir/$task" ${lists:+lists="$lists"} \
-      ${table:+table="$table"}
+  local dir=$1 task tasks roots
+  shift
+  tasks=$(_usable "$@")
+  for task in $tasks; do
+    mapfile -d '' -t roots < <(corpora general options "$task")
+    bound python3 -m m2d.bin.prepare_task task="$task" out="$dir/$task" "${roots[@]}"
   done
 }
 
-_prepared() {  # DIR TASK: whether it is there to be measured; one that is not is named
-  if [ -d "$1/$2" ]; then return 0; fi
-  log "task $2 is LEFT OUT: there is no $1/$2 (stage 0 prepares the tasks whose data there is)"
-  return 1
+_prepared() {  # DIR TASK...: those that stage 0 has prepared, one a line
+  local dir=$1 task
+  shift
+  for task in "$@"; do
+    if [ -d "$dir/$task" ]; then echo "$task"; else log "task $task is LEFT OUT: there is no $dir/$task (see stage 0)"; fi
+  done
 }
 
-evaluate_linear() {
-  local model=$1 out=$2 label=$3 dir=$4 task folders=''
-  for task in "${@:5}"; do
-    if _prepared "$dir" "$task"; then folders+=${folders:+,}$dir/$task; fi
+linear() {
+  local number=$1 model=$2 out=$3 label=$4 dir=$5 task tasks dependence todo=()
+  shift 5
+  in_range "$number" || return 0
+  tasks=$(_prepared "$dir" "$@")
+  [ -n "$tasks" ] || die "none of the tasks $* is prepared: name their data in db.sh"
+  mapfile -d '' -t dependence < <(made_by "$model")
+  for task in $tasks; do
+    if begin_stage "$number" "$out/linear/.$task.done" "linear evaluation of $model on $task" "${dependence[@]}" \
+      --data "$dir/$task" ${linear_config:+--yaml "$linear_config"} --keep "$out/linear/$task" \
+      --more seeds="$seeds" --more label="$label"; then todo+=("$task"); fi
   done
-  [ -n "$folders" ] || die "none of the tasks ${*:5} is prepared: name their data in db.sh"
+  [ ${#todo[@]} -gt 0 ] || return 0
   "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/linear.log" python3 -m m2d.bin.linear_eval \
-    ${linear_config:+--config "$linear_config"} model="$model" out="$out" label="$label" "tasks=[$folders]" \
-    ${seeds:+"linear.seeds=[${seeds// /,}]"}
+    ${linear_config:+--config "$linear_config"} model="$model" out="$out" label="$label" "tasks=[]" \
+    "${todo[@]/#/tasks+=$dir/}" ${seeds:+"linear.seeds=[${seeds// /,}]"}
+  for task in "${todo[@]}"; do end_stage "$out/linear/.$task.done"; done
 }
 
 finetune() {
-  local model=$1 out=$2 label=$3 dir=$4 tuning=$5 task
-  for task in "${@:6}"; do
-    _prepared "$dir" "$task" || continue
-    "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/finetune_${tuning}_$task.log" \
-      python3 -m m2d.bin.finetune --config "conf/finetune_${tuning}_$task.yaml" model="$model" task="$dir/$task" \
-      out="$out" tuning="$tuning" label="$label" ${seeds:+"seeds=[${seeds// /,}]"}
+  local number=$1 model=$2 out=$3 label=$4 dir=$5 tuning=$6 task tasks dependence folder yaml
+  shift 6
+  in_range "$number" || return 0
+  tasks=$(_prepared "$dir" "$@")
+  mapfile -d '' -t dependence < <(made_by "$model")
+  for task in $tasks; do
+    folder=$out/finetune/$tuning yaml=conf/finetune_${tuning}_$task.yaml
+    if begin_stage "$number" "$folder/.$task.done" "fine-tuning ($tuning) of $model on $task" "${dependence[@]}" \
+      --data "$dir/$task" --yaml "$yaml" --keep "$folder/$task" --more seeds="$seeds" --more label="$label"; then
+      "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/finetune_${tuning}_$task.log" \
+        python3 -m m2d.bin.finetune --config "$yaml" model="$model" task="$dir/$task" out="$out" tuning="$tuning" \
+        label="$label" ${seeds:+"seeds=[${seeds// /,}]"}
+      end_stage "$folder/.$task.done"
+    fi
   done
 }

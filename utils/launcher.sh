@@ -9,7 +9,8 @@
 # A launcher that has a site file sets `config` before; then --config FILE is an option too.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-INTERRUPTED=75  # exit code of work that was stopped in order and goes on when started again (see task.py)
+# shellcheck source-path=SCRIPTDIR source=exit_codes.sh
+. "$here/exit_codes.sh"
 
 usage_error() {
   echo "${0##*/}: $*" >&2
@@ -20,8 +21,12 @@ _whole_number() {  # OPTION VALUE LOWEST
   [[ $2 =~ ^[0-9]+$ ]] && [ "$2" -ge "$3" ] || usage_error "$1 takes a whole number from $3 up, not '$2'"
 }
 
-log_of() {  # INDEX: the log of that task
-  if $is_array; then echo "${log_file//JOB/$1}"; else echo "$log_file"; fi
+log_of() {  # INDEX: the log of that task (see task.py)
+  local name=.${log_file##*/}.
+  if $is_array; then name=${name//.JOB./.$1.}; fi
+  name=${name#.}
+  if [[ $log_file == */* ]]; then printf '%s/' "${log_file%/*}"; fi
+  printf '%s\n' "${name%.}"
 }
 
 clear_logs() {  # old logs go, the folders of the new ones are made
@@ -36,7 +41,7 @@ report() {  # INDEX CODE [WHY]: one failed task, and the end of its log
   local task='the task' log_path
   log_path=$(log_of "$1")
   if $is_array; then task="task $1 of $first:$last"; fi
-  if [ "$2" = $INTERRUPTED ]; then
+  if [ "$2" = $EX_TEMPFAIL ]; then
     echo "${0##*/}: $task was interrupted${3:+ ($3)} and goes on when run again (log: $log_path)" >&2
     return
   fi
@@ -46,10 +51,10 @@ report() {  # INDEX CODE [WHY]: one failed task, and the end of its log
 
 # finish: report the tasks in the array `failed` (INDEX -> "CODE [WHY]"), at most three with their logs, and exit.
 finish() {
-  local index shown=0 code=$INTERRUPTED
+  local index shown=0 code=$EX_TEMPFAIL
   [ ${#failed[@]} -gt 0 ] || exit 0
   for index in $(printf '%s\n' "${!failed[@]}" | sort -n); do
-    [ "${failed[$index]%% *}" = $INTERRUPTED ] || code=1
+    [ "${failed[$index]%% *}" = $EX_TEMPFAIL ] || code=1
     if ((++shown <= 3)); then
       report "$index" "${failed[$index]%% *}" "$([[ ${failed[$index]} != *' '* ]] || echo "${failed[$index]#* }")"
     fi
@@ -60,12 +65,12 @@ finish() {
   exit $code
 }
 
-# What a signal asks for, as an exit code in `stopped`: noted only, so that no moment is a bad one. A launcher whose parent
-# has died must not go on unseen: `check_parent` takes that for a TERM.
+# A signal is only noted, as an exit code in `stopped`: the main loop acts on it. `check_parent` takes the death of the
+# calling script for a TERM.
 stopped=''
 trap 'stopped=${stopped:+again}; stopped=${stopped:-130}' INT
 trap 'stopped=${stopped:-143}' TERM HUP
-trap 'stopped=${stopped:-$INTERRUPTED}' USR1
+trap 'stopped=${stopped:-$EX_TEMPFAIL}' USR1
 check_parent() {
   local stat
   stat=$(</proc/$$/stat)
@@ -104,7 +109,7 @@ done
 [ $# -ge 2 ] || usage_error "what to run? (usage: ${0##*/} [options] [JOB=1:N] LOG COMMAND...)"
 log_file=$1
 task_command=("${@:2}")
-if [ "$last" -gt "$first" ] && [[ $log_file != *JOB* ]]; then
-  usage_error "the tasks of JOB=$first:$last would overwrite one log: put JOB into its name, not '$log_file'"
+if [ "$last" -gt "$first" ] && [ "$(log_of 1)" = "$(log_of 2)" ]; then
+  usage_error "the tasks of JOB=$first:$last would overwrite one log: give it a name such as x.JOB.log, not '$log_file'"
 fi
 declare -A failed=()

@@ -1,21 +1,29 @@
 # shellcheck shell=bash
-# Log lines and stage marks for recipe scripts; source it.
+# Log lines, stages and their marks, for recipe scripts; source it.
 #
 #   log WORDS...                         one line with time, file and line
 #   die WORDS...                         the same, marked as an error, then exit 1
-#   if begin_stage N MARK TITLE [--after MARK]... [NAME=VALUE]...; then
+#   if in_range N; then                  whether $stage <= N <= $stop_stage
+#   if begin_stage N MARK TITLE [WORD]...; then
 #     ...
-#     end_stage
+#     end_stage MARK [OUTPUT]...
 #   fi
 #
-# begin_stage runs a stage when $stage <= N <= $stop_stage and it is not done already. Done means that the file MARK was
-# written by end_stage under the same NAME=VALUE options, after the same run of the stages named by --after. Options
-# that change nothing in the result (numbers of jobs, GPUs) do not belong there. To run a finished stage again,
-# remove its mark.
+# begin_stage runs a stage when $stage <= N <= $stop_stage and it is not done already. Done means that end_stage has
+# written the file MARK when the stage had the same inputs, which the WORDs tell by content. mark.py explains the WORDs
+# and OUTPUTs. To run a finished stage again, remove its mark.
+#
+# While a stage runs it holds the lock of its mark, and shares those of the stages that it follows from (--after, --needs):
+# a second run.sh waits for it, then finds it done. The locks are files in exp/.locks. Everything that a stage
+# starts inherits them, so that they are free only when the last process of a killed call has ended.
 
-# A Slurm job that runs a recipe is warned of its end by USR1: the launcher stops the work, then we leave with the code
-# for "interrupted, run it again" (see utils/task.py).
-trap 'exit 75' USR1
+_utils=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=exit_codes.sh
+. "$_utils/exit_codes.sh"
+
+# A Slurm job that runs a recipe is warned of its end by USR1: the launcher stops the work, then we leave as interrupted.
+trap 'exit $EX_TEMPFAIL' USR1
+exec </dev/null  # nothing here asks; and with standard input closed, the next file opened would take its place
 
 _log() {  # DEPTH WORDS...: as said by the caller DEPTH levels up
   local depth=$1
@@ -30,42 +38,55 @@ die() {
   exit 1
 }
 
-begin_stage() {
-  local number=$1 title=$3 option bound
-  _mark=$2
-  shift 3
+in_range() {  # N: whether --stage and --stop_stage ask for that stage
+  local bound
   for bound in "${stage:?}" "${stop_stage:?}"; do
     [[ $bound =~ ^-?[0-9]+$ ]] || { _log 2 "error: --stage and --stop_stage are whole numbers, not '$bound'"; exit 1; }
   done
-  if ((number < stage || number > stop_stage)); then return 1; fi
-  _mark_options=
-  while [ $# -gt 0 ]; do
-    option=$1
-    if [ "$1" = --after ]; then
-      [ -e "$2" ] || { _log 2 "error: stage $number needs an earlier stage that is not done ($2 is missing)"; exit 1; }
-      option="after $2: $(head -n 1 "$2")"
-      shift
-    fi
-    _mark_options+=$option$'\n'
-    shift
+  (($1 >= stage && $1 <= stop_stage))
+}
+
+declare -A _locks=() _titles=() _started=()
+_lock() {  # MARK shared|exclusive LOCKED: hold the lock of MARK until unlock LOCKED
+  local name=${1//\//_} descriptor
+  if [ ${#name} -gt 200 ]; then name=${name: -200}; fi
+  mkdir -p exp/.locks
+  exec {descriptor}>>"exp/.locks/$name"
+  _locks[$3]+=" $descriptor"
+  flock --nonblock "--$2" "$descriptor" || {
+    _log 3 "another run.sh works on $1: waiting for its end"
+    flock "--$2" "$descriptor"
+  }
+}
+
+_unlock() {  # MARK
+  local descriptor
+  for descriptor in ${_locks[$1]-}; do exec {descriptor}>&-; done
+  unset "_locks[$1]"
+}
+
+begin_stage() {
+  local number=$1 mark=$2 title="stage $1: $3" code=0 reason i
+  shift 3
+  in_range "$number" || return 1
+  for ((i = 1; i < $#; i++)); do
+    case ${!i} in --after | --needs) _lock "${*:i+1:1}" shared "$mark" ;; esac
   done
-  if [ -e "$_mark" ] && [ "$(tail -n +2 "$_mark")" = "${_mark_options%$'\n'}" ]; then
-    _log 2 "stage $number: $title: done before, skipped ($_mark)"
+  _lock "$mark" exclusive "$mark"
+  reason=$(python3 "$_utils/mark.py" begin "$mark" "$@") || code=$?
+  if [ $code = $DONE_BEFORE ]; then
+    _log 2 "$title: done before, skipped ($mark)"
+    _unlock "$mark"
     return 1
   fi
-  if [ -e "$_mark" ]; then
-    _log 2 "stage $number was done with other settings (< then, > now):"
-    diff <(tail -n +2 "$_mark") <(printf '%s' "$_mark_options") | grep '^[<>]' >&2
-    rm -f "$_mark"
-  fi
-  _log 2 "stage $number: $title"
-  _stage_title="stage $number: $title"
-  _stage_started=$SECONDS
+  [ $code = 0 ] || { _log 2 "error: $title: $reason"; exit 1; }
+  _log 2 "$title"
+  _titles[$mark]=$title _started[$mark]=$SECONDS
 }
 
 end_stage() {
-  mkdir -p "$(dirname "$_mark")"
-  { date '+%F %T.%N'; printf '%s' "$_mark_options"; } >"$_mark.tmp.$$"
-  mv "$_mark.tmp.$$" "$_mark"
-  _log 2 "$_stage_title: done in $((SECONDS - _stage_started)) s"
+  local mark=$1
+  python3 "$_utils/mark.py" end "$@" || exit 1
+  _unlock "$mark"
+  _log 2 "${_titles[$mark]}: done in $((SECONDS - _started[$mark])) s"
 }

@@ -10,25 +10,6 @@ _options_of() {  # SCRIPT LINE: "name=default  # help" rows above that line
   head -n "$(($2 - 1))" "$1" | grep -E '^[A-Za-z][A-Za-z0-9_]*=' || true
 }
 
-_nearest_option() {  # WORD, names on standard input: the name at the smallest edit distance, if it is near at all
-  awk -v word="$1" '
-    function smaller(a, b) { return a < b ? a : b }
-    function distance(a, b,   i, j, row, last, here) {
-      for (j = 0; j <= length(b); j++) row[j] = j
-      for (i = 1; i <= length(a); i++) {
-        last = row[0]; row[0] = i
-        for (j = 1; j <= length(b); j++) {
-          here = row[j]
-          row[j] = smaller(smaller(row[j], row[j-1]) + 1, last + (substr(a, i, 1) != substr(b, j, 1)))
-          last = here
-        }
-      }
-      return row[length(b)]
-    }
-    { d = distance(word, $0); if (NR == 1 || d < best) { best = d; name = $0 } }
-    END { if (NR && best <= (length(word) + 1) / 2) print name }'
-}
-
 _bad_option() {
   echo "${_script##*/}: $* (see $_script --help)" >&2
   exit 1
@@ -54,7 +35,8 @@ while [ $# -gt 0 ]; do
   _name=${_word%%=*}
   _name=${_name//-/_}
   if ! grep -q "^$_name=" <<<"$_table" || [[ ! $_name =~ ^[A-Za-z0-9_]+$ ]]; then
-    _near=$(cut -d= -f1 <<<"$_table" | _nearest_option "$_name")
+    mapfile -t _known < <(cut -d= -f1 <<<"$_table")
+    _near=$(python3 "$(dirname "${BASH_SOURCE[0]}")/nearest.py" "$_name" "${_known[@]}")
     _bad_option "unknown option --${_word%%=*}${_near:+, did you mean --$_near?}"
   fi
   if [[ $_word == *=* ]]; then
@@ -71,4 +53,4 @@ while [ $# -gt 0 ]; do
   fi
   printf -v "$_name" '%s' "$_value"
 done
-unset -v _script _table _word _name _value _near
+unset -v _script _table _word _name _value _near _known

@@ -3,11 +3,11 @@
 #
 # usage: run.sh [--gpu N] [--num-threads T] [--max-jobs-run K] [JOB=FIRST:LAST] LOG COMMAND...
 #
-# JOB in LOG and COMMAND becomes the task's number. At most K tasks run at a time (by default as many as fit the
-# processors or GPUs). A task sees only its own N GPUs, and none with N = 0. --mem, --time and --warn, which limit a
-# cluster's jobs, are taken and do nothing here. Tasks go on when one fails; at the end the failed ones are named with the
-# end of their logs, and the exit code is 1 (75 when they were only interrupted). Ctrl-C ends all tasks, giving them a
-# minute to stop in order; a second Ctrl-C ends them at once.
+# The task's number takes the place of JOB in LOG (x.JOB.log) and of the words "JOB" and "job=JOB" of COMMAND. At most K
+# tasks run at a time (by default as many as fit the processors or GPUs). A task sees only its own N GPUs, and none with
+# N = 0. --mem, --time and --warn, which limit a cluster's jobs, are taken and do nothing here. Tasks go on when one
+# fails; at the end the failed ones are named with the end of their logs, and the exit code is 1 (EX_TEMPFAIL when they
+# were only interrupted). Ctrl-C ends all tasks, giving them a minute to stop in order; a second Ctrl-C ends them at once.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=launcher.sh
 . "$(dirname "${BASH_SOURCE[0]}")/launcher.sh"
@@ -43,6 +43,7 @@ start_task() {  # SLOT INDEX
   if $is_array; then number=$2; fi
   # a session of its own: one signal reaches all of the task, and the terminal's Ctrl-C comes to us alone
   CUDA_VISIBLE_DEVICES=$devices OMP_NUM_THREADS=$((threads < cores ? threads : cores)) LAUNCH_GPUS=$gpu LAUNCH_NODES=1 \
+    LAUNCH_PARENT=$$ \
     setsid "$here/task.py" "$number" - "$log_file" "${task_command[@]}" </dev/null &
   pid_of[$1]=$!
   task_of[$1]=$2

@@ -6,7 +6,7 @@
 #
 # The same contract as run.sh, for a cluster. GPUs, memory, threads are those of one task (on each of its N nodes). Site
 # options come from FILE (conf/slurm.conf where it exists; the recipe's copy explains them). --warn has the command
-# warned by USR1 that long before the time limit; when it then stops with code 75 the job requeues itself.
+# warned by USR1 that long before the time limit; when it then stops with EX_TEMPFAIL the job requeues itself.
 # What Slurm requeues by itself (preemption, a lost node) is waited for in the same way.
 #
 # The result comes from files that the tasks write and from scontrol: neither accounting nor the job's stay in the queue
@@ -17,13 +17,24 @@ set -euo pipefail
 
 # ---- submission
 clear_logs
-run_dir=$(mktemp -d "$(dirname "$(log_of "$first")")/.slurm.XXXXXX")
-run_dir=$(cd "$run_dir" && pwd)
+run_dir=$(cd "$(dirname "$(log_of "$first")")" && pwd)/.slurm.$(basename "$log_file")
+if [ -d "$run_dir" ]; then  # of a call that was killed: its job would work beside ours
+  if [ -s "$run_dir/job" ]; then
+    echo "slurm.sh: cancelling job $(<"$run_dir/job") of a call that was killed" >&2
+    scancel "$(<"$run_dir/job")" || true
+    for _ in {1..60}; do
+      [ -n "$(squeue -h -j "$(<"$run_dir/job")" 2>/dev/null)" ] || break
+      sleep 1
+    done
+  fi
+  rm -rf "$run_dir"
+fi
+mkdir "$run_dir"
 status_file=$(printf %q "$run_dir/status")
-slurm_log=${log_file//%/%%}
+slurm_log=$(log_file=${log_file//%/%%} && log_of %a)
 if $is_array; then
   # shellcheck disable=SC2016  # Slurm sets the number of the task
-  job=$(submit "${slurm_log//JOB/%a}" "\$SLURM_ARRAY_TASK_ID $status_file.\$SLURM_ARRAY_TASK_ID" \
+  job=$(submit "$slurm_log" "\$SLURM_ARRAY_TASK_ID $status_file.\$SLURM_ARRAY_TASK_ID" \
     "--array=$first-$last${max_jobs:+%$max_jobs}")
 else
   job=$(submit "$slurm_log" "- $status_file.$first")
@@ -31,6 +42,7 @@ fi || {
   rm -rf "$run_dir"
   exit 1
 }
+echo "$job" >"$run_dir/job"
 
 # ---- waiting
 declare -A waiting=() state_of=() sighted=()

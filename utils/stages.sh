@@ -1,35 +1,55 @@
 # shellcheck shell=bash disable=SC2154
 # What the stages of both recipes have in common; source it after log.sh, the options, db.sh and cmd.sh.
 #
-#   check_paths VARIABLE...           those that db.sh sets must exist
+#   bound COMMAND...                  run a command here that ends when run.sh is killed
+#   corpora KIND VERB TASK...         which corpora serve which tasks (see corpora.py)
+#   folder_name TEXT                  TEXT as a part of a folder's name
+#   setting_name CONFIG               the name of its experiments: conf/pretrain_mini_m2d.yaml gives m2d
+#   check_tag TAG                     whether it can be a part of that name
 #   make_mini_corpus PART...          the mini corpus, with a banner; what is there already is kept
-#   extract_logmels DATA OUT LOGS     packed log-mels of a data directory, and their statistics
+#   log_mels N DATA OUT LOGS          stage N: packed log-mels of a data directory, and their statistics
+#   settings_of CONFIG CHANGE...      KEY=VALUE lines: the settings of pre-training that shape its result
 #   pretrain CONFIG EXP OPTION...     a pre-training run; it resumes by itself
 #   export_model EXP                  EXP/model, which m2d.load_pretrained and s3prl load
-#   run_superb MODEL OUT LABEL        SUPERB ($superb_tasks, with $superb_overlays over the settings of conf/superb) of a
-#                                     model on the corpora of db.sh; where one that these tasks need is not named, on the
-#                                     mini corpus with its settings, in OUT_mini; exp/SUPERB.md
+#   made_by MODEL                     words for begin_stage, NUL after each, by which a stage depends on a model
+#   check_superb TASK...              the corpora of these tasks that db.sh names are whole, or die
+#   superb N MODEL OUT LABEL TASK...  stage N: SUPERB of a model, with $superb_overlays over the settings of conf/superb. Tasks
+#                                     whose corpora db.sh names in OUT, the others on the mini corpus, with its
+#                                     settings, in OUT_mini; exp/SUPERB.md has a table of each
 
-check_paths() {
-  local name
-  for name in "$@"; do
-    [ -z "${!name:-}" ] || [ -e "${!name}" ] || die "$name=${!name} (db.sh): no such file or folder"
-  done
+bound() { "$_utils/bound.py" $BASHPID "$@"; }
+
+corpora() { python3 "$_utils/corpora.py" "$@"; }
+
+setting_name() { basename "$1" .yaml | sed 's/^pretrain_//; s/^mini_//'; }
+
+check_tag() {  # TAG: it becomes (a part of) the name of a folder in exp/
+  if [[ $1 == */* || $1 == [.-]* || $1 == old || $1 =~ [[:cntrl:]] || $1 == *\$\{* ]]; then
+    die "--tag '$1': give a name for a folder, without / and not old, . or - at its beginning"
+  fi
 }
+
+folder_name() { printf '%s' "$1" | tr -c 'A-Za-z0-9.=-' '_'; }
 
 make_mini_corpus() {
   log "************************************************************************************************"
   log "* No corpus is named in db.sh for part of this: the MINI CORPUS stands in, synthetic speech     *"
   log "* and sounds. Its results check the recipe and that models learn; they say nothing of real data.*"
   log "************************************************************************************************"
-  python3 -m mini_corpus out="$MINI_CORPUS" scale="$scale" jobs="$nj" "parts=[$(IFS=,; echo "$*")]"
+  bound python3 -m mini_corpus out="$MINI_CORPUS" scale="$scale" jobs="$nj" "parts=[$(IFS=,; echo "$*")]"
 }
 
-extract_logmels() {
-  "$cmd" "${cpu_job[@]}" JOB=1:"$nj" "$3/logmel_$(basename "$1").JOB.log" \
-    python3 -m m2d.bin.extract_logmel data="$1" out="$2" job=JOB jobs="$nj"
-  python3 -m m2d.bin.merge_features dir="$2"
+log_mels() {
+  local mark=$3.done
+  if begin_stage "$1" "$mark" "log-mel features of $2" --data "$2" --out "$3" --interim jobs="$nj" "${@:5}"; then
+    "$cmd" "${cpu_job[@]}" JOB=1:"$nj" "$4/logmel_$(basename "$2").JOB.log" \
+      python3 -m m2d.bin.extract_logmel data="$2" out="$3" job=JOB jobs="$nj"
+    bound python3 -m m2d.bin.merge_features dir="$3"
+    end_stage "$mark" --store "$3"
+  fi
 }
+
+settings_of() { python3 -m m2d.bin.plan show=settings config="$1" "${@:2}"; }
 
 pretrain() {
   "$cmd" "${train_job[@]}" --gpu "$ngpu" --nodes "$nodes" "$2/run.log" python3 ../../utils/torchrun.py \
@@ -37,60 +57,73 @@ pretrain() {
 }
 
 export_model() {
-  python3 -m m2d.bin.export source="$1" out="$1/model"
-  python3 -m m2d.bin.superb_check model="$1/model"
+  bound python3 -m m2d.bin.export source="$1" out="$1/model"
+  bound python3 -m m2d.bin.superb_check model="$1/model"
 }
 
-_superb_corpora() {  # TASK [KEY VARIABLE STAND_IN]...: all as db.sh names them, or else all the mini corpus's
-  local task=$1 own=() stand_in=() lacking=()
-  shift
-  while [ $# -gt 0 ]; do
-    own+=("corpora.$1=${!2}")
-    stand_in+=("corpora.$1=$3")
-    if [ -z "${!2}" ]; then lacking+=("${2^^}"); fi
-    shift 3
+made_by() {  # MODEL: words by which a stage depends on it
+  printf -- '--model\0%s\0' "$1"
+  if [[ $1 =~ ^(random:)?exp/([^/]+)/model(:[0-9]+)?$ ]]; then
+    printf -- '--needs\0exp/%s/.%s.done\0' "${BASH_REMATCH[2]}" pretrain "${BASH_REMATCH[2]}" model
+  fi
+}
+
+check_superb() {  # TASK...: those that db.sh names, before the days of work that lead to SUPERB
+  local task named roots words=()
+  named=$(corpora superb named "$@")
+  [ -n "$named" ] || return 0
+  for task in $named; do
+    mapfile -d '' -t roots < <(corpora superb options "$task")
+    words+=("tasks+=$task" "${roots[@]}")
   done
-  if [ ${#lacking[@]} = 0 ]; then
-    roots+=("${own[@]}")
-    return
-  fi
-  roots+=("${stand_in[@]}")
-  mini_superb=true
-  if [ ${#lacking[@]} -lt ${#own[@]} ]; then
-    log "SUPERB $task: db.sh does not name ${lacking[*]}: the mini corpus stands in for all of this task"
-  fi
+  bound python3 -m m2d.bin.superb_corpora "${words[@]}"
 }
 
-_superb_corpora_of() {  # TASK: only what it needs, so that corpora of other tasks decide nothing
-  # shellcheck disable=SC2034  # named to _superb_corpora
-  local lexicon=${LEXICON:+[${LEXICON// /,}]}
-  case $1 in
-    pr) _superb_corpora pr librispeech SUPERB_LIBRISPEECH "$MINI_CORPUS/LibriSpeech" \
-      lexicon lexicon "[$MINI_CORPUS/LibriSpeech/lexicon.txt]" ;;
-    ks) _superb_corpora ks speech_commands SPEECH_COMMANDS "$MINI_CORPUS/speech_commands_v0.01" \
-      speech_commands_test SPEECH_COMMANDS_TEST "$MINI_CORPUS/speech_commands_test_set_v0.01" ;;
-    ic) _superb_corpora ic fluent FLUENT_SPEECH_COMMANDS "$MINI_CORPUS/fluent_speech_commands_dataset" ;;
-    sid) _superb_corpora sid voxceleb1 VOXCELEB1 "$MINI_CORPUS/VoxCeleb1" \
-      voxceleb1_split VOXCELEB1_SPLIT "$MINI_CORPUS/VoxCeleb1/iden_split.txt" ;;
-    er) _superb_corpora er iemocap IEMOCAP "$MINI_CORPUS/IEMOCAP_full_release" ;;
-    *) die "unknown SUPERB task '$1' (known: pr ks ic sid er)" ;;
-  esac
-}
-
-run_superb() {
-  local model=$1 out=$2 label=$3 corpus_name=SUPERB overlays='' mini_superb=false roots=() exps task
-  if [ -d "$model" ]; then overlays=conf/superb/m2ds.yaml; fi
-  for task in $superb_tasks; do _superb_corpora_of "$task"; done
-  if [ $mini_superb = true ]; then
+superb() {
+  local number=$1 model=$2 out=$3 label=$4 named lacking overlays=()
+  shift 4
+  in_range "$number" || return 0
+  named=$(corpora superb named "$@")
+  lacking=$(corpora superb mini "$@" 2>/dev/null)
+  if [ -d "$model" ]; then overlays=(conf/superb/m2ds.yaml); fi
+  # shellcheck disable=SC2086  # words
+  if [ -n "$named" ]; then superb_on SUPERB "$number" "$model" "$out" "$label" $named; fi
+  if [ -n "$lacking" ]; then
     make_mini_corpus speech
-    corpus_name="mini corpus" out+=_mini overlays+=" conf/superb/mini.yaml"
+    overlays+=(conf/superb/mini.yaml)
+    # shellcheck disable=SC2086
+    superb_on "mini corpus" "$number" "$model" "${out}_mini" "$label" $lacking
   fi
-  read -r -a overlays <<<"$overlays ${superb_overlays:-}"
-  "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/run.log" python3 -m m2d.bin.superb \
-    model="$model" exp="$out" label="$label" corpus="$corpus_name" "tasks=[${superb_tasks// /,}]" \
-    ${seeds:+"seeds=[${seeds// /,}]"} "overlays=[$(IFS=,; echo "${overlays[*]}")]" "${roots[@]}" statistics=exp/superb_statistics \
-    device="$([ "$ngpu" -gt 0 ] && echo cuda || echo cpu)" jobs="$nj"
-  exps=$(find exp -name results.json -path '*superb*' -printf '%h\n' | sort | paste -sd,)
-  python3 -m m2d.bin.superb_results "exps=[$exps]" out=exp/SUPERB.md figure=exp/superb.png
-  cat exp/SUPERB.md
+  superb_table
+  cat exp/SUPERB.md || true  # the reader may have seen enough
+}
+
+superb_on() {  # CORPUS N MODEL OUT LABEL TASK...: one job for each task that is not done
+  local corpus=$1 number=$2 model=$3 out=$4 label=$5 task file todo=() dependence roots inputs words=()
+  shift 5
+  mapfile -d '' -t dependence < <(made_by "$model")
+  for file in "${overlays[@]}" ${superb_overlays:-}; do words+=("overlays+=$file"); done
+  for task in "$@"; do
+    mapfile -d '' -t roots < <(corpora superb options "$task")
+    words+=("${roots[@]}")
+    inputs=(--yaml "conf/superb/$task.yaml")
+    for file in "${overlays[@]}" ${superb_overlays:-}; do inputs+=(--yaml "$file"); done
+    for file in "${roots[@]}"; do inputs+=(--corpus "$file"); done
+    if begin_stage "$number" "$out/.$task.done" "SUPERB $task of $model" "${dependence[@]}" "${inputs[@]}" \
+      --keep "$out/$task" --more seeds="${seeds:-0}" --more label="$label"; then todo+=("$task"); fi
+  done
+  [ ${#todo[@]} -gt 0 ] || return 0
+  words+=(model="$model" exp="$out" label="$label" corpus="$corpus" "tasks=[]" "${todo[@]/#/tasks+=}"
+    ${seeds:+"seeds=[${seeds// /,}]"} statistics=exp/superb_statistics device="$( ((ngpu > 0)) && echo cuda || echo cpu)")
+  "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" ${side_by_side[@]+"${side_by_side[@]}"} JOB=1:${#todo[@]} "$out/log/superb.JOB.log" \
+    python3 -m m2d.bin.superb job=JOB "${words[@]}"
+  bound python3 -m m2d.bin.superb "${words[@]}"
+  for task in "${todo[@]}"; do end_stage "$out/.$task.done"; done
+}
+
+superb_table() {
+  local exps
+  mapfile -t exps < <(compgen -G 'exp/*/results.json' || true; compgen -G 'exp/*/superb*/results.json' || true)
+  exps=("${exps[@]%/results.json}")
+  bound python3 -m m2d.bin.superb_results "exps=[]" "${exps[@]/#/exps+=}" out=exp/SUPERB.md figure=exp/superb.png
 }

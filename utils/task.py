@@ -3,14 +3,16 @@
 
 usage: task.py [--warn-group] INDEX STATUS_FILE LOG COMMAND...
 
-JOB in LOG and COMMAND becomes INDEX, unless INDEX is "-". The exit code is written to STATUS_FILE, unless that is "-",
-so that the result of a Slurm job does not depend on Slurm's accounting.
+Unless INDEX is "-", it takes the place of JOB where JOB stands between dots in the log's file name, and of the words
+"JOB" and "job=JOB" of COMMAND: names that contain JOB stay as they are. The exit code is written to STATUS_FILE, unless
+that is "-", so that the result of a Slurm job does not depend on Slurm's accounting.
 
 USR1 is the warning that the job will be ended soon. It is passed on to the command (with --warn-group to the whole
-process group, for a command that is itself a launcher). Code 75, or death by that signal before a handler stood, then
-means "stopped in order, goes on when started again": under Slurm the job requeues itself and the task counts as
-unfinished.
-TERM comes from one who ends all processes of the task: what the command makes of it is waited for.
+process group, for a command that is itself a launcher). Code os.EX_TEMPFAIL, or death by that signal before a handler
+stood, then means "stopped in order, goes on when started again": under Slurm the job requeues itself and the task
+counts as unfinished.
+TERM comes from a launcher that ends all processes of the task: the command may end in its own time.
+When the launcher is killed, so is the task, and with the task the command.
 
 Only the standard library is used: this runs before any environment is known to be whole.
 """
@@ -22,9 +24,10 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h; the launchers and m2d.bin.pretrain know it too
+from bound import end_with_parent
 
 
 class Task:
@@ -51,7 +54,9 @@ class Task:
     def run(self, command: list[str]) -> int:
         """The exit code of the command as a shell counts it: 128 + N for a death by signal N."""
         try:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            # open descriptors are inherited: the locks of the stage (see log.sh) are held until the command has ended
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False,
+                                            preexec_fn=partial(end_with_parent, os.getpid()))
         except OSError as error:
             print(f"{command[0]}: {error.strerror}", flush=True)
             return 127 if isinstance(error, FileNotFoundError) else 126
@@ -62,7 +67,7 @@ class Task:
 
     def interrupted(self, code: int) -> bool:
         """Whether the command was stopped by the warning, and not by somebody who wants it ended."""
-        return self.warned and not self.terminated and code in (INTERRUPTED, 128 + signal.SIGUSR1)
+        return self.warned and not self.terminated and code in (os.EX_TEMPFAIL, 128 + signal.SIGUSR1)
 
 
 def requeue() -> None:
@@ -71,7 +76,13 @@ def requeue() -> None:
     if asked.returncode == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(300)
-        sys.exit(INTERRUPTED)
+        sys.exit(os.EX_TEMPFAIL)
+
+
+def log_of(log: str, index: str) -> str:
+    """The log of one task: INDEX for JOB between the dots of the file's name, as in `dir/x.JOB.log`."""
+    folder, name = os.path.split(log)
+    return os.path.join(folder, ".".join(index if part == "JOB" else part for part in name.split(".")))
 
 
 def now() -> str:
@@ -81,10 +92,13 @@ def now() -> str:
 
 def main(words: list[str]) -> int:
     """Run the task; its exit code."""
+    if "LAUNCH_PARENT" in os.environ:
+        end_with_parent(int(os.environ.pop("LAUNCH_PARENT")))
     warn_group = words[0] == "--warn-group"
     index, status_file, log, *command = words[warn_group:]
     if index != "-":
-        log, *command = (word.replace("JOB", index) for word in [log, *command])
+        log = log_of(log, index)
+        command = [{"JOB": index, "job=JOB": f"job={index}"}.get(word, word) for word in command]
     if status_file != "-":
         Path(status_file).unlink(missing_ok=True)
     Path(log).parent.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,13 @@ The launchers say how many (LAUNCH_GPUS for each node, LAUNCH_NODES): `slurm.sh 
 utils/torchrun.py ...` makes 8 processes. Without a GPU there is one process on each node. A single process is run as it
 is; several are torchrun's (one agent per node, started by srun, c10d rendezvous on the job's first node).
 
-What torchrun lacks is added: USR1, the warning of the job's end, reaches the training processes, and code 75
-("interrupted in order", see task.py) is no failure there, at which torchrun would end the other processes, but becomes
-the code of the whole.
+torchrun lacks two things. USR1, the warning of the job's end, has to reach the ranks: each rank leaves a file with its
+process number in a folder of the agent's, which passes the signal on. And exit code EX_TEMPFAIL (interrupted in order,
+see task.py) must not look like a failure, at which torchrun would end the other ranks: the rank leaves a mark there
+and exits with 0, and the agent returns that code.
 """
 
+import contextlib
 import os
 import runpy
 import signal
@@ -20,47 +22,51 @@ import sys
 import tempfile
 from pathlib import Path
 
-INTERRUPTED = 75
+from bound import end_with_parent
 
-
-def forward_warning(*_: object) -> None:
-    """Pass USR1 on to the processes that this agent has started."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has ended meanwhile
-            continue
-        if parent == os.getpid():
-            os.kill(int(stat.parent.name), signal.SIGUSR1)
+INTERRUPTED, WARNED, RANK = "interrupted", "warned", "rank."  # files in the agent's folder
 
 
 def run_agent(options: list[str], command: list[str]) -> int:
     """torchrun's agent in this process; its exit code."""
-    signal.signal(signal.SIGUSR1, forward_warning)
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
-    with tempfile.TemporaryDirectory() as folder:
-        mark = Path(folder, "interrupted")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def pass_on(*_: object) -> None:
+            (folder / WARNED).touch()  # for ranks that have not started yet
+            for rank in folder.glob(f"{RANK}*"):
+                with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                    os.kill(int(rank.name.removeprefix(RANK)), signal.SIGUSR1)
+
+        signal.signal(signal.SIGUSR1, pass_on)
         try:
-            run(parse_args([*options, __file__, "--rank", str(mark), *command]))
+            run(parse_args([*options, __file__, "--rank", str(os.getpid()), name, *command]))
         except ChildFailedError as error:
             print(error, file=sys.stderr)
             return 1
         except SignalException as error:
             return 128 + error.sigval
-        return INTERRUPTED if mark.exists() else 0
+        return os.EX_TEMPFAIL if (folder / INTERRUPTED).exists() else 0
 
 
-def run_rank(mark: Path, command: list[str]) -> None:
-    """The training command in this process; an interruption leaves the mark and exits with 0."""
+def run_rank(agent: int, folder: Path, command: list[str]) -> None:
+    """The training command in this process; an interruption leaves a mark in `folder` and exits with 0."""
+    end_with_parent(agent)
+    registration = folder / f"{RANK}{os.getpid()}"
 
     def leave(*_: object) -> None:  # a warning before the command has its own handler: nothing is lost yet
-        mark.touch()
+        (folder / INTERRUPTED).touch()
+        registration.unlink(missing_ok=True)
         os._exit(0)
 
     signal.signal(signal.SIGUSR1, leave)
+    registration.touch()
+    if (folder / WARNED).exists():
+        leave()
     try:
         if command[0] == "-m":
             sys.argv = command[1:]
@@ -69,9 +75,11 @@ def run_rank(mark: Path, command: list[str]) -> None:
             sys.argv = command
             runpy.run_path(command[0], run_name="__main__")
     except SystemExit as stop:
-        if stop.code != INTERRUPTED:
+        if stop.code != os.EX_TEMPFAIL:
             raise
-        mark.touch()
+        (folder / INTERRUPTED).touch()
+    finally:
+        registration.unlink()
 
 
 def rendezvous() -> list[str]:
@@ -83,12 +91,12 @@ def rendezvous() -> list[str]:
 
 
 def main(command: list[str]) -> int:
-    """Start what the place asks for; its exit code."""
+    """Start as many processes as the launcher says; the exit code."""
     nodes = int(os.environ.get("LAUNCH_NODES", "1"))
     processes = max(1, int(os.environ.get("LAUNCH_GPUS", "1")))
     if nodes > 1 and "SLURM_STEP_ID" not in os.environ:
         threads = os.environ.get("SLURM_CPUS_PER_TASK", "1")
-        # no killing of the others at the first bad exit: they may be writing the same checkpoint; but an end to waiting
+        # one bad exit must not kill the others, which may be writing the same checkpoint; they have two minutes
         srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads}",
                 "--kill-on-bad-exit=0", "--wait=120"]
         os.execvp("srun", [*srun, sys.executable, __file__, *command])
@@ -104,6 +112,6 @@ if __name__ == "__main__":
     if not sys.argv[1:]:
         sys.exit(__doc__)
     if sys.argv[1] == "--rank":
-        run_rank(Path(sys.argv[2]), sys.argv[3:])
+        run_rank(int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])
     else:
         sys.exit(main(sys.argv[1:]))

@@ -15,6 +15,7 @@
 # stage 3: the models leave their experiments
 #
 # A finished stage is skipped, an interrupted one goes on where it was.
+if [ -z "${BASH_VERSION:-}" ] || shopt -oq posix; then exec bash "$0" "$@"; fi  # as after `sh run.sh`
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -40,7 +41,7 @@ seeds=           # of linear evaluation and fine-tuning, "0 1 2" (default: as th
 . ../../utils/parse_options.sh
 [ $# = 0 ] || die "'$1': options begin with -- (see ./run.sh --help)"
 . ./path.sh
-. ./db.sh
+set -a; . ./db.sh; set +a
 . ./cmd.sh
 . ../../utils/stages.sh
 . ../../utils/general_audio.sh
@@ -49,72 +50,63 @@ seeds=           # of linear evaluation and fine-tuning, "0 1 2" (default: as th
 if [ $dry_run = true ]; then
   for config in "${configs[@]}"; do
     echo "$config"
-    python3 -m m2d.bin.plan config="$config" ${set:+"set=[${set// /,}]"} samples=2005132 hours=5569 throughput=5800
+    python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"} samples=2005132 hours=5569 \
+      gpus=$((nodes * (ngpu > 1 ? ngpu : 1)))
   done
   exit
 fi
 
 # ---- stage 0: a Kaldi data directory to pre-train on, a table for each task
-if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then
+if in_range 0; then
   if [ $mini = true ]; then make_mini_corpus general; fi
+  if [ "$stop_stage" -ge 6 ]; then check_superb "${superb_tasks[@]}"; fi
+fi
+if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then
   prepare_audio
   prepare_tasks "$data/tasks" "${all_tasks[@]}"
-  end_stage
+  end_stage "$data/.done" --data "$data/train"
 fi
 
 # ---- stage 1: packed log-mels and their statistics
-if begin_stage 1 "$dump/.done" "log-mel features" --after "$data/.done"; then
-  extract_logmels "$data/train" "$dump/train/logmel" "$dump/log"
-  end_stage
-fi
+log_mels 1 "$data/train" "$dump/train/logmel" "$dump/log" --needs "$data/.done"
 
 # ---- stage 2: pre-training, one setting after the other
 for config in "${configs[@]}"; do
+  in_range 2 || break
   exp=$(exp_of "$config")
-  if begin_stage 2 "$exp/.pretrain.done" "pre-training $exp" --after "$dump/.done" "config=$config" "set=$set"; then
+  settings=$(settings_of "$config" ${changes[@]+"${changes[@]/#/set+=}"})
+  mapfile -t settings <<<"$settings"
+  if begin_stage 2 "$exp/.pretrain.done" "pre-training $exp" --after "$dump/train/logmel.done" "${settings[@]}" \
+    --keep "$exp"; then
     pretrain "$config" "$exp" data.speech="$dump/train/logmel" ${changes[@]+"${changes[@]}"}
-    end_stage
+    end_stage "$exp/.pretrain.done"
   fi
 done
 
 # ---- stage 3: exp/TAG/model, which m2d.load_pretrained and s3prl load
 for config in "${configs[@]}"; do
   exp=$(exp_of "$config")
-  if begin_stage 3 "$exp/model/.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
+  if begin_stage 3 "$exp/.model.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
     export_model "$exp"
-    end_stage
+    end_stage "$exp/.model.done" --weights "$exp/model"
   fi
 done
 
 # ---- stage 4: linear evaluation of the models and of what they must beat
 for model in "${own[@]}" ${baselines[@]+"${baselines[@]}"}; do
-  out=$(out_of "$model")
-  made_by "$model"
-  if begin_stage 4 "$out/linear/.done" "linear evaluation of $model" --after "$data/.done" ${needs[@]+"${needs[@]}"} \
-    "tasks=${linear_tasks[*]}" "config=$linear_config" "seeds=$seeds"; then
-    evaluate_linear "$model" "$out" "$(label_of "$model")" "$data/tasks" "${linear_tasks[@]}"
-    end_stage
-  fi
+  linear 4 "$model" "$(out_of "$model")" "$(label_of "$model")" "$data/tasks" "${linear_tasks[@]}"
 done
 
 # ---- stage 5: fine-tuning of the models; then the tables of all that is in exp/
 for model in "${own[@]}"; do
-  out=$(out_of "$model")
-  made_by "$model"
-  if begin_stage 5 "$out/finetune/$tuning/.done" "fine-tuning ($tuning) of $model" --after "$data/.done" \
-    ${needs[@]+"${needs[@]}"} "tasks=${tune_tasks[*]}" "seeds=$seeds"; then
-    finetune "$model" "$out" "$(label_of "$model")" "$data/tasks" "$tuning" "${tune_tasks[@]}"
-    end_stage
-  fi
+  finetune 5 "$model" "$(out_of "$model")" "$(label_of "$model")" "$data/tasks" "$tuning" "${tune_tasks[@]}"
 done
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 4 ]; then
-  python3 -m m2d.bin.report_general exp=exp out=exp/RESULTS.md mini=$mini
-  cat exp/RESULTS.md
+if in_range 4 || in_range 5; then
+  bound python3 -m m2d.bin.report_general exp=exp out=exp/RESULTS.md mini=$mini
+  cat exp/RESULTS.md || true  # the reader may have seen enough
 fi
 
-# ---- stage 6: SUPERB; a finished task is not run again
+# ---- stage 6: SUPERB
 for model in "${own[@]}"; do
-  [ "$stop_stage" -ge 6 ] || break
-  log "stage 6: SUPERB of $model"
-  run_superb "$model" "$(out_of "$model")/superb" "$(label_of "$model")"
+  superb 6 "$model" "$(out_of "$model")/superb" "$(label_of "$model")" "${superb_tasks[@]}"
 done

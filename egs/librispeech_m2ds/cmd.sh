@@ -1,5 +1,5 @@
 # How the stages run their jobs: on this machine (local) or through Slurm (slurm, with conf/slurm.conf).
-# shellcheck shell=bash disable=SC2034  # run.sh reads these
+# shellcheck shell=bash disable=SC2034,SC2154  # run.sh reads these, and gives nj and ngpu
 cmd_backend=${cmd_backend:-local}
 
 case $cmd_backend in
@@ -15,6 +15,10 @@ esac
 # The GPUs (--gpu N) and nodes are run.sh's own options. Threads and memory are those of one node; on this machine they only
 # set how many jobs run at a time.
 cpu_job=(--num-threads 1 --mem 4G)
-gpu_job=(--num-threads 4 --mem 24G)
-# Pre-training is warned three minutes before the job's time limit, writes a checkpoint, and the job starts again.
-train_job=(--num-threads 8 --mem 64G --warn 180)
+gpu_job=(--num-threads 4 --mem 24G)  # one GPU each
+# Pre-training: 8 threads and 64 GB for each GPU of a node. It is warned three minutes before the job's time limit, writes a
+# checkpoint, and the job starts again.
+train_job=(--num-threads $((8 * (ngpu > 1 ? ngpu : 1))) --mem $((64 * (ngpu > 1 ? ngpu : 1)))G --warn 180)
+# Evaluation without GPUs: that many jobs share this machine's processors.
+side_by_side=()
+if [ "$ngpu" = 0 ] && [ "$cmd_backend" = local ]; then side_by_side=(--max-jobs-run "$nj"); fi

@@ -1,6 +1,7 @@
 # Where the corpora are. Fill in here, or set the variable in the environment, which wins.
-# A corpus left empty is replaced by the mini corpus, which stage 0 makes; every exp/ name then carries the tag _mini.
-# (Stage 6 on a model of real speech and noise leaves out the tasks that are not named here, and says so.)
+# Speech or noise left empty is replaced by the mini corpus, which stage 0 makes; every exp/ name then carries the tag
+# _mini. Each SUPERB task whose corpora are not named runs on the mini corpus, in superb_mini. (Stage 6 on a model of real
+# speech and noise leaves out the tasks that are not named here, and says so.)
 # shellcheck shell=bash disable=SC2034
 
 # Where the mini corpus is made, once for both recipes (seen from the recipe).
@@ -24,11 +25,19 @@ SPEECH_COMMANDS=${SPEECH_COMMANDS:-}
 SPEECH_COMMANDS_TEST=${SPEECH_COMMANDS_TEST:-}
 # IC: fluent_speech_commands_dataset/ with data/*.csv and wavs/
 FLUENT_SPEECH_COMMANDS=${FLUENT_SPEECH_COMMANDS:-}
-# SID: VoxCeleb1 with dev/wav/ and test/wav/, and the identification split list (iden_split.txt or veri_test_class.txt)
+# SID: VoxCeleb1 with dev/wav/ and test/wav/, and the identification split list (empty: iden_split.txt in that folder)
 VOXCELEB1=${VOXCELEB1:-}
 VOXCELEB1_SPLIT=${VOXCELEB1_SPLIT:-}
 # ER: IEMOCAP_full_release/ with Session1/ ... Session5/
 IEMOCAP=${IEMOCAP:-}
+# s3prl's own fold tables of it, where you have them: a folder with Session1/ ... (without, they are made)
+IEMOCAP_TABLES=${IEMOCAP_TABLES:-}
+
+# SF: SNIPS, the preprocessed Audio SNIPS; SD: folder of Kaldi data directories train, dev and test of Libri2Mix; QbE:
+# quesst14Database. ASR reads SUPERB_LIBRISPEECH. These have no stand-in in the mini corpus.
+SNIPS=${SNIPS:-}
+LIBRI2MIX=${LIBRI2MIX:-}
+QUESST14=${QUESST14:-}
 
 # --- linear evaluation of ENV and MUS (stage 6) ----------------------------------------------------------------------
 ESC50=${ESC50:-}

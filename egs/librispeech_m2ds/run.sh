@@ -15,6 +15,7 @@
 # stage 3: pre-training
 #
 # A finished stage is skipped, an interrupted one goes on where it was.
+if [ -z "${BASH_VERSION:-}" ] || shopt -oq posix; then exec bash "$0" "$@"; fi  # as after `sh run.sh`
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -43,7 +44,7 @@ upstream=        # SUPERB of another model: logmel[:FRAMES], random:DIRECTORY, h
 . ../../utils/parse_options.sh
 [ $# = 0 ] || die "'$1': options begin with -- (see ./run.sh --help)"
 . ./path.sh
-. ./db.sh
+set -a; . ./db.sh; set +a
 . ./cmd.sh
 . ../../utils/stages.sh
 . ../../utils/general_audio.sh
@@ -52,77 +53,85 @@ upstream=        # SUPERB of another model: logmel[:FRAMES], random:DIRECTORY, h
 config=${config:-conf/pretrain_$([ $mini_speech = true ] && echo mini_m2ds || echo m2ds_t6.08s_80x2).yaml}
 [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
 read -r -a changes <<<"$set"
-plan=(python3 -m m2d.bin.plan config="$config" ${set:+"set=[$(printf "'%s'," "${changes[@]}")]"})
-if [ $dry_run = true ]; then exec "${plan[@]}"; fi
+plan=(python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"})
+if [ $dry_run = true ]; then exec "${plan[@]}" gpus=$((nodes * (ngpu > 1 ? ngpu : 1))); fi
 needs=$("${plan[@]}" show=inputs)  # which of: speech noise teacher
-exp=exp/${tag:-$(basename "$config" .yaml | sed 's/^pretrain_//; s/^mini_//')${set:+_$(tr -s ' /,[]' '_' <<<"$set")}_$corpus}
+settings=$("${plan[@]}" show=settings)
+check_tag "$tag"
+exp=exp/${tag:-$(setting_name "$config")${set:+_$(tr -s ' /,[]' '_' <<<"$set")}_$corpus}
 if [ $mini = true ]; then exp=${exp%_mini}_mini; fi
 teacher=${teacher:-$([ $mini_speech = true ] && echo "exp/teacher_$corpus" || echo facebook/hubert-base-ls960)}
-teacher_store=$(basename "$teacher")_l${teacher_layer}_$teacher_dtype
+teacher_store=$(folder_name "$(basename "$teacher")")_l${teacher_layer}_$teacher_dtype
+read -r -a tasks <<<"$tasks"
 
 # ---- stage 0: Kaldi data directories; train and valid are speech, noise is noise
-if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then
+if in_range 0; then
   if [ $mini = true ]; then make_mini_corpus speech; fi
+  check_superb "${tasks[@]}"
+fi
+if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then
   prepare_speech
   prepare_noise
-  end_stage
+  end_stage "$data/.done" --data "$data/train" --data "$data/valid" --data "$data/noise"
 fi
 
 # ---- stage 1: packed log-mels and their statistics
-if begin_stage 1 "$dump/.logmel.done" "log-mel features" --after "$data/.done"; then
-  for name in train valid noise; do extract_logmels "$data/$name" "$dump/$name/logmel" "$dump/log"; done
-  end_stage
-fi
+for name in train valid noise; do
+  log_mels 1 "$data/$name" "$dump/$name/logmel" "$dump/log" --needs "$data/.done"
+done
 
 # ---- stage 2: teacher features, where the settings distil
 if [[ $needs != *teacher* ]]; then
   log "stage 2: $config needs no teacher"
-elif begin_stage 2 "$dump/.$teacher_store.done" "teacher features of $teacher" --after "$data/.done" "teacher=$teacher"; then
-  if [ "$teacher" = "exp/teacher_$corpus" ]; then train_mini_teacher "$teacher"; fi
-  for name in train valid; do extract_teacher "$name"; done
-  end_stage
+else
+  if [ "$teacher" = "exp/teacher_$corpus" ] && begin_stage 2 "$teacher.done" "the mini corpus's teacher" \
+    --needs "$data/.done" --data "$data/train" --data "$data/valid" --keep "$teacher"; then
+    train_mini_teacher "$teacher"
+    end_stage "$teacher.done" --weights "$teacher"
+  fi
+  for name in train valid; do
+    if begin_stage 2 "$dump/$name/$teacher_store.done" "features of $name by $teacher" --needs "$data/.done" \
+      --data "$data/$name" --weights "$teacher" --out "$dump/$name/$teacher_store" --interim jobs="$nj"; then
+      extract_teacher "$name"
+      end_stage "$dump/$name/$teacher_store.done" --store "$dump/$name/$teacher_store"
+    fi
+  done
 fi
 
 # ---- stage 3: pre-training; it resumes by itself
 stores=(data.speech="$dump/train/logmel" data.valid="$dump/valid/logmel")
-sources=(--after "$dump/.logmel.done")
 if [[ $needs == *noise* ]]; then stores+=(data.noise="$dump/noise/logmel"); fi
 if [[ $needs == *teacher* ]]; then
   stores+=(data.teacher="$dump/train/$teacher_store" data.valid_teacher="$dump/valid/$teacher_store")
-  sources+=(--after "$dump/.$teacher_store.done")
 fi
-if begin_stage 3 "$exp/.pretrain.done" "pre-training $exp" "${sources[@]}" "config=$config" "set=$set"; then
+follows=()
+for store in "${stores[@]#*=}"; do follows+=(--after "$store.done"); done
+mapfile -t settings <<<"$settings"
+if begin_stage 3 "$exp/.pretrain.done" "pre-training $exp" "${follows[@]}" "${settings[@]}" --keep "$exp"; then
   pretrain "$config" "$exp" "${stores[@]}" ${changes[@]+"${changes[@]}"}
-  end_stage
+  end_stage "$exp/.pretrain.done"
 fi
 
 # ---- stage 4: exp/TAG/model, which m2d.load_pretrained and s3prl load
-if begin_stage 4 "$exp/model/.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
+if begin_stage 4 "$exp/.model.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
   export_model "$exp"
-  end_stage
+  end_stage "$exp/.model.done" --weights "$exp/model"
 fi
 
-# ---- stage 5: SUPERB of the model, or of the upstream named; a finished task is not run again
-if [ "$stage" -le 5 ] && [ "$stop_stage" -ge 5 ]; then
-  log "stage 5: SUPERB ($tasks) of ${upstream:-$exp/model}"
-  superb_tasks=$tasks
-  if [ -n "$upstream" ]; then
-    run_superb "$upstream" "exp/superb_$(tr -c 'A-Za-z0-9\n' '_' <<<"$upstream")" "${label:-$upstream}"
-  else
-    run_superb "$exp/model" "$exp/superb" "${label:-$(basename "$exp")}"
-  fi
+# ---- stage 5: SUPERB of the model, or of the upstream named
+if [ -n "$upstream" ]; then
+  superb 5 "$upstream" "exp/superb_$(folder_name "$upstream")" "${label:-$upstream}" "${tasks[@]}"
+else
+  superb 5 "$exp/model" "$exp/superb" "${label:-$(basename "$exp")}" "${tasks[@]}"
 fi
 
 # ---- stage 6: linear evaluation of environmental sound (ENV) and music (MUS)
 general=(esc50 us8k gtzan nsynth surge)
 linear_config=$([ $mini = false ] || echo ../audioset_m2d/conf/linear_mini.yaml)
-task_variables "${general[@]}"
-if begin_stage 6 "$exp/linear/.done" "linear evaluation ENV MUS" --after "$exp/model/.done" "${task_inputs[@]}" \
-  "config=$linear_config" "seeds=$seeds"; then
-  if [ $mini = true ] && lack_data "${general[@]}"; then make_mini_corpus general; fi
+if in_range 6; then
+  if [ $mini = true ]; then make_mini_corpus general; fi
   prepare_tasks "$data/tasks" "${general[@]}"
-  evaluate_linear "$exp/model" "$exp" "${label:-$(basename "$exp")}" "$data/tasks" "${general[@]}"
-  python3 -m m2d.bin.report_general exp=exp out=exp/GENERAL.md mini=$mini
-  cat exp/GENERAL.md
-  end_stage
+  linear 6 "$exp/model" "$exp" "${label:-$(basename "$exp")}" "$data/tasks" "${general[@]}"
+  bound python3 -m m2d.bin.report_general exp=exp out=exp/GENERAL.md mini=$mini
+  cat exp/GENERAL.md || true
 fi

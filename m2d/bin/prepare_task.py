@@ -1,8 +1,6 @@
 """Turn an official download, or labelled recordings of one's own, into a prepared task: `table.csv`, `task.json`."""
 
-import hashlib
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from m2d.common import cli
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.files import write_text
-from m2d.common.stamp import is_made, mark_made
+from m2d.common.stamp import is_made, mark_made, stamp_of
 from m2d.evaluation.own import own_task
 from m2d.evaluation.prepare import prepare
 from m2d.evaluation.tables import FORM
@@ -32,18 +30,11 @@ class Options:
     seed: int = option(0, "of the split where none is given")
 
 
-@dataclass
-class Sources:
-    """What a prepared task follows from."""
-
-    options: Options
-    files: str  # digest of names, sizes and times of the files below root and of the lists
-
-
 def main(options: Options) -> None:
     """Read, check, write, unless the same options and files have been prepared before."""
-    sources = Sources(options, _files(options))
-    if is_made(sources, options.out):
+    folder = options.table and str(Path(options.table).parent)
+    stamp = stamp_of(options, filter(None, (options.root or folder, options.lists, options.table)))
+    if is_made(stamp, options.out):
         logging.info("%s: already done", options.out)
         return
     if options.task == "table":
@@ -57,21 +48,7 @@ def main(options: Options) -> None:
         if options.root is None or options.name is not None or options.seconds is not None:
             raise UserError(f"task={options.task}: give root; name and seconds apply to task=table only")
         prepare(TASKS.get(options.task), options.root, options.lists, options.table, options.seed).write(options.out)
-    mark_made(sources, options.out)
-
-
-def _files(options: Options) -> str:
-    digest = hashlib.sha256()
-    out = os.path.abspath(options.out)
-    folder = options.table and str(Path(options.table).parent)
-    for root in filter(None, (options.root or folder, options.lists, options.table)):
-        for base, folders, names in os.walk(root, followlinks=True) if os.path.isdir(root) else [("", [], [root])]:
-            folders[:] = sorted(name for name in folders if os.path.abspath(os.path.join(base, name)) != out)
-            for path in (os.path.join(base, name) for name in sorted(names)):
-                if os.path.exists(path):  # not a dead link
-                    found = os.stat(path)
-                    digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+    mark_made(stamp, options.out)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Options: one dataclass is the table; a YAML file overrides it; `key=value` on the command line overrides both.
 
+`key+=item` adds one item to a list as it stands: the way to pass names that hold commas or brackets.
+
 The dataclass is the only place where a default is written. An unknown key is an error that names the nearest known one.
 """
 
@@ -48,8 +50,11 @@ def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[
         key, sign, value = text.partition("=")
         if not sign:
             raise UserError(f"option '{text}': write it as key=value (see --help)")
-        _check_keys(table, [key], "command line")
-        merged = _merge(table, merged, _override(known_keys(table)[key], key, value), f"option '{text}'")
+        name = key.removesuffix("+")
+        _check_keys(table, [name], "command line")
+        field = known_keys(table)[name]
+        extra = _override(field, key, value) if name == key else _longer(field, merged, name, value)
+        merged = _merge(table, merged, extra, f"option '{text}'")
     missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
         raise UserError(f"option '{missing[0]}' has no default: give it as {missing[0]}=VALUE")
@@ -78,13 +83,29 @@ def _override(field: dataclasses.Field, key: str, value: str) -> DictConfig:
     """One `key=value` as a tree. The value is YAML, but an option of text takes it as it stands: `label=(a): x`."""
     kind = getattr(field.type, "__name__", str(field.type))
     if kind == "str" or (kind == "str | None" and value != "null"):
-        tree = OmegaConf.create()
-        OmegaConf.update(tree, key, value)
-        return tree
+        return _tree(key, _literal(value))
     try:
         return OmegaConf.from_dotlist([f"{key}={value}"])
     except YAMLError as error:
         raise UserError(f"option '{key}={value}': not a valid value ({str(error).splitlines()[0]})") from error
+
+
+def _longer(field: dataclasses.Field, merged: DictConfig, key: str, item: str) -> DictConfig:
+    """A list option with one more item, which is taken as it stands."""
+    if not str(field.type).startswith("list"):
+        raise UserError(f"option '{key}+={item}': {key} is no list: write {key}=VALUE")
+    return _tree(key, [_literal(known) for known in [*OmegaConf.select(merged, key), item]])
+
+
+def _tree(key: str, value: Any) -> DictConfig:
+    tree = OmegaConf.create()
+    OmegaConf.update(tree, key, value)
+    return tree
+
+
+def _literal(value: Any) -> Any:
+    """The value, text so that OmegaConf sees no `${...}` to fill in."""
+    return value.replace("${", "\\${") if isinstance(value, str) else value
 
 
 def _read_yaml(path: Path) -> DictConfig:

@@ -1,25 +1,97 @@
-"""Prepared folders know the options they were made by, so that nothing is prepared twice."""
+"""What finished work followed from: identities of inputs by content, and stamps in the folders that were made of them.
+
+The rule for audio is cheap enough to be applied at every start: a file is taken to be the same while its name, size and
+modification time (ns) are. Small files, weights and settings are known by their bytes, packed stores by the digest of
+their frames.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from m2d.common.files import write_json
 
 STAMP = "prepared.json"
+_STAT_THREADS = 16  # a network disk answers many questions at once
 
 
-def is_made(options: Any, *directories: str | Path) -> bool:
-    """Whether all of the folders are there as `mark_made` left them, by these very options (a dataclass)."""
-    stamps = [Path(directory) / STAMP for directory in directories]
-    return all(stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == dataclasses.asdict(options)
-               for stamp in stamps)
+def stamp_of(options: Any, sources: Iterable[str | Path]) -> dict[str, Any]:
+    """What a folder follows from: options (a dataclass) and the content of folders and files as it is now."""
+    return {"options": dataclasses.asdict(options), "sources": {str(path): corpus_identity(path) for path in sources}}
 
 
-def mark_made(options: Any, *directories: str | Path) -> None:
-    """Note the options in folders that are whole. A folder that is written anew as a whole loses its note."""
+def is_made(stamp: dict[str, Any], *directories: str | Path) -> bool:
+    """Whether all folders are as `mark_made` left them with this stamp."""
+    files = [Path(directory) / STAMP for directory in directories]
+    return all(file.is_file() and json.loads(file.read_text(encoding="utf-8")) == stamp for file in files)
+
+
+def mark_made(stamp: dict[str, Any], *directories: str | Path) -> None:
+    """Leave the stamp in folders that are whole. A folder that is written anew as a whole loses it."""
     for directory in directories:
-        write_json(Path(directory) / STAMP, dataclasses.asdict(options))
+        write_json(Path(directory) / STAMP, stamp)
+
+
+def corpus_identity(path: str | Path) -> str:
+    """Hex digest of a corpus: all files below a folder, or a text file and the files that it lists one a line.
+
+    Links are followed, hidden files do not count. What is not there has an identity too.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return files_identity(path, walk(path))
+    if not path.is_file():
+        return "absent"
+    content = path.read_bytes()
+    listed = [line.strip() for line in content.decode("utf-8", "surrogateescape").splitlines()]
+    return digest_of(hashlib.sha256(content).hexdigest(), files_identity(path.parent, filter(None, listed)))
+
+
+def walk(root: Path) -> list[str]:
+    """Paths below `root`, sorted, of all files that are not hidden.
+
+    A folder that links lead to twice is read once. One with a stamp was prepared from a corpus and is no part of it.
+    """
+    found, seen = [], set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = os.stat(folder)
+        if (here.st_dev, here.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        folders[:] = sorted(name for name in folders
+                            if not name.startswith(".") and not os.path.exists(os.path.join(folder, name, STAMP)))
+        below = os.path.relpath(folder, root)
+        found += [os.path.normpath(os.path.join(below, name)) for name in files if not name.startswith(".")]
+    return sorted(found)
+
+
+def files_identity(root: Path, names: Iterable[str], keys: Iterable[str] | None = None) -> str:
+    """Hex digest of files by `root / name`: of each its key (its name unless given), size and modification time."""
+    names = list(names)
+    with ThreadPoolExecutor(_STAT_THREADS) as pool:
+        signatures = pool.map(lambda name: _signature(os.path.join(root, name)), names, chunksize=256)
+        return digest_of(*(f"{key} {signature}" for key, signature in zip(keys or names, signatures, strict=True)))
+
+
+def digest_of(*texts: str) -> str:
+    """Hex digest of texts in their order."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()
+
+
+def _signature(path: str) -> str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return "absent"
+    return f"{found.st_size} {found.st_mtime_ns}"

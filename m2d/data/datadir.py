@@ -163,6 +163,9 @@ class DataDir:
             if bad := next((key for key in table if not key or key.split() != [key]), None):
                 raise UserError(f"{path}: '{bad}' can't be an id: it is empty or has blanks")
         for recording, file in self.wav.items():
+            if file.splitlines() != [file.strip()]:
+                raise UserError(f"{path}/wav.scp: a line can't hold the file name {file!r}: rename it, without line "
+                                "breaks and without blanks at its ends")
             if file.endswith("|"):
                 raise UserError(f"{path}/wav.scp: '{recording}' is a command; write its output to a file and give that")
 

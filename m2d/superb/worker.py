@@ -1,4 +1,4 @@
-"""Trains and tests the runs of one task in one process: `python -m m2d.superb.worker JOB.json`.
+"""Trains and tests the runs of one task in one process: `python -m m2d.superb.worker JOB.json PARENT`.
 
 Seeds, folds and evaluation share the process, so that s3prl is imported once and features are computed once.
 """
@@ -24,6 +24,7 @@ import yaml
 from m2d.common.cli import setup_log
 from m2d.common.errors import UserError
 from m2d.common.files import write_json, write_text
+from m2d.common.lifetime import end_with_parent
 from m2d.common.progress import duration
 from m2d.pretrained import s3prl_compat
 from m2d.superb.downstream import run_s3prl
@@ -241,5 +242,6 @@ def main(job: str) -> int:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[2]))
     setup_log()
     raise SystemExit(min(main(sys.argv[1]), 100))

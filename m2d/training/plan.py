@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.config import load_config, option
 from m2d.common.errors import UserError
 from m2d.common.progress import duration
 from m2d.nn.summary import Summary, activation_bytes, summarise
-from m2d.training.config import PretrainConfig, Settings
+from m2d.training.config import FREE, PretrainConfig, Settings, plain
 from m2d.training.memory import USABLE, micro_batch
 
 FRAMES_PER_HOUR = 360_000  # log-mel, 10 ms
 TEACHER_FRAMES_PER_HOUR = 180_000  # 20 ms
 GPUS_GIB = (16, 24, 40, 80)
+STORES = frozenset(f"data.{name}" for name in ("speech", "teacher", "noise", "valid", "valid_teacher"))
 TEACHER_BYTES = {"float16": 2, "int8": 1}  # what the store can hold
 
 
@@ -24,25 +28,28 @@ class PlanOptions:
 
     config: str = option(help="YAML file of pre-training settings")
     set: list[str] = option(factory=list, help="changes to the settings, [key=value,...]")
-    show: str = option("cost", "cost: the table; inputs: which of 'speech noise teacher' the settings read")
+    show: str = option("cost", "cost: the table; inputs: which of 'speech noise teacher' the settings read; settings: "
+                               "KEY=VALUE lines of what shapes the result and is not at its default, data apart")
     gpus: int = option(1, "GPUs that share the batch, all nodes together")
     samples: int = option(281_241, "training samples, all of which an epoch consumes")
     hours: float = option(960.0, "hours of the training audio")
     noise_hours: float = option(5_569.0, "hours of the noise corpus")
-    throughput: float = option(3_300.0, "samples/s to reckon with, all GPUs together")
+    tflops: float = option(490.0, "TFLOP/s that one GPU sustains; 490 is half of an H100's bf16 peak")
 
 
 def show_plan(options: PlanOptions) -> None:
     """Print what is asked for. Raises `UserError` for settings that do not load and an unknown `show`."""
-    if options.gpus < 1:
-        raise UserError(f"gpus={options.gpus}: at least one")
+    if options.gpus < 1 or options.tflops <= 0:
+        raise UserError(f"gpus={options.gpus} tflops={options.tflops}: both must be positive")
     config = load_settings(options.config, options.set)
     if options.show == "inputs":
         print(" ".join(inputs(config)))
+    elif options.show == "settings":
+        print("\n".join(setting_lines(config)))
     elif options.show == "cost":
         print("\n".join(f"{name:<34} {value}" for name, value in cost(config, options)))
     else:
-        raise UserError(f"show={options.show}: it is cost or inputs")
+        raise UserError(f"show={options.show}: it is cost, inputs or settings")
 
 
 def load_settings(path: str, changes: list[str]) -> PretrainConfig:
@@ -55,6 +62,22 @@ def load_settings(path: str, changes: list[str]) -> PretrainConfig:
         data.teacher = data.teacher or "any"
         data.valid_teacher = data.valid_teacher or ("any" if data.valid else None)
     return PretrainConfig(data, settings.model, settings.optim, settings.run)
+
+
+def setting_lines(config: PretrainConfig) -> list[str]:
+    """`KEY=VALUE` of the options that shape the result and are not at their default, except where the stores lie.
+
+    Without those at their default, a version with more options does not make earlier runs look different.
+    """
+    def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+        for name, value in values.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{name}.")
+            elif prefix + name not in FREE | STORES:
+                yield prefix + name, json.dumps(value)
+
+    defaults = dict(flat(plain(Settings())))
+    return [f"{key}={value}" for key, value in flat(plain(config)) if defaults[key] != value]
 
 
 def inputs(config: Settings) -> list[str]:
@@ -91,9 +114,18 @@ def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
         values = options.hours * TEACHER_FRAMES_PER_HOUR * model.teacher_width
         sizes = [f"{_gb(size * values)} {name}" for name, size in TEACHER_BYTES.items()]
         rows.append(("disk: teacher", ", ".join(sizes)))
-    seconds = optim.epochs * options.samples / options.throughput
-    rows.append((f"time at {options.throughput:g} samples/s", duration(seconds)))
-    return rows
+    rate = options.gpus * options.tflops * 1e12 / summary.step_flops
+    return [*rows, ("disk: checkpoints", _checkpoints(config, summary)),
+            (f"time at {options.gpus} x {options.tflops:g} TFLOP/s",
+             f"{duration(optim.epochs * options.samples / rate)}, {rate:.0f} samples/s")]
+
+
+def _checkpoints(config: PretrainConfig, summary: Summary) -> str:
+    """What the run leaves: the newest, and one every `run.keep_epochs`."""
+    size = 4 * summary.parameters + 8 * summary.trainable  # weights, AdamW's two moments; float32
+    run, epochs = config.run, config.optim.epochs
+    count = run.keep_last + (max(0, epochs // run.keep_epochs - 1) if run.keep_epochs else 0)
+    return f"{count} of {size / 1e9:.2g} GB"
 
 
 def _fitted(config: PretrainConfig, summary: Summary, gpus: int, gib: int) -> str:

@@ -1,5 +1,6 @@
 """The option table: defaults, YAML, command line, and what a wrong word says."""
 
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -111,3 +112,23 @@ def test_words_without_a_key_have_their_places(tmp_path, monkeypatch):
         cli.parse(Places, "", ["m", "tops=3"], positional=("model", "files"))
     with pytest.raises(UserError, match="--fast"):
         cli.parse(Places, "", ["m", "--fast"], positional=("model", "files"))
+
+
+@dataclass
+class Lists:
+    names: list[str] = option(factory=lambda: ["a", "b"], help="names")
+    seeds: list[int] = option(factory=list, help="numbers")
+    path: str = option("", "a path")
+
+
+def test_items_of_a_list_are_taken_as_they_stand():
+    """Names with commas, brackets, quotes or what looks like an interpolation."""
+    strange = ["a,b", "[x]", "it's", '"q"', "${HOME}", "{y: 1}", "*", "- z", "line\nbreak", "#no"]
+    found = load_config(Lists, None, ["names=[]", *(f"names+={name}" for name in strange), "seeds+=3", "seeds+=4",
+                                      "path=/a/${b}/$(c)"])
+    assert found == Lists(strange, [3, 4], "/a/${b}/$(c)")
+    assert load_config(Lists, None, ["names+=c"]).names == ["a", "b", "c"]
+    with pytest.raises(UserError, match="path is no list"):
+        load_config(Lists, None, ["path+=x"])
+    with pytest.raises(UserError, match=re.escape("option 'seeds+=x'")):
+        load_config(Lists, None, ["seeds+=x"])

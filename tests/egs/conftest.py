@@ -41,7 +41,7 @@ def make_recipe(tmp_path_factory):
     for script in ROOT.glob("egs/*/db.sh"):
         for name in re.findall(r"^([A-Z0-9_]+)=", script.read_text(encoding="utf-8"), re.MULTILINE):
             os.environ.pop(name, None)
-    return lambda name, **environment: Recipe(name, tmp_path_factory.mktemp("recipe"), environment)
+    return lambda name, **environment: Recipe(name, tmp_path_factory.mktemp("a clone's place, [ü]"), environment)
 
 
 @pytest.fixture(scope="session")

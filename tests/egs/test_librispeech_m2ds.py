@@ -56,7 +56,7 @@ def test_a_second_run_finds_all_done(recipe, finished, options):
     checkpoints = recipe.directory / "exp" / "tiny_mini" / "checkpoints"
     before = {path: path.stat().st_mtime_ns for path in checkpoints.iterdir()}
     again = recipe.run_well("--stage", "0", "--stop_stage", "4", *options)
-    assert again.count("done before, skipped") == 5
+    assert again.count("done before, skipped") == 1 + 3 + 2 + 1 + 1
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
@@ -88,7 +88,7 @@ def test_a_real_librispeech_and_own_noise(recipe, finished, options, tiny_corpus
 @pytest.mark.parametrize("words, environment, expected", [
     (["--stge", "3"], {}, ["unknown option --stge", "--stage"]),
     (["stage=3"], {}, ["'stage=3'", "begin with --"]),
-    (["--stage", "5", "--tasks", "pr kws", "--upstream", "logmel"], {}, ["unknown SUPERB task 'kws'", "ks"]),
+    (["--stage", "5", "--tasks", "pr kws", "--upstream", "logmel"], {}, ["unknown task 'kws'", "ks"]),
     (["--set", "model.input_size=[80,"], {}, ["model.input_size=[80,", "not a valid value"]),
     (["--config", "conf/none.yaml"], {}, ["conf/none.yaml", "no such settings"]),
     (["--set", "optim.epoch=3"], {}, ["unknown option 'optim.epoch'", "optim.epochs"]),

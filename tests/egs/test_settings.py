@@ -7,7 +7,7 @@ import pytest
 
 from m2d.common.errors import UserError
 from m2d.nn.summary import summarise
-from m2d.training.plan import PlanOptions, cost, inputs, load_settings
+from m2d.training.plan import PlanOptions, cost, inputs, load_settings, setting_lines
 
 EGS = Path(__file__).parents[2] / "egs"
 SETTINGS = sorted(EGS.glob("*/conf/pretrain_*.yaml"))
@@ -98,7 +98,8 @@ def test_plan_of_the_best_model():
     assert rows["tokens, visible / all"] == "121 / 304"
     assert rows["epochs, optimiser steps"] == "1000, 137000"
     assert rows["disk: teacher"] == "265 GB float16, 133 GB int8"
-    assert rows["time at 3300 samples/s"] == "23h40m"
+    assert rows["time at 1 x 490 TFLOP/s"] == "23h43m, 3292 samples/s"
+    assert rows["disk: checkpoints"] == "11 of 1.7 GB"
     assert rows["on 1 x GPU of 16 GiB"].startswith("bf16, 16 x 128 samples a step, about 12.2 GiB")
     config = load_settings(str(path), ["run.dtype=fp32", "optim.micro_batch=512"])
     rows = dict(cost(config, PlanOptions(config=str(path), gpus=8)))
@@ -118,3 +119,12 @@ def test_plan_of_changed_settings(changes, needs):
 def test_plan_refuses_what_a_run_would_refuse(change, message):
     with pytest.raises(UserError, match=re.escape(message)):
         load_settings(str(EGS / "audioset_m2d" / "conf" / "pretrain_m2d_r0.6.yaml"), [change])
+
+
+def test_settings_that_shape_the_result_are_told_one_by_one():
+    """What marks of finished stages hold: neither defaults, nor what is about speed, nor where the data lie."""
+    path = EGS / "audioset_m2d" / "conf" / "pretrain_m2d_r0.6.yaml"
+    plain = setting_lines(load_settings(str(path), []))
+    assert plain == setting_lines(load_settings(str(path), ["data.workers=7", "optim.micro_batch=4", "data.speech=x"]))
+    changed = setting_lines(load_settings(str(path), ["optim.epochs=5", "optim.warmup_epochs=1"]))
+    assert set(changed) - set(plain) == {"optim.epochs=5", "optim.warmup_epochs=1.0"}

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -226,7 +227,8 @@ def test_an_interrupted_run_goes_on_and_a_broken_one_starts_again(config, runs, 
     stopped.config["runner"]["total_steps"] = 2
     job = tmp_path / "job.json"
     write_json(job, {"threads": 1, "runs": [dataclasses.asdict(stopped)]})
-    subprocess.run([sys.executable, "-m", "m2d.superb.worker", str(job)], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "m2d.superb.worker", str(job), str(os.getpid())], check=True,
+                   capture_output=True)
     assert result(stopped)["best_step"] == 2
     state = torch.load(folder / "dev-best.ckpt", weights_only=True)
     state["Config"] = run.config

@@ -1,6 +1,10 @@
-"""utils/log.sh: which stages run, and which are done before."""
+"""utils/log.sh and mark.py: which stages run, which are done before, what becomes of outputs of other inputs."""
 
+import json
+import os
 import re
+import signal
+import time
 
 import pytest
 
@@ -9,22 +13,38 @@ set -euo pipefail
 stage=0
 stop_stage=2
 tasks=pr
+seeds=0
+nj=2
 fail=false
 . UTILS/log.sh
 . UTILS/parse_options.sh
-if begin_stage 0 data/.done "data"; then echo 0; end_stage; fi
-if begin_stage 1 dump/.done "features" --after data/.done; then
-  echo 1
-  if $fail; then false; fi
-  end_stage
+if begin_stage 0 data/.done "data" --corpus SPEECH=speech; then
+  mkdir -p data/train; echo 0
+  for file in speech/*; do echo "$(basename "$file") $PWD/$file"; done >data/train/wav.scp
+  end_stage data/.done --data data/train
 fi
-if begin_stage 2 exp/.done "tasks" --after dump/.done tasks="$tasks"; then echo 2; end_stage; fi
+if begin_stage 1 dump/x.done "features" --needs data/.done --data data/train --out dump/x --interim nj="$nj"; then
+  mkdir -p dump/x; echo 1; touch "dump/x/part.$nj"
+  if $fail; then false; fi
+  content=$(md5sum speech/* | cut -d " " -f 1 | md5sum | cut -d " " -f 1)
+  echo "{\\"content\\": \\"$content\\"}" >dump/x/meta.json
+  end_stage dump/x.done --store dump/x
+fi
+if begin_stage 2 exp/x/.done "tasks" --after dump/x.done --yaml conf.yaml tasks="$tasks" --more seeds="$seeds" \\
+  --keep exp/x; then
+  mkdir -p exp/x; echo 2; echo "$seeds" >>exp/x/result
+  end_stage exp/x/.done
+fi
 """
 
 
 @pytest.fixture
 def recipe(shell):
     name = shell.script("run.sh", RECIPE)
+    (shell.cwd / "speech").mkdir()
+    for file in ("a.wav", "b.wav"):
+        (shell.cwd / "speech" / file).write_text(file)
+    (shell.cwd / "conf.yaml").write_text("lr: 1\nsteps: 5\n")
 
     def stages(*words):
         done = shell.run(name, *words)
@@ -50,28 +70,124 @@ def test_failed_stage_is_not_done(recipe):
     assert recipe()[0] == "12"
 
 
-def test_other_options_run_only_their_stage_again(recipe):
+def rewrite(path):
+    """The same bytes at another time."""
+    os.utime(path, ns=(1, 1))
+
+
+@pytest.mark.parametrize("change, redone, kept", [
+    (lambda cwd: (cwd / "speech/a.wav").write_text("other"), "012", False),  # one audio file
+    (lambda cwd: (cwd / "speech/c.wav").write_text("new"), "012", False),
+    (lambda cwd: (cwd / "speech/b.wav").unlink(), "012", False),
+    (lambda cwd: rewrite(cwd / "speech/a.wav"), "01", True),  # the features turn out the same: what follows is kept
+    (lambda cwd: (cwd / "conf.yaml").write_text("steps: 6\nlr: 1\n"), "2", False),
+    (lambda cwd: (cwd / "conf.yaml").write_text("# a comment\nsteps: 5\n\nlr: 1\n"), "", True),
+    (lambda cwd: None, "", True),
+])
+def test_what_follows_from_a_change_is_done_anew_and_nothing_else(recipe, shell, change, redone, kept):
+    recipe()
+    change(shell.cwd)
+    ran, done = recipe()
+    assert ran == redone, done.stderr
+    assert len(list(shell.cwd.glob("exp/old/*/x/result"))) == (not kept)  # what took hours is moved aside, with a name
+    assert ("moved to exp/old/" in done.stderr) == (not kept)
+    assert recipe()[0] == ""
+
+
+def test_another_option_runs_only_its_stage_and_is_named(recipe):
     recipe()
     ran, done = recipe("--tasks", "ks")
-    assert ran == "2" and "< tasks=pr" in done.stderr and "> tasks=ks" in done.stderr
+    assert ran == "2" and "changed: tasks: 'pr' -> 'ks'" in done.stderr
 
 
-def test_a_stage_run_again_makes_the_later_ones_stale(recipe, shell):
+def test_more_of_the_same_is_done_in_place(recipe, shell):
     recipe()
-    (shell.cwd / "dump/.done").unlink()
-    assert recipe("--stop_stage", 1)[0] == "1"
-    assert recipe()[0] == "2"
+    assert recipe("--seeds", "0 1")[0] == "2"
+    assert shell.read("exp/x/result") == "0\n0 1\n" and not (shell.cwd / "exp/old").exists()
+
+
+def test_number_of_jobs_counts_only_for_what_is_unfinished(recipe, shell):
+    recipe("--fail", "true")
+    ran, done = recipe("--nj", 3)
+    assert ran == "12" and "dump/x is of other inputs: removed" in done.stderr
+    assert [path.name for path in (shell.cwd / "dump/x").glob("part.*")] == ["part.3"]
+    assert recipe("--nj", 5)[0] == ""
+
+
+def test_an_interrupted_stage_goes_on(recipe, shell):
+    recipe("--fail", "true")
+    (shell.cwd / "dump/x/done_so_far").touch()
+    (shell.cwd / "dump/x/.half.7.tmp").touch()  # as a killed process leaves it
+    assert recipe()[0] == "12"
+    assert (shell.cwd / "dump/x/done_so_far").exists() and not (shell.cwd / "dump/x/.half.7.tmp").exists()
+
+
+def test_outputs_of_unknown_origin_are_not_taken(recipe, shell):
+    (shell.cwd / "exp/x").mkdir(parents=True)
+    (shell.cwd / "exp/x/result").write_text("of somebody\n")
+    recipe()
+    assert shell.read("exp/x/result") == "0\n" and len(list(shell.cwd.glob("exp/old/*/x/result"))) == 1
 
 
 def test_a_stage_alone_names_what_it_needs(recipe):
     ran, done = recipe("--stage", 1)
-    assert ran == "" and done.returncode == 1
-    assert "stage 1 needs an earlier stage that is not done (data/.done is missing)" in done.stderr
+    assert ran == "" and done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "it needs an earlier stage that is not done (data/.done is missing)" in done.stderr
+
+
+def test_a_missing_settings_file_is_named(recipe, shell):
+    (shell.cwd / "conf.yaml").unlink()
+    ran, done = recipe()
+    assert ran == "01" and "error: stage 2: tasks: conf.yaml: No such file or directory" in done.stderr
 
 
 def test_stage_that_is_no_number(recipe):
     ran, done = recipe("--stage", "one")
     assert (ran, done.returncode) == ("", 1) and "not 'one'" in done.stderr
+
+
+def test_marks_are_lines_of_key_and_value(recipe, shell):
+    recipe()
+    mark = json.loads(shell.read("exp/x/.done"))
+    assert mark["inputs"].keys() == {"after dump/x.done", "yaml conf.yaml", "tasks"} and mark["more"] == {"seeds": "0"}
+
+
+SLOW = """#!/usr/bin/env bash
+set -euo pipefail
+stage=0
+stop_stage=0
+. UTILS/log.sh
+if begin_stage 0 data/.done "slow"; then
+  echo begun >>begun
+  UTILS/bound.py $$ sleep "$1"
+  end_stage data/.done
+fi
+"""
+
+
+def test_a_second_run_waits_for_the_first_and_finds_it_done(shell, wait_for):
+    name = shell.script("run.sh", SLOW)
+    first = shell.start(name, "2")
+    wait_for(lambda: (shell.cwd / "begun").exists())
+    second = shell.run(name, "0")
+    assert second.returncode == 0 and first.wait(timeout=20) == 0
+    assert "another run.sh works on data/.done: waiting for its end" in second.stderr
+    assert "done before, skipped" in second.stderr and shell.read("begun") == "begun\n"
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_after_sigkill_the_next_call_just_goes_on(shell, wait_for, whole_group):
+    name = shell.script("run.sh", SLOW)
+    first = shell.start(name, "1024.5")
+    wait_for(lambda: (shell.cwd / "begun").exists())
+    if whole_group:
+        shell.signal_group(first, signal.SIGKILL)
+    else:
+        first.kill()
+    start = time.monotonic()
+    second = shell.run(name, "0")
+    assert second.returncode == 0, second.stderr
+    assert shell.read("begun") == "begun\nbegun\n" and time.monotonic() - start < 20
 
 
 def test_lines_carry_time_file_and_line(shell):

@@ -25,10 +25,21 @@ def test_log_begins_with_the_command_and_ends_with_the_status(shell):
 
 
 def test_job_becomes_the_task_number(shell):
-    done = shell.run("run.sh", "JOB=2:4", "log/JOB/x.JOB.log", "bash", "-c", "echo JOB of JOB > 'out JOB'")
+    work = 'echo "$@" > "out $1"'
+    done = shell.run("run.sh", "JOB=2:4", "log/JOB/x.JOB.log", "bash", "-c", work, "-", "JOB", "job=JOB")
     assert done.returncode == 0 and done.stderr == ""
-    assert [shell.read(f"out {n}") for n in (2, 3, 4)] == [f"{n} of {n}\n" for n in (2, 3, 4)]
-    assert "# status 0" in shell.read("log/3/x.3.log")
+    assert [shell.read(f"out {n}") for n in (2, 3, 4)] == [f"{n} job={n}\n" for n in (2, 3, 4)]
+    assert "# status 0" in shell.read("log/JOB/x.3.log")
+
+
+def test_names_that_contain_job_survive(shell):
+    """A path or an id is never taken for the task's number, and nothing in a name is run."""
+    names = ["data=/x/JOB/y", "JOBS", "model=JOB", "a.JOB.b", "$(touch owned)", "`touch owned`", "; touch owned", "-n",
+             "*", "line\nbreak", "'\""]
+    done = shell.run("run.sh", "JOB=1:2", "JOBS/JOB.x.JOB.log", "printf", "%s\\0", *names)
+    assert done.returncode == 0, done.stderr
+    lines = shell.read("JOBS/2.x.2.log").split("#\n", 1)[1].rpartition("\0")[0].split("\0")
+    assert lines == names and not (shell.cwd / "owned").exists()
 
 
 def test_without_an_array_job_is_a_word(shell):
@@ -37,8 +48,8 @@ def test_without_an_array_job_is_a_word(shell):
 
 
 def test_failed_tasks_are_named_with_the_end_of_their_logs(shell):
-    work = "echo no JOB; [ JOB = 3 ] || exit JOB"
-    done = shell.run("run.sh", "--max-jobs-run", 2, "JOB=1:4", "JOB.log", "bash", "-c", work)
+    work = 'echo "no $1"; [ $1 = 3 ] || exit $1'
+    done = shell.run("run.sh", "--max-jobs-run", 2, "JOB=1:4", "JOB.log", "bash", "-c", work, "-", "JOB")
     assert done.returncode == 1
     assert "task 2 of 1:4 failed with code 2; the end of 2.log:" in done.stderr and "    no 2\n" in done.stderr
     assert "no 3" not in done.stderr and done.stderr.endswith("3 of 4 tasks failed: 1 2 4\n")
@@ -51,8 +62,9 @@ def test_unknown_command(shell):
 
 
 def test_at_most_so_many_at_a_time(shell):
-    work = "mkdir run.JOB; ls -d run.* | wc -l; sleep 0.2; rmdir run.JOB"
-    assert shell.run("run.sh", "--max-jobs-run", 2, "JOB=1:5", "JOB.log", "bash", "-c", work).returncode == 0
+    work = "mkdir run.$1; ls -d run.* | wc -l; sleep 0.2; rmdir run.$1"
+    done = shell.run("run.sh", "--max-jobs-run", 2, "JOB=1:5", "JOB.log", "bash", "-c", work, "-", "JOB")
+    assert done.returncode == 0
     counts = [int(shell.read(f"{n}.log").splitlines()[3]) for n in range(1, 6)]
     assert max(counts) == 2
 
@@ -90,8 +102,8 @@ def test_wrong_words_are_refused(shell, words, message):
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_all_processes_of_all_tasks(shell, wait_for, number, code):
     word = "1021.5"  # of no other process
-    work = f"sleep {word} & touch ready.JOB; sleep {word}"
-    launcher = shell.start("run.sh", "--max-jobs-run", 2, "JOB=1:3", "JOB.log", "bash", "-c", work)
+    work = f"sleep {word} & touch ready.$1; sleep {word}"
+    launcher = shell.start("run.sh", "--max-jobs-run", 2, "JOB=1:3", "JOB.log", "bash", "-c", work, "-", "JOB")
     wait_for(lambda: all((shell.cwd / f"ready.{n}").exists() for n in (1, 2)) and running(word))
     launcher.send_signal(number)
     assert launcher.wait(timeout=20) == code
@@ -123,6 +135,15 @@ def test_tasks_end_with_the_script_that_started_them(shell, wait_for):
     recipe = shell.start(script)
     wait_for(lambda: running(word) and (shell.cwd / "a.log").exists())
     recipe.kill()
+    wait_for(lambda: not running(word))
+
+
+def test_killed_launcher_takes_its_tasks_with_it(shell, wait_for):
+    """SIGKILL of the launcher, which can do nothing any more: the kernel ends the task and its command."""
+    word = "1023.5"
+    launcher = shell.start("run.sh", "a.log", "sleep", word)
+    wait_for(lambda: running(word))
+    launcher.kill()
     wait_for(lambda: not running(word))
 
 

@@ -1,54 +1,82 @@
-"""utils/stages.sh: which corpora a SUPERB run takes, and what it is then called."""
+"""utils/stages.sh: which corpora a SUPERB run takes, what it is then called, and which tasks are run again."""
 
 import pytest
 
+TASKS = ("pr", "ks", "ic", "sid", "er")
 SCRIPT = """#!/usr/bin/env bash
 set -euo pipefail
+stage=5 stop_stage=5
 . UTILS/log.sh
 . UTILS/stages.sh
-cmd=launch gpu_job=() ngpu=0 nj=1 MINI_CORPUS="/mini corpus" superb_tasks=$1 LEXICON=${LEXICON:-}
-SUPERB_LIBRISPEECH=${SUPERB_LIBRISPEECH:-} SPEECH_COMMANDS='' SPEECH_COMMANDS_TEST='' FLUENT_SPEECH_COMMANDS=''
-IEMOCAP='' VOXCELEB1=${VOXCELEB1:-} VOXCELEB1_SPLIT=${VOXCELEB1_SPLIT:-}
+cmd=launch gpu_job=() side_by_side=() ngpu=0 nj=1 seeds=${seeds-} superb_overlays=''
 make_mini_corpus() { echo "mini corpus made"; }
-launch() { printf '<%s>' "$@"; }
-python3() { mkdir -p exp; : >exp/SUPERB.md; }
-mkdir -p exp
-run_superb logmel exp/logmel log-mel
+launch() { printf '<%s>' "$@"; echo; }
+bound() { mkdir -p exp; : >exp/SUPERB.md; }
+superb 5 logmel exp/logmel "${label-log-mel}" "$@"
 """
 
 
 @pytest.fixture
 def superb(shell):
     name = shell.script("superb.sh", SCRIPT)
-    return lambda tasks, **environment: shell.run(name, tasks, **environment)
+    (shell.cwd / "conf/superb").mkdir(parents=True)
+    for task in (*TASKS, "mini", "m2ds"):
+        (shell.cwd / f"conf/superb/{task}.yaml").write_text("lr: 1\n")
+    vox = shell.cwd / "my vox"
+    vox.mkdir()
+    (vox / "iden_split.txt").write_text("1 id10001/a/1.wav\n")
+    shell.env.update(MINI_CORPUS="/mini, corpus")
+    for variable in ("SUPERB_LIBRISPEECH", "LEXICON", "SPEECH_COMMANDS", "FLUENT_SPEECH_COMMANDS", "IEMOCAP",
+                     "VOXCELEB1", "VOXCELEB1_SPLIT"):
+        shell.env.pop(variable, None)
+    return lambda tasks, **environment: shell.run(name, *tasks.split(), **environment)
+
+
+def test_mini_is_decided_per_task(superb, shell):
+    """With VoxCeleb1 alone, and its split list where it is published, SID is real and the other tasks are not."""
+    done = superb("pr sid", VOXCELEB1="my vox")
+    assert done.returncode == 0, done.stderr
+    real, mini = [line for line in done.stdout.splitlines() if line.startswith("<")]
+    assert "<JOB=1:1>" in real and "<tasks+=sid>" in real and "<tasks+=pr>" not in real
+    assert "<exp=exp/logmel>" in real and "<corpus=SUPERB>" in real and "mini" not in real
+    assert "<corpora.voxceleb1=my vox><corpora.voxceleb1_split=my vox/iden_split.txt>" in real
+    assert "<tasks+=pr>" in mini and "<tasks+=sid>" not in mini and "my vox" not in mini
+    assert "<exp=exp/logmel_mini>" in mini and "<corpus=mini corpus>" in mini and "conf/superb/mini.yaml" in mini
+    assert "<corpora.lexicon=[]><corpora.lexicon+=/mini, corpus/LibriSpeech/lexicon.txt>" in mini
 
 
 def test_corpora_of_other_tasks_decide_nothing(superb):
-    done = superb("sid", VOXCELEB1="/real/vox", VOXCELEB1_SPLIT="/real/split.txt")
-    assert done.returncode == 0 and "mini" not in done.stdout
-    assert "<exp=exp/logmel><label=log-mel><corpus=SUPERB><tasks=[sid]>" in done.stdout
-    assert "<corpora.voxceleb1=/real/vox><corpora.voxceleb1_split=/real/split.txt>" in done.stdout
-    assert "corpora.librispeech" not in done.stdout
-
-
-def test_the_mini_corpus_stands_in_and_marks_the_results(superb):
-    done = superb("pr sid", VOXCELEB1="/real/vox", VOXCELEB1_SPLIT="/real/split.txt")
-    assert done.returncode == 0 and "mini corpus made" in done.stdout
-    assert "<exp=exp/logmel_mini>" in done.stdout and "<corpus=mini corpus>" in done.stdout
-    assert "<overlays=[conf/superb/mini.yaml]>" in done.stdout
-    assert "<corpora.lexicon=[/mini corpus/LibriSpeech/lexicon.txt]>" in done.stdout
+    done = superb("sid", VOXCELEB1="my vox")
+    assert done.returncode == 0 and "mini" not in done.stdout and "corpora.librispeech" not in done.stdout
 
 
 def test_half_of_a_tasks_corpora_is_not_mixed_with_the_mini_corpus(superb):
-    done = superb("sid", VOXCELEB1="/real/vox")
-    assert "/real" not in done.stdout and "<corpora.voxceleb1=/mini corpus/VoxCeleb1>" in done.stdout
-    assert "SUPERB sid: db.sh does not name VOXCELEB1_SPLIT: the mini corpus stands in" in done.stderr
+    done = superb("ks", SPEECH_COMMANDS="/real")
+    assert "/real" not in done.stdout and "<corpora.speech_commands=/mini, corpus/speech_commands_v0.01>" in done.stdout
+    assert "superb task ks: db.sh does not name SPEECH_COMMANDS_TEST: its other corpora are not used" in done.stderr
 
 
 def test_several_lexicons_are_a_list(superb):
-    assert "<corpora.lexicon=[/a.txt,/b.txt]>" in superb("pr", LEXICON="/a.txt /b.txt", SUPERB_LIBRISPEECH="/l").stdout
+    done = superb("pr", LEXICON="/a.txt /b.txt", SUPERB_LIBRISPEECH="/l")
+    assert "<corpora.lexicon=[]><corpora.lexicon+=/a.txt><corpora.lexicon+=/b.txt>" in done.stdout
 
 
 def test_an_unknown_task_is_named(superb):
     done = superb("pr kws")
-    assert done.returncode == 1 and "unknown SUPERB task 'kws' (known: pr ks ic sid er)" in done.stderr
+    assert done.returncode == 1 and "unknown task 'kws' (known superb tasks: pr ks ic sid er asr sf sd qbe)" in done.stderr
+    assert "<" not in done.stdout
+
+
+def test_only_a_task_whose_corpus_changed_is_run_again(superb, shell):
+    (shell.cwd / "iemocap").mkdir()
+    real = {"VOXCELEB1": "my vox", "IEMOCAP": "iemocap"}
+    assert "<JOB=1:2>" in superb("sid er", **real).stdout
+    for task in ("sid", "er"):
+        (shell.cwd / f"exp/logmel/{task}").mkdir()
+    assert "<" not in superb("sid er", **real).stdout
+    (shell.cwd / "my vox/iden_split.txt").write_text("1 id10001/another/1.wav\n")
+    done = superb("sid er", **real)
+    assert "<tasks+=sid>" in done.stdout and "<tasks+=er>" not in done.stdout
+    assert [path.name for path in shell.cwd.glob("exp/old/*/logmel/*")] == ["sid"]
+    assert "<seeds=[0,1]>" in superb("sid er", **real, seeds="0 1").stdout
+    assert [path.name for path in shell.cwd.glob("exp/old/*/logmel/*")] == ["sid"]  # more seeds make nothing wrong

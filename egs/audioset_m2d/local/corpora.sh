@@ -5,16 +5,16 @@
 #       corpus        name of the pre-training corpus, in data/, dump/ and exp/ names
 #       data, dump    folders of this corpus
 #       all_tasks     tasks of the stages 4 and 5
-#       inputs        NAME=VALUE words that stage 0 depends on
+#       inputs        words for begin_stage: what stage 0 follows from
 
 if [ -n "$AUDIOSET" ] && [ -n "$AUDIO" ]; then die "db.sh names AUDIOSET and AUDIO: keep one"; fi
-check_paths AUDIO AUDIOSET ESC50 URBANSOUND8K SPEECH_COMMANDS_V2 VOXCELEB1 VOXFORGE CREMAD GTZAN NSYNTH SURGE \
-  {AUDIOSET,ESC50,URBANSOUND8K,SPEECH_COMMANDS_V2,VOXCELEB1,VOXFORGE,CREMAD,GTZAN,NSYNTH,SURGE}_{SPLIT,TABLE}
+[ -z "$AUDIO" ] || [ -e "$AUDIO" ] || die "AUDIO=$AUDIO (db.sh): no such file or folder"
+corpora general check && corpora superb check || exit 1
 
 mini=false
 corpus=audioset
 if [ -n "$AUDIO" ]; then
-  corpus=$(basename "$AUDIO" | tr -c 'A-Za-z0-9\n' '_')
+  corpus=$(folder_name "$(basename "$AUDIO")")
 elif [ -z "$AUDIOSET" ]; then
   mini=true
   corpus=mini
@@ -24,11 +24,15 @@ dump=dump/$corpus
 
 read -r -a linear_tasks <<<"$linear_tasks"
 read -r -a tune_tasks <<<"$tune_tasks"
+read -r -a superb_tasks <<<"$superb_tasks"
 read -r -a changes <<<"$set"
 mapfile -t all_tasks < <(printf '%s\n' "${linear_tasks[@]}" "${tune_tasks[@]}" | sort -u)
-task_variables as20k "${all_tasks[@]}"
-mapfile -t inputs < <(printf '%s\n' "AUDIO=$AUDIO" "${task_inputs[@]}" | sort -u)
-if [ $mini = true ]; then inputs+=("scale=$scale" "MINI_CORPUS=$MINI_CORPUS"); fi
+corpora general named "${all_tasks[@]}" >/dev/null || exit 1
+mapfile -d '' -t inputs < <(general_corpora "${all_tasks[@]}")
+inputs+=(--corpus AUDIO="$AUDIO")
+if [ -z "$AUDIO" ]; then
+  inputs+=(--corpus AUDIOSET="${AUDIOSET:-$MINI_CORPUS/AudioSet}" --corpus AUDIOSET_SPLIT="$AUDIOSET_SPLIT")
+fi
 
 # The mini corpus's defaults: both objectives, and what they must beat.
 baselines=()
@@ -46,10 +50,9 @@ for task in "${tune_tasks[@]}"; do
   [ -f "conf/finetune_${tuning}_$task.yaml" ] || die "conf/finetune_${tuning}_$task.yaml: no such settings, for --tuning $tuning"
 done
 
+check_tag "$tag"
 tag=${tag:-$(tr -s ' /' '_' <<<"$set")}
-exp_of() {  # CONFIG: the folder of its experiment
-  echo "exp/$(basename "$1" .yaml | sed 's/^pretrain_//; s/^mini_//')${tag:+_$tag}_$corpus"
-}
+exp_of() { echo "exp/$(setting_name "$1")${tag:+_$tag}_$corpus"; }  # CONFIG: the folder of its experiment
 
 own=()  # the models of the configs
 for config in "${configs[@]}"; do own+=("$(exp_of "$config")/model"); done
@@ -65,7 +68,7 @@ out_of() {  # MODEL: the folder of its results; a model of this recipe has them 
     name=random_$(sed -E 's/_run\.seed=[0-9]+//' <<<"${BASH_REMATCH[1]%_"$corpus"}")
     if [ "${BASH_REMATCH[3]:-0}" != 0 ]; then name+=_seed=${BASH_REMATCH[3]}; fi
   fi
-  name=$(tr -c 'A-Za-z0-9.=\n' '_' <<<"$name")
+  name=$(folder_name "$name")
   echo "exp/${name%_"$corpus"}_$corpus"
 }
 
@@ -73,19 +76,14 @@ label_of() {  # MODEL: its name in tables, where the seeds of one setting are on
   basename "$(out_of "$1")" | sed -E 's/_(run\.)?seed=[0-9]+//'
 }
 
-made_by() {  # MODEL: sets needs, the words by which a stage depends on it
-  needs=()
-  if [[ $1 =~ ^(random:)?(exp/[^/]+/model)(:[0-9]+)?$ ]]; then needs=(--after "${BASH_REMATCH[2]}/.done"); fi
-}
-
 prepare_audio() {  # -> $data/train
   if [ -n "$AUDIO" ]; then
-    python3 -m m2d.bin.prepare_data corpus=folder root="$AUDIO" out="$data/train" segment_seconds=10
+    bound python3 -m m2d.bin.prepare_data corpus=folder root="$AUDIO" out="$data/train" segment_seconds=10
   elif [ $mini = true ]; then
-    python3 -m m2d.bin.prepare_data corpus=audioset root="$MINI_CORPUS/AudioSet" out="$data/train" \
+    bound python3 -m m2d.bin.prepare_data corpus=audioset root="$MINI_CORPUS/AudioSet" out="$data/train" \
       "parts=[balanced_train,unbalanced_train]"
   else
-    python3 -m m2d.bin.prepare_data corpus=audioset root="$AUDIOSET" out="$data/train" \
+    bound python3 -m m2d.bin.prepare_data corpus=audioset root="$AUDIOSET" out="$data/train" \
       "parts=[balanced_train,unbalanced_train]" ${AUDIOSET_SPLIT:+metadata="$AUDIOSET_SPLIT"}
   fi
 }

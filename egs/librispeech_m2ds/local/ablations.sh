@@ -1,71 +1,110 @@
 #!/usr/bin/env bash
-# Table 5 of the M2D-S paper in miniature: what M2D, distillation and denoising give alone and together, and beside them
-# log-mel, the same network with random weights, and the teacher. Then table 3 of the M2D paper, by the AudioSet recipe:
-# targets from masked patches against targets from all. Everything is pre-trained on the mini corpus from several seeds.
+# Tables 2 to 6 of the M2D-S paper, one command each: every row is pre-trained and measured by SUPERB, the paper's row beside it.
+# With LIBRISPEECH or SPEECH named in db.sh by the paper's settings; otherwise in miniature, on the mini corpus from several
+# seeds, with log-mel, random weights and the teacher beside them.
 #
-#   local/ablations.sh
-#   local/ablations.sh --rows "a e" --table3 false
+#   local/ablations.sh                            table 5 (what M2D, distillation and denoising give alone and together), then
+#                                                 table 3 of the M2D paper by the AudioSet recipe
+#   local/ablations.sh --table 2 -- --ngpu 8      another table; after -- options of run.sh
+#   cmd_backend=slurm local/ablations.sh          the rows side by side, as Slurm jobs
 #
-# writes exp/ABLATIONS.md and exp/ablations.png, the AudioSet recipe's exp/RESULTS.md, and of all these runs the losses and
-# signs of collapse in exp/OBJECTIVES.md and exp/objectives.png.
-# What is done already is not done again; a run takes hours on two cores.
+# writes exp/TABLE_N.md and exp/table_N.png; with --objectives true the losses and signs of collapse of all these runs in
+# exp/OBJECTIVES.md too. What is done already is not done again.
 # shellcheck source-path=SCRIPTDIR/..
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# shellcheck disable=SC2034
-seeds="0 1 2"      # of pre-training; each model's SUPERB runs take the same seed
-rows="a b c d e"   # of table 5
+table=5
+seeds=             # of pre-training; each model's SUPERB runs take the same seed (default: 0, or "0 1 2" on the mini corpus)
+rows=              # names of settings, as the table below has them (default: all of the table)
 tasks="pr ks ic sid er"
-nj=2
-table3=true        # the AudioSet recipe's part
-out=exp/ABLATIONS.md
-figure=exp/ablations.png
+objectives=true    # with the AudioSet recipe's table 3, and OBJECTIVES.md of both; on the mini corpus only
 
 . ../../utils/log.sh
 . ../../utils/parse_options.sh
 . ./path.sh
 . ./db.sh
-[ -z "$LIBRISPEECH$SPEECH$NOISE" ] || die "these are the mini corpus's settings, but db.sh names LIBRISPEECH, SPEECH or NOISE"
-if [ "$table3" = true ] && ! (. ../audioset_m2d/db.sh && [ -z "$AUDIOSET$AUDIO" ]); then
-  die "these are the mini corpus's settings, but the AudioSet recipe's db.sh names AUDIOSET or AUDIO (see --table3)"
-fi
 
-declare -A setting=(
-  [a]="model.lambda_m2d=1 model.lambda_off=0 data.noise_ratio=0.2"
-  [b]="model.lambda_m2d=0 model.lambda_off=1 data.noise_ratio=0"
-  [c]="model.lambda_m2d=0 model.lambda_off=1 data.noise_ratio=0.2"
-  [d]="model.lambda_m2d=1 model.lambda_off=1 data.noise_ratio=0"
-  [e]="model.lambda_m2d=1 model.lambda_off=1 data.noise_ratio=0.2")
-declare -A title=([a]="(a) M2D" [b]="(b) distillation" [c]="(c) denoising distillation" [d]="(d) M2D + distillation"
-  [e]="(e) M2D-S: M2D + denoising distillation")
-declare -A paper=([a]="M2D alone T=2.08s 80x4 (Table 5a)" [b]="distillation alone T=2.08s 80x4 (Table 5b)"
-  [c]="denoising distillation T=2.08s 80x4 (Table 5c)" [d]="M2D and distillation T=2.08s 80x4 (Table 5d)"
-  [e]="M2D-S T=2.08s 80x4 (Table 5e)")
+# table, settings (conf/pretrain_NAME.yaml), what they are on the mini corpus, and the paper's row
+settings='
+2|m2d_noise0.0|model.lambda_off=0 data.noise_ratio=0|M2D noise ratio 0.0 (Table 2)
+2|m2d_noise0.1|model.lambda_off=0 data.noise_ratio=0.1|M2D noise ratio 0.1 (Table 2)
+2|m2d_noise0.2|model.lambda_off=0|M2D noise ratio 0.2 (Table 2)
+2|m2d_noise0.3|model.lambda_off=0 data.noise_ratio=0.3|M2D noise ratio 0.3 (Table 2)
+2|m2d_noise0.4|model.lambda_off=0 data.noise_ratio=0.4|M2D noise ratio 0.4 (Table 2)
+2|m2d_noise0.5|model.lambda_off=0 data.noise_ratio=0.5|M2D noise ratio 0.5 (Table 2)
+2|m2d_noise1.0|model.lambda_off=0 data.noise_ratio=1|M2D noise ratio 1.0 (Table 2)
+3|m2d_patch16x16|model.lambda_off=0 model.patch_size=[16,16]|M2D 16x16 (Table 3)
+3|m2d_patch40x8|model.lambda_off=0 model.patch_size=[40,8]|M2D 40x8 (Table 3)
+3|m2d_patch40x4|model.lambda_off=0 model.patch_size=[40,4]|M2D 40x4 (Table 3)
+3|m2d_patch40x2|model.lambda_off=0 model.patch_size=[40,2]|M2D 40x2 (Table 3)
+3|m2d_patch80x8|model.lambda_off=0 model.patch_size=[80,8]|M2D 80x8 (Table 3)
+3|m2d_noise0.2|model.lambda_off=0|M2D 80x4 (Table 3)
+3|m2d_patch80x2|model.lambda_off=0 model.patch_size=[80,2]|M2D 80x2 (Table 3)
+4|m2d_noise0.2|model.lambda_off=0|M2D T=2.08s 80x4 (Table 4)
+4|m2d_t3.04s|model.lambda_off=0 model.input_size=[80,304]|M2D T=3.04s 80x4 (Table 4)
+4|m2d_t4.00s|model.lambda_off=0 model.input_size=[80,400]|M2D T=4.00s 80x4 (Table 4)
+4|m2d_t5.12s|model.lambda_off=0 model.input_size=[80,512]|M2D T=5.12s 80x4 (Table 4)
+4|m2d_t6.08s|model.lambda_off=0 model.input_size=[80,608]|M2D T=6.08s 80x4 (Table 4)
+5|m2d_noise0.2|model.lambda_off=0|M2D alone T=2.08s 80x4 (Table 5a)
+5|m2ds_distill|model.lambda_m2d=0 data.noise_ratio=0|distillation alone T=2.08s 80x4 (Table 5b)
+5|m2ds_distill_denoise|model.lambda_m2d=0|denoising distillation T=2.08s 80x4 (Table 5c)
+5|m2ds_m2d_distill|data.noise_ratio=0|M2D and distillation T=2.08s 80x4 (Table 5d)
+5|m2ds_all_tasks||M2D-S T=2.08s 80x4 (Table 5e)
+6|m2ds_t4.0s_80x2|model.input_size=[80,400] model.patch_size=[80,2]|M2D-S T=4.0s 80x2 (Table 6)
+6|m2ds_t5.12s_80x2|model.input_size=[80,512] model.patch_size=[80,2]|M2D-S T=5.12s 80x2 (Table 6)
+6|m2ds_t6.08s_80x2|model.input_size=[80,608] model.patch_size=[80,2]|M2D-S T=6.08s 80x2 (Table 6)'
 
-recipe=(./run.sh --config conf/pretrain_mini_m2ds.yaml --tasks "$tasks" --nj "$nj")
-for row in $rows; do
+mini=$([ -z "$LIBRISPEECH$SPEECH" ] && echo true || echo false)
+seeds=${seeds:-$([ "$mini" = true ] && echo 0 1 2 || echo 0)}
+suffix=$([ -n "$LIBRISPEECH$SPEECH" ] && [ -n "$NOISE" ] || echo _mini)
+chosen=$(grep "^$table|" <<<"$settings") || die "--table $table: there are 2 to 6"
+
+declare -A label=([m2d_noise0.2]="M2D" [m2ds_distill]="distillation" [m2ds_distill_denoise]="denoising distillation"
+  [m2ds_m2d_distill]="M2D + distillation" [m2ds_all_tasks]="M2D-S: M2D + denoising distillation")
+published=() exps=() last=''
+run_row() {  # NAME CHANGES SEED STOP_STAGE [OPTION]...
+  local config=conf/pretrain_$1.yaml set="run.seed=$3"
+  if [ "$mini" = true ]; then config=conf/pretrain_mini_m2ds.yaml set="$2${2:+ }run.seed=$3"; fi
+  ./run.sh --stop_stage "$4" --config "$config" --set "$set" --tag "$1_seed$3$suffix" --label "${label[$1]:-$1}" \
+    --tasks "$tasks" --seeds "$3" "${@:5}" </dev/null
+}
+
+while IFS='|' read -r _ name changes row; do
+  if [ -n "$rows" ] && [[ " $rows " != *" $name "* ]]; then continue; fi
+  published+=("rows+=$row") last=$name
   for seed in $seeds; do
-    "${recipe[@]}" --stage 0 --stop_stage 5 --seeds "$seed" --set "${setting[$row]} run.seed=$seed" \
-      --tag "table5${row}_seed${seed}_mini" --label "${title[$row]}"
+    exps+=("exp/$name""_seed$seed$suffix")
+    if [ "${cmd_backend:-local}" = slurm ]; then
+      run_row "$name" "$changes" "$seed" 2 "$@"  # what all share, one after the other
+      run_row "$name" "$changes" "$seed" 5 "$@" &
+    else
+      run_row "$name" "$changes" "$seed" 5 "$@"
+    fi
   done
-done
-random=random:exp/table5${rows##* }_seed${seeds%% *}_mini/model  # every row has the same encoder
-"${recipe[@]}" --stage 5 --seeds "$seeds" --upstream logmel:4 --label "log-mel"
-"${recipe[@]}" --stage 5 --seeds "$seeds" --upstream "$random" --label "random weights"
-if [ -e exp/teacher_mini/config.json ]; then  # row (a) alone has none
-  "${recipe[@]}" --stage 5 --seeds "${seeds%% *}" --upstream hf:exp/teacher_mini --label "the teacher (supervised by phone times)"
+done <<<"$chosen"
+[ -n "$last" ] || die "--rows '$rows': none of them is in table $table"
+for job in $(jobs -p); do wait "$job" || die "a row failed: its messages are above; run the same command again"; done
+
+if [ "$mini" = true ]; then
+  beside=(./run.sh --stage 5 --config conf/pretrain_mini_m2ds.yaml --tasks "$tasks")
+  random=exp/${last}_seed${seeds%% *}$suffix/model
+  "${beside[@]}" --seeds "$seeds" --upstream logmel:4 --label "log-mel" "$@"
+  "${beside[@]}" --seeds "$seeds" --upstream "random:$random" --label "random weights" "$@"
+  exps+=(exp/superb_logmel_4 "exp/superb_random_${random//\//_}")
+  if [ -e exp/teacher_mini/config.json ]; then  # M2D alone has none
+    "${beside[@]}" --seeds "${seeds%% *}" --upstream hf:exp/teacher_mini --label "the teacher (supervised by phone times)" "$@"
+    exps+=(exp/superb_hf_exp_teacher_mini)
+  fi
 fi
+mapfile -t results < <(for exp in "${exps[@]}"; do compgen -G "$exp/superb*/results.json" || ls "$exp"*/results.json; done)
+python3 -m m2d.bin.superb_results "exps=[]" "${results[@]/#/exps+=}" "rows=[]" "${published[@]}" out="exp/TABLE_$table.md" \
+  figure="exp/table_$table.png"
+cat "exp/TABLE_$table.md"
 
-published=$(for row in $rows; do printf ',"%s"' "${paper[$row]}"; done)
-exps=$(find exp -name results.json \( -path "exp/superb_logmel_4_mini/*" -o -path "exp/superb_${random//[^A-Za-z0-9]/_}_mini/*" \
-  -o -path "exp/table5*/superb_mini/*" -o -path "exp/superb_hf_exp_teacher_mini_mini/*" \) -printf '%h\n' | sort | paste -sd,)
-python3 -m m2d.bin.superb_results "exps=[$exps]" "rows=[${published#,}]" out="$out" figure="$figure"
-cat "$out"
-
-if [ "$table3" = true ]; then ../audioset_m2d/local/seeds.sh --seeds "$seeds" --table3 true -- --nj "$nj"; fi
-
-runs=$(find exp ../audioset_m2d -maxdepth 3 \( -path "exp/table5*_mini/done" -o -path "../audioset_m2d/exp/m*_mini/done" \) \
-  -printf '%h\n' | sort | paste -sd,)
-python3 -m m2d.bin.compare_runs "exps=[$runs]" out=exp/OBJECTIVES.md figure=exp/objectives.png
-cat exp/OBJECTIVES.md
+if [ "$mini" = true ] && [ "$table" = 5 ] && [ "$objectives" = true ]; then
+  ../audioset_m2d/local/seeds.sh --seeds "$seeds" --table3 true -- "$@"
+  mapfile -t runs < <(for exp in "${exps[@]}" ../audioset_m2d/exp/m*_mini; do if [ -e "$exp/done" ]; then echo "$exp"; fi; done)
+  python3 -m m2d.bin.compare_runs "exps=[]" "${runs[@]/#/exps+=}" out=exp/OBJECTIVES.md figure=exp/objectives.png
+  cat exp/OBJECTIVES.md
+fi

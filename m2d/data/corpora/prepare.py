@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
-from m2d.common.stamp import is_made, mark_made
+from m2d.common.stamp import is_made, mark_made, stamp_of
 from m2d.data.corpora.audioset import read_audioset
 from m2d.data.corpora.folder import read_folder
 from m2d.data.corpora.librispeech import read_librispeech
@@ -34,13 +35,13 @@ class PrepareConfig:
 
 
 def prepare(config: PrepareConfig) -> None:
-    """Write the data directory, and the one of held-out utterances when asked, unless both were made by these options.
+    """Write the data directory, and that of held-out utterances when asked, unless they are of these options and files.
 
     Raises `UserError` for an option that does not apply to the corpus, and as the readers of the corpora do.
     """
     _check(config)
     folders = [config.out] if config.valid_out is None else [config.out, config.valid_out]
-    if is_made(config, *folders):
+    if is_made(stamp := stamp_of(config, _sources(config)), *folders):
         LOG.info("%s: already done", config.out)
         return
     data = _read(config)
@@ -49,8 +50,16 @@ def prepare(config: PrepareConfig) -> None:
         valid.write(config.valid_out)
         LOG.info("%s: %d utterances held out", config.valid_out, len(valid))
     data.write(config.out)
-    mark_made(config, *folders)
+    mark_made(stamp, *folders)
     LOG.info("%s: %d utterances", config.out, len(data))
+
+
+def _sources(config: PrepareConfig) -> list[Path]:
+    """The folders and files whose content the data directory follows from."""
+    root = Path(config.root)
+    if config.corpus == "librispeech":
+        return [root / part if (root / part).is_dir() else root / "LibriSpeech" / part for part in config.parts]
+    return [root] if config.metadata is None else [root, Path(config.metadata)]
 
 
 def _read(config: PrepareConfig) -> DataDir:

@@ -31,9 +31,9 @@ def work(shell):
 
 
 def test_array_with_one_failing_task(shell, slurm):
-    script = "echo task JOB of '$'X; [ JOB != 2 ] || exit 7; echo $OMP_NUM_THREADS '<'$CUDA_VISIBLE_DEVICES'>'"
+    script = "echo task $1 of '$'X; [ $1 != 2 ] || exit 7; echo $OMP_NUM_THREADS '<'$CUDA_VISIBLE_DEVICES'>'"
     done = shell.run("slurm.sh", "--mem", 100, "--num-threads", 2, "--max-jobs-run", 2, "JOB=0:3",
-                     "a 100% log/x.JOB.log", "bash", "-c", script)
+                     "a 100% log/x.JOB.log", "bash", "-c", script, "-", "JOB")
     assert done.returncode == 1
     assert "slurm.sh: task 2 of 0:3 failed with code 7; the end of a 100% log/x.2.log:" in done.stderr
     assert "    task 2 of $X\n" in done.stderr and done.stderr.endswith("1 of 4 tasks failed: 2\n")
@@ -111,10 +111,20 @@ def test_the_job_ends_with_the_script_that_started_it(shell, slurm, wait_for):
     wait_for(lambda: "JobState=CANCELLED" in slurm(f"scontrol show job {job}"))
 
 
+def test_the_job_of_a_killed_launcher_is_cancelled_by_the_next_call(shell, slurm):
+    launcher = shell.start("slurm.sh", "--mem", 100, "a.log", "sleep", "100")
+    job = slurm.job()
+    launcher.kill()
+    done = shell.run("slurm.sh", "--mem", 100, "a.log", "echo", "second")
+    assert done.returncode == 0 and f"cancelling job {job} of a call that was killed" in done.stderr
+    assert "JobState=CANCELLED" in slurm(f"scontrol show job {job}") and "\nsecond\n" in shell.read("a.log")
+
+
 def test_time_limit_without_a_warning_is_named(shell, slurm, work, wait_for):
     """Whether the work was stopped in order by Slurm's TERM or just ended, one is told what ended it."""
-    words = "[ JOB = 2 ] || exec python3 work.py 1000; exec sleep 1000"
-    launcher = shell.start("slurm.sh", "--mem", 100, "--time", 1, "JOB=1:2", "JOB.log", "bash", "-c", words)
+    words = "[ $1 = 2 ] || exec python3 work.py 1000; exec sleep 1000"
+    launcher = shell.start("slurm.sh", "--mem", 100, "--time", 1, "JOB=1:2", "JOB.log", "bash", "-c", words, "-",
+                           "JOB")
     job = slurm.job()
     wait_for(lambda: (shell.cwd / "step").exists() and (shell.cwd / "2.log").exists())
     slurm(f"scontrol update jobid={job} endtime=now")  # so that it is not a minute

@@ -8,13 +8,13 @@ stop_stage=3
 . UTILS/parse_options.sh
 [ "$cmd_backend" = slurm ]
 cmd=UTILS/slurm.sh
-if begin_stage 0 0.done "an array"; then $cmd --mem 100 JOB=1:2 zero.JOB.log echo JOB; end_stage; fi
+if begin_stage 0 0.done "an array"; then $cmd --mem 100 JOB=1:2 zero.JOB.log echo JOB; end_stage 0.done; fi
 if begin_stage 1 1.done "long" --after 0.done; then $cmd --mem 100 long.log bash -c '
   trap "echo saved >>steps; exit 75" TERM
   echo start >>steps
-  [ "$(wc -l <steps)" = 3 ] || { sleep 60 & wait; }'; end_stage; fi
-if begin_stage 2 2.done "broken" --after 1.done; then $cmd --mem 100 broken.log false; end_stage; fi
-if begin_stage 3 3.done "never" --after 2.done; then touch never; end_stage; fi
+  [ "$(wc -l <steps)" = 3 ] || { sleep 60 & wait; }'; end_stage 1.done; fi
+if begin_stage 2 2.done "broken" --after 1.done; then $cmd --mem 100 broken.log false; end_stage 2.done; fi
+if begin_stage 3 3.done "never" --after 2.done; then touch never; end_stage 3.done; fi
 """
 
 

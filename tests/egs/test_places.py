@@ -1,0 +1,67 @@
+"""The recipe in odd places: names that a shell could take for commands, and surroundings that lack something."""
+
+import os
+import subprocess
+
+import numpy as np
+import pytest
+import soundfile
+
+NAMES = ["a;touch owned", "$(touch owned)", "`touch owned`", "it's \"q\"", "a,b", "[x]{y}", "*", "-n", "JOB", "${HOME}",
+         "sp  ace", "ünï", "a|b", "#no", "key=value", "!x", "%d"]
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def odd(make_recipe, tmp_path_factory):
+    """The recipe with recordings of odd names as speech and noise."""
+    folder = tmp_path_factory.mktemp("corpora; touch owned, $(touch owned)")
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        for kind in ("speech", "noise"):
+            (folder / kind / name).mkdir(parents=True)
+            soundfile.write(folder / kind / name / f"{name}.wav", rng.normal(size=16000) / 10, 16000)
+    return make_recipe("librispeech_m2ds", MINI_CORPUS="/nowhere", SPEECH=str(folder / "speech"),
+                       NOISE=str(folder / "noise"))
+
+
+def test_no_command_is_run_from_a_name_and_nothing_is_mixed_up(odd):
+    label = "$(touch owned); [a, b] 'q' \"q\""
+    odd.run_well("--stop_stage", "1", "--held_out", "3", "--label", label, "--tag", "a;b $(touch owned) [c], 'd'")
+    index = (odd.directory / "dump/speech/train/logmel/index").read_text().splitlines()
+    valid = (odd.directory / "dump/speech/valid/logmel/index").read_text().splitlines()
+    noise = (odd.directory / "dump/speech/noise/logmel/index").read_text().splitlines()
+    assert len(index) + len(valid) == len(noise) == len(NAMES) and len(valid) == 3
+    assert not list(odd.directory.parents[1].rglob("owned")) and not os.path.exists("owned")
+
+
+@pytest.mark.parametrize("tag", ["a/b", "../x", "-x", "old", "line\nbreak", "${x}"])
+def test_a_tag_that_is_no_folder_name_is_refused(odd, tag):
+    done = odd.run("--stop_stage", "0", f"--tag={tag}")
+    assert done.returncode == 1 and "give a name for a folder" in done.stdout
+
+
+@pytest.mark.parametrize("command", [
+    "env -u HOME ./run.sh \"$@\"", "LC_ALL=POSIX LANG=POSIX ./run.sh \"$@\"", "umask 077; ./run.sh \"$@\"",
+    "sh run.sh \"$@\"", "bash --posix run.sh \"$@\"", "cd /; \"$OLDPWD/run.sh\" \"$@\"", "./run.sh \"$@\" <&-",
+    "ln -sfn egs ../../link; ../../link/librispeech_m2ds/run.sh \"$@\"",
+])
+def test_surroundings(odd, command):
+    """Stage 0, done before: what is looked at is the same from everywhere."""
+    command = f"set -- --stop_stage 0 --held_out 3; {command}"
+    done = subprocess.run(["bash", "-c", command], cwd=odd.directory, env=odd.environment, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    assert done.returncode == 0 and "stage 0: data preparation (speech): done before" in done.stdout, done.stdout
+
+
+def test_a_reader_that_goes_away(odd):
+    done = subprocess.run(["bash", "-c", "./run.sh --dry_run true | head -n 1"], cwd=odd.directory, env=odd.environment,
+                          text=True, capture_output=True, timeout=300)
+    assert done.stdout.startswith("objective") and "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_name_that_no_table_can_hold_is_refused(odd, tmp_path):
+    (tmp_path / "line\nbreak").mkdir()
+    soundfile.write(tmp_path / "line\nbreak/a.wav", np.zeros(16000), 16000)
+    done = odd.run("--stop_stage", "0", SPEECH=str(tmp_path))
+    assert done.returncode == 1 and "rename it" in done.stdout and "Traceback" not in done.stdout
