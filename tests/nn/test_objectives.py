@@ -13,6 +13,7 @@ KINDS = {
     "m2d": {},
     "all_patches": {"objective": "m2d_all_patches"},
     "mae": {"objective": "mae"},
+    "data2vec": {"objective": "data2vec", "top_layers": 2},
     "m2ds": {"lambda_off": 0.5},
     "distillation": {"lambda_m2d": 0.0, "lambda_off": 1.0},
 }
@@ -74,7 +75,7 @@ def networks_see(objective, x, noise):
     return prediction.latent, objective.targets(prediction), prediction.mask
 
 
-@pytest.mark.parametrize("kind", ["m2d", "all_patches", "m2ds"])
+@pytest.mark.parametrize("kind", ["m2d", "all_patches", "data2vec", "m2ds"])
 def test_no_leak_between_visible_and_masked(kind):
     objective = tiny(**KINDS[kind])
     inputs = batch(objective)
@@ -85,7 +86,7 @@ def test_no_leak_between_visible_and_masked(kind):
     assert not torch.equal(masked_target, target)
     visible_latent, visible_target, _ = networks_see(objective, perturb(x, mask.visible), noise)
     assert not torch.equal(visible_latent, latent)
-    assert torch.equal(visible_target, target) == (kind != "all_patches")
+    assert torch.equal(visible_target, target) == (kind not in ("all_patches", "data2vec"))
 
 
 def test_all_patches_variant_differs_in_the_target_alone():
@@ -118,7 +119,7 @@ def test_weight_of_zero_leaves_the_branch_out():
 
 
 def test_objectives_by_name():
-    names = ["m2d", "m2d_all_patches", "mae", "m2ds", "m2ds"]  # objective=m2d with a teacher is M2D-S
+    names = ["m2d", "m2d_all_patches", "mae", "data2vec", "m2ds", "m2ds"]  # objective=m2d with a teacher is M2D-S
     assert [type(tiny(**KINDS[kind])) for kind in KINDS] == [OBJECTIVES.get(name) for name in names]
     assert type(tiny(objective="m2ds", lambda_off=0.5)) is OBJECTIVES.get("m2ds")
 
@@ -180,6 +181,23 @@ def test_standardise_uses_the_unbiased_variance():
     torch.testing.assert_close(standardise(x), expected)
 
 
+def test_data2vec_regresses_the_mean_of_the_top_blocks_each_standardised():
+    objective = tiny(objective="data2vec", top_layers=2, depth=3)
+    inputs = batch(objective)
+    prediction = objective.predict(inputs["x"], inputs["mask_noise"])
+    everything = torch.arange(48).expand(3, -1)
+    hidden, outputs = objective.encoder.embed(prediction.pixels, everything), []
+    for block in objective.encoder.transformer.blocks:  # whose copy the target is before the first step
+        hidden = block(hidden)
+        outputs.append(hidden[:, 1:])
+    outputs[-1] = objective.encoder.transformer.norm(hidden)[:, 1:]
+    expected = (standardise(outputs[1]) + standardise(outputs[2])) / 2
+    expected = torch.stack([expected[b, prediction.mask.masked[b]] for b in range(3)])
+    torch.testing.assert_close(objective.targets(prediction), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(objective(**inputs).loss, ((prediction.masked - expected) ** 2).mean())
+    assert -1 <= objective.agreement(prediction).min() <= objective.agreement(prediction).max() <= 1
+
+
 def test_update_target_moves_blocks_and_norm():
     objective = tiny()
     before = [p.clone() for p in objective.target.parameters()]
@@ -221,7 +239,7 @@ def test_images():
     assert 1.0 < output.loss.item() < 3.0
 
 
-@pytest.mark.parametrize("kind", ["m2d", "mae", "m2ds"])
+@pytest.mark.parametrize("kind", ["m2d", "mae", "data2vec", "m2ds"])
 def test_learns(kind):
     """A few steps on one batch lower the loss, and the target does not collapse."""
     objective = tiny(**KINDS[kind])

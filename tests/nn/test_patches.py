@@ -80,6 +80,8 @@ def test_grid_of_published_settings():
     ({"lambda_off": -1.0}, "negative"),
     ({"objective": "mae", "lambda_off": 0.5}, "do not apply"),
     ({"objective": "m2d_all_patches", "lambda_off": 0.5}, "lambda_off does not apply to objective=m2d_all_patches"),
+    ({"objective": "data2vec", "top_layers": 13}, "top_layers=13: the encoder has 12 blocks"),
+    ({"objective": "data2vec", "lambda_m2d": 0.5}, "do not apply to objective=data2vec"),
     ({"objective": "m2ds"}, "objective=m2ds needs lambda_off > 0"),
     ({"objective": "m2d_all"}, "unknown objective .m2d_all., did you mean .m2d_all_patches"),
 ])

@@ -90,6 +90,7 @@ def test_every_trained_parameter_gets_a_gradient(options):
     alone = [word for word in options if not word.startswith(("data.teacher", "data.valid_teacher"))]
     for run in ([*options], [*options, "model.lambda_m2d=0"], [*alone, "model.lambda_off=0"],
                 [*alone, "model.lambda_off=0", "model.objective=mae"],
+                [*alone, "model.lambda_off=0", "model.objective=data2vec", "model.top_layers=1"],
                 [*alone, "model.lambda_off=0", "model.objective=m2d_all_patches"]):
         values, found = gradients(make(run))
         assert all(gradient is not None for gradient in found.values())
