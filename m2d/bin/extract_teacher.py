@@ -2,8 +2,8 @@
 
 from m2d.common import cli
 from m2d.data.datadir import DataDir
+from m2d.teacher import load_teacher
 from m2d.teacher.extract import TeacherOptions, extract_teacher
-from m2d.teacher.speech_model import load_teacher
 
 
 def main(options: TeacherOptions) -> None:

@@ -7,6 +7,7 @@ mask are pure functions of (seed, epoch, index).
 from __future__ import annotations
 
 import logging
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ LOG = logging.getLogger(__name__)
 MAX_WITHOUT_TEACHER = 0.01
 """Share of the speech that may lack teacher frames and is then left out; more means that the stage went wrong."""
 
+FRAMES_PER_S = 100
+"""Of log-mels."""
+
 MASKS = 1 << 62
 """Added to the seed for masks, so that they share no random numbers with the crops."""
 
@@ -33,7 +37,7 @@ Batch = dict[str, Any]
 class PretrainDataset(Dataset):
     """Crops of `crop_frames` log-mel frames (10 ms each) from packed stores, a batch at a time.
 
-    With a `teacher` store (50 Hz), speech is used as far as the teacher's frames reach, in whole patches of
+    With a `teacher` store, speech is used as far as the teacher's frames reach, in whole patches of
     `patch_frames`, and utterances the teacher lacks are left out. Without `noise` (noise ratio 0) batches have none;
     at ratio 1 the noise is all that is used, and an epoch still is as many samples as there are utterances of speech.
 
@@ -51,6 +55,10 @@ class PretrainDataset(Dataset):
         self.directory = speech.directory
         self.crop_frames, self.patch_frames, self.n_patches = crop_frames, patch_frames, n_patches
         self._speech_rows, self._teacher_rows = _match(speech, teacher)
+        self._rate = Fraction(0 if teacher is None else teacher.rate / FRAMES_PER_S).limit_denominator(1000)
+        if (self._rate * patch_frames).denominator > 1 or (teacher is not None and not self._rate):
+            raise UserError(f"{teacher.directory}: {teacher.rate:g} Hz: a patch of {patch_frames} frames (10 ms each) "
+                            "does not hold a whole number of teacher frames")
 
     def __len__(self) -> int:
         return len(self.speech) if self._speech_rows is None else len(self._speech_rows)
@@ -65,7 +73,7 @@ class PretrainDataset(Dataset):
         crops = (size, self.crop_frames, self.speech.width), torch.float16
         layout = {"index": numbers, "start": numbers, "valid": numbers, "logmel": crops}
         if self.teacher is not None:
-            rows = size, self.crop_frames // 2
+            rows = size, int(self.crop_frames * self._rate)
             layout["teacher_valid"] = numbers
             layout["teacher"] = (*rows, self.teacher.width), torch.int8 if self.teacher.quantised else torch.float16
             if self.teacher.quantised:
@@ -88,8 +96,8 @@ class PretrainDataset(Dataset):
         - `logmel` float16 `[B, T, 80]` raw log-mel from frame `start` (int64 `[B]`, uniform over all places where the
           crop fits); `valid` int64 `[B]` frames of it are speech, the rest is silence;
         - `noise` float16 `[B, T, 80]`: a random part of a random clip, a short clip repeated from a random frame on;
-        - `teacher` `[B, T // 2, W]` as stored, from row `start // 2`, and `teacher_scale` float16 `[B, T // 2]` when
-          that is int8; `teacher_valid` int64 `[B]` rows are there, the rest is 0;
+        - `teacher` `[B, T', W]` as stored, T' = T * rate / 100, from row floor(start * rate / 100), and `teacher_scale`
+          float16 `[B, T']` when that is int8; `teacher_valid` int64 `[B]` rows are there, the rest is 0;
         - `mask_noise` float32 `[B, n_patches]`, uniform in [0, 1), for the objective's mask.
 
         Returns the batch. Raises `UserError` that names the shard when one can't be read.
@@ -102,16 +110,17 @@ class PretrainDataset(Dataset):
         if self.teacher is not None:
             teacher_rows = rows if self._teacher_rows is None else self._teacher_rows[indices]
             teacher_frames = self.teacher.entries["frames"][teacher_rows].astype(np.int64)
-            usable = np.minimum(frames, 2 * teacher_frames) // self.patch_frames * self.patch_frames
+            covered = teacher_frames * self._rate.denominator // self._rate.numerator
+            usable = np.minimum(frames, covered) // self.patch_frames * self.patch_frames
         starts = _place(draws[:, 0], usable - self.crop_frames + 1)
         valid = np.minimum(frames - starts, self.crop_frames)
         arrays = {name: tensor.numpy() for name, tensor in batch.items()}
         arrays["index"][:], arrays["start"][:], arrays["valid"][:] = indices, starts, valid
         _read(self.speech, arrays["logmel"], rows, starts, valid, SILENCE)
         if self.teacher is not None:
-            rows_valid = np.minimum(teacher_frames - starts // 2, self.crop_frames // 2)
-            _read(self.teacher, arrays["teacher"], teacher_rows, starts // 2, rows_valid, 0,
-                  arrays.get("teacher_scale"))
+            first = starts * self._rate.numerator // self._rate.denominator
+            rows_valid = np.minimum(teacher_frames - first, arrays["teacher"].shape[1])
+            _read(self.teacher, arrays["teacher"], teacher_rows, first, rows_valid, 0, arrays.get("teacher_scale"))
             arrays["teacher_valid"][:] = rows_valid
         if self.noise is not None:
             self._read_noise(arrays["noise"], draws[:, 1:])

@@ -65,6 +65,11 @@ class PackedStore:
             os.close(descriptor)
 
     @property
+    def rate(self) -> float:
+        """Frames per second of a store of teacher frames; 50 where an older one does not say."""
+        return self.info.get("teacher", {}).get("rate", 50.0)
+
+    @property
     def quantised(self) -> bool:
         """Whether rows are int8 with one scale each."""
         return self.dtype == np.int8

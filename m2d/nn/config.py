@@ -29,7 +29,7 @@ class ModelConfig:
     mask_ratio: float = option(0.7, "share of the patches that is masked")
     lambda_m2d: float = option(1.0, "weight of the M2D loss; 0 leaves the target network out")
     lambda_off: float = option(0.0, "weight of the offline distillation loss (M2D-S); 0 leaves it out")
-    teacher_width: int = option(768, "width of the offline teacher's frames, for lambda_off > 0")
+    teacher_width: int | None = option(None, "width of the teacher's frames (default: that of data.teacher)")
     top_layers: int = option(8, "data2vec: top blocks of the target network whose outputs are averaged")
     drop_path: float = option(0.0, "stochastic depth of the encoder's last block, for fine-tuning")
     activation_checkpointing: bool = option(False, "recompute each block in the backward pass: less memory, slower")

@@ -205,11 +205,11 @@ class HubertUpstream(Upstream):
         import transformers
 
         from m2d.teacher.source import locate
-        from m2d.teacher.speech_model import load_teacher
+        from m2d.teacher.speech_model import SpeechTeacher
 
         folder = locate(ckpt)
         config = transformers.AutoConfig.from_pretrained(folder)
-        teacher = load_teacher(str(folder), config.num_hidden_layers)
+        teacher = SpeechTeacher.load(str(folder), config.num_hidden_layers)
         super().__init__(teacher.hop, settings)
         self.teacher = teacher
         self.config = config
@@ -227,7 +227,7 @@ class HubertUpstream(Upstream):
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         """The input of the first layer, then the output of each."""
         self._inputs.clear()
-        last = self.teacher([wav.cpu().numpy() for wav in wavs])
+        last = self.teacher(wavs)
         # copies made outside the teacher's inference mode, so that the layer weights can learn from them
         return [torch.stack([*(layer[index, :len(clip)] for layer in self._inputs), clip])
                 for index, clip in enumerate(last)]

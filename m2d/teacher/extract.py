@@ -14,22 +14,22 @@ from m2d.data.datadir import DataDir
 from m2d.data.extract import NetworkOptions, allowed_failures, extract
 from m2d.data.format import DTYPES
 from m2d.data.writer import PackedWriter
-from m2d.teacher.speech_model import SpeechTeacher
+from m2d.teacher import Teacher
 
 
 @dataclass
 class TeacherOptions(NetworkOptions):
     """Options of `python -m m2d.bin.extract_teacher`."""
 
-    model: str = option("facebook/hubert-base-ls960", "folder or hub id of a HuBERT, wav2vec 2.0 or WavLM model")
-    layer: int = option(9, "transformer layer whose output is taken, counted from 1")
+    model: str = option("facebook/hubert-base-ls960", "folder or hub id of a speech model or M2D, or logmel")
+    layer: int | None = option(None, "layer whose output is taken, from 1 (default: 9, Whisper and M2D: the last)")
     dtype: str = option("float16", "how rows are stored: float16, or int8 with a scale per row (half the disk)")
 
 
 class TeacherFrames:
     """A teacher on its device, under autocast where half precision is asked for."""
 
-    def __init__(self, teacher: SpeechTeacher, place: torch.device, precision: str):
+    def __init__(self, teacher: Teacher, place: torch.device, precision: str):
         self._teacher, self._place, self._precision = teacher.to(place), place, precision
         self.sample_rate, self.frame_count = teacher.sample_rate, teacher.frame_count
 
@@ -41,12 +41,12 @@ class TeacherFrames:
         return np.split(rows, np.cumsum([len(clip) for clip in clips])[:-1])
 
 
-def extract_teacher(data: DataDir, teacher: SpeechTeacher, options: TeacherOptions) -> None:
+def extract_teacher(data: DataDir, teacher: Teacher, options: TeacherOptions) -> None:
     """Write one job's part of `data` as shards of `options.out`, `[T, width]` each; goes on where it was.
 
-    Rows are as the teacher gives them, nothing is trimmed: HuBERT's front end makes `(samples - 80) // 320` of them
-    where the log-mel has `1 + samples // 160` frames. Row i goes with log-mel frames 2 i and 2 i + 1; one to three
-    log-mel frames at the end have no row.
+    Rows are as the teacher gives them, nothing is trimmed; the store's header has their rate in Hz. HuBERT's front end
+    makes `(samples - 80) // 320` of them, 50 Hz, where the log-mel has `1 + samples // 160` frames: row i goes with
+    log-mel frames 2 i and 2 i + 1, and one to three log-mel frames at the end have no row.
 
     Audio that can't be read or is shorter than one row is listed in `teacher.JOB.failed`. Raises `UserError` when that
     is more than `max_bad_share` of all utterances, for a device, precision or dtype that is not to be had, and when
@@ -60,7 +60,7 @@ def extract_teacher(data: DataDir, teacher: SpeechTeacher, options: TeacherOptio
                         "precision=float32")
     if options.dtype not in DTYPES:
         raise UserError(f"dtype={options.dtype}: must be one of {', '.join(DTYPES)}")
-    info = {"teacher": {"model": options.model, "layer": teacher.layer, "hop": teacher.hop,
+    info = {"teacher": {"model": options.model, "layer": teacher.layer, "rate": teacher.rate,
                         "sample_rate": teacher.sample_rate}, "data": data.fingerprint()}
     writer = PackedWriter(options.out, f"teacher.{options.job}", teacher.width, options.dtype, jobs=options.jobs,
                           info=info, max_failures=allowed_failures(data, options))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -18,28 +21,44 @@ CONNECT_S = 5.0
 """Seconds given to the hub to answer at all; its own client would go on trying for one to two minutes."""
 
 
-def locate(model: str) -> Path:
-    """The folder that holds a teacher's `config.json`, `preprocessor_config.json` and weights.
+def read_config(model: str) -> dict[str, Any]:
+    """`config.json` of a model: `model` is a local folder or a hub id such as `facebook/hubert-base-ls960`.
 
-    `model` is a local folder or a hub id such as `facebook/hubert-base-ls960`. What the hub's cache
-    holds is taken from there without asking the network.
+    Raises `UserError` as `locate` does, and for a file that is no JSON object.
+    """
+    folder = Path(model).expanduser()
+    path = folder / CONFIG if folder.is_dir() else _from_hub(model, _fetch_config)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        return {**config}
+    except FileNotFoundError:
+        raise UserError(f"{folder}: not a whole model folder, {CONFIG} is missing") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: not a model's configuration ({error})") from error
+
+
+def locate(model: str) -> Path:
+    """The folder that holds a transformers model's `config.json`, `preprocessor_config.json` and weights.
+
+    What the hub's cache holds is taken from there without asking the network.
 
     Raises `UserError` for a folder that is missing or incomplete, an unknown id, and a hub that can't be reached.
     """
     folder = Path(model).expanduser()
-    if folder.is_dir():
-        for names in ((CONFIG,), (PREPROCESSOR,), WEIGHTS):
-            if not any((folder / name).is_file() for name in names):
-                raise UserError(f"{folder}: not a whole model folder, {' or '.join(names)} is missing")
-        return folder
+    if not folder.is_dir():
+        return _from_hub(model, _fetch_all)
+    for names in ((CONFIG,), (PREPROCESSOR,), WEIGHTS):
+        if not any((folder / name).is_file() for name in names):
+            raise UserError(f"{folder}: not a whole model folder, {' or '.join(names)} is missing")
+    return folder
+
+
+def _from_hub(model: str, fetch: Callable[[str, bool], Path]) -> Path:
+    """What `fetch(model, cache only)` gives: from the cache, else from the network."""
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model):
         raise UserError(f"{model}: no such folder, and not the id of a model on the hub either. {_local_copy(model)}")
-    return _from_hub(model)
-
-
-def _from_hub(model: str) -> Path:
     try:
-        return _fetch(model, local_files_only=True)
+        return fetch(model, True)
     except LocalEntryNotFoundError:
         pass
     try:
@@ -48,22 +67,24 @@ def _from_hub(model: str) -> Path:
         raise UserError(f"{model}: no such folder here, and the Hugging Face hub ({constants.ENDPOINT}) can't be "
                         f"reached ({type(error).__name__}). {_local_copy(model)}") from error
     try:
-        return _fetch(model, local_files_only=False)
+        return fetch(model, False)
     except Exception as error:  # unknown id, gated model, broken connection: each its own type by version
         raise UserError(f"{model}: no such folder here, and the Hugging Face hub did not give it "
                         f"({str(error).strip().partition(chr(10))[0]}). {_local_copy(model)}") from error
 
 
-def _fetch(model: str, local_files_only: bool) -> Path:
-    for name in (CONFIG, PREPROCESSOR):
-        path = Path(hf_hub_download(model, name, local_files_only=local_files_only))
-    for name in WEIGHTS[:-1]:
-        try:
-            return Path(hf_hub_download(model, name, local_files_only=local_files_only)).parent
-        except EntryNotFoundError:  # the older checkpoints have the last kind of file only
-            pass
-    hf_hub_download(model, WEIGHTS[-1], local_files_only=local_files_only)
-    return path.parent
+def _fetch_config(model: str, cache_only: bool) -> Path:
+    return Path(hf_hub_download(model, CONFIG, local_files_only=cache_only))
+
+
+def _fetch_all(model: str, cache_only: bool) -> Path:
+    folder = _fetch_config(model, cache_only).parent
+    hf_hub_download(model, PREPROCESSOR, local_files_only=cache_only)
+    try:
+        hf_hub_download(model, WEIGHTS[0], local_files_only=cache_only)
+    except EntryNotFoundError:  # the older checkpoints have the last kind of file only
+        hf_hub_download(model, WEIGHTS[-1], local_files_only=cache_only)
+    return folder
 
 
 def _local_copy(model: str) -> str:

@@ -154,7 +154,7 @@ class PretrainConfig(Settings):
 FREE = frozenset({
     "data.workers", "optim.micro_batch", "run.exp", "run.device", "run.log_steps", "run.checkpoint_minutes",
     "run.keep_last", "run.keep_epochs", "run.max_skipped", "run.valid_epochs", "run.allow_config_change",
-    "model.activation_checkpointing",
+    "model.activation_checkpointing", "model.teacher_width",  # the store's
 })
 
 

@@ -16,7 +16,7 @@ from m2d.training.config import FREE, PretrainConfig, Settings, plain
 from m2d.training.memory import USABLE, micro_batch
 
 FRAMES_PER_HOUR = 360_000  # log-mel, 10 ms
-TEACHER_FRAMES_PER_HOUR = 180_000  # 20 ms
+TEACHER_WIDTH, TEACHER_FRAMES_PER_HOUR = 768, 180_000  # of HuBERT Base: 20 ms
 GPUS_GIB = (16, 24, 40, 80)
 STORES = frozenset(f"data.{name}" for name in ("speech", "teacher", "noise", "valid", "valid_teacher"))
 TEACHER_BYTES = {"float16": 2, "int8": 1}  # what the store can hold
@@ -61,6 +61,7 @@ def load_settings(path: str, changes: list[str]) -> PretrainConfig:
     if "teacher" in needs:
         data.teacher = data.teacher or "any"
         data.valid_teacher = data.valid_teacher or ("any" if data.valid else None)
+        settings.model.teacher_width = settings.model.teacher_width or TEACHER_WIDTH
     return PretrainConfig(data, settings.model, settings.optim, settings.run)
 
 

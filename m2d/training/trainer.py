@@ -73,7 +73,8 @@ class Trainer:
     """
 
     def __init__(self, config: PretrainConfig, ranks: Ranks, data: DataModule):
-        self.config, self.ranks, self.data = config, ranks, data
+        self.config = config = data.config
+        self.ranks, self.data = ranks, data
         torch.manual_seed(config.run.seed)  # the same weights on all ranks
         self.objective = self.data.build_objective().to(ranks.device)
         self.optimizer = build_optimizer(self.objective, config.optim)

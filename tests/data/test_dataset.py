@@ -25,9 +25,9 @@ LENGTHS = [40, 90, 200, 33, 64, 120, 77, 150]
 GOLDEN_LENGTH = (701, 349)  # log-mel frames and teacher frames of golden vector f: 696 and 348 are usable at patch 4
 
 
-def make(directory, lengths, width, rate=1, dtype="float16", skip=()):
+def make(directory, lengths, width, rate=1, dtype="float16", skip=(), info=None):
     """Frames whose first value is their own number, the second their clip's."""
-    with PackedWriter(directory, "x.1", width, dtype) as writer:
+    with PackedWriter(directory, "x.1", width, dtype, info=info) as writer:
         for i, length in enumerate(lengths):
             if i not in skip:
                 frames = np.zeros((length // rate, width), np.float32)
@@ -85,6 +85,28 @@ def test_teacher_rows_start_at_half_the_crop(stores, kind, patch):
             expected = np.arange(start // 2, start // 2 + valid)
             assert np.allclose(frames[i, :valid, 0], expected, atol=0.45 if kind == "int8" else 0)
             assert not frames[i, valid:].any()
+
+
+@pytest.mark.parametrize(("rate", "patch"), [(100.0, 1), (50.0, 2), (25.0, 4), (6.25, 16), (100 / 3, 3)])
+def test_teacher_rows_of_any_rate_start_with_the_crop(tmp_path, stores, rate, patch):
+    """Row floor(j * rate / 100) goes with frame j."""
+    per_row = round(100 / rate)
+    info = {"teacher": {"rate": rate}}
+    teacher = make(tmp_path, [per_row * (n // per_row) for n in LENGTHS], 16, per_row, info=info)
+    dataset = PretrainDataset(stores["speech"], 48, patch, teacher, seed=2)
+    for epoch in range(20):
+        batch = dataset[epoch, np.arange(8)]
+        assert batch["teacher"].shape == (8, 48 // per_row, 16)
+        for start, valid, frames in zip(batch["start"], batch["teacher_valid"], batch["teacher"], strict=True):
+            first = int(start) // per_row
+            assert frames[:valid, 0].tolist() == list(range(first, first + int(valid)))
+            assert valid == 48 // per_row or start < per_row
+
+
+def test_a_rate_that_no_patch_holds_a_whole_number_of_is_refused(tmp_path, stores):
+    teacher = make(tmp_path, LENGTHS, 16, 4, info={"teacher": {"rate": 25.0}})
+    with pytest.raises(UserError, match=r"25 Hz: a patch of 2 frames .* does not hold a whole number"):
+        PretrainDataset(stores["speech"], 64, 2, teacher)
 
 
 def test_golden_length_of_usable_frames(tmp_path):

@@ -55,7 +55,7 @@ def test_published_setting_names_its_row_and_has_the_size_of_vit_base(path):
     assert re.match(r"# .*paper.*(table|figure) \d", first), first
     config = load_settings(str(path), [])
     summary = summarise(config.model)
-    offline = config.model.teacher_width * (config.model.encoder.width * config.model.encoder.grid.n_freq + 1)
+    offline = 768 * (config.model.encoder.width * config.model.encoder.grid.n_freq + 1)
     f, t = config.model.patch_size
     embedding = config.model.encoder.width * (f * t - 256) + (f * t - 256) * 384 * (config.model.objective == "mae")
     expected = VIT_BASE[config.model.objective] + (offline if config.model.lambda_off else 0) + embedding

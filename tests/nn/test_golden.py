@@ -102,7 +102,7 @@ def check_gradients(objective, arrays):
 
 def m2ds(arrays, lambda_m2d, lambda_off):
     config = ModelConfig(input_size=[80, 208], patch_size=[80, 4], mask_ratio=0.6,
-                         lambda_m2d=lambda_m2d, lambda_off=lambda_off, **TINY)
+                         lambda_m2d=lambda_m2d, lambda_off=lambda_off, teacher_width=768, **TINY)
     objective = build_objective(config)
     load_weights(objective, arrays)
     return objective

@@ -15,7 +15,7 @@ from m2d.nn.summary import activation_bytes, summarise
 ])
 def test_flops_of_a_step(options, patches, visible, forward, step):
     """Half a percent below a plain implementation, which embeds all patches twice and reads all predictions."""
-    summary = summarise(ModelConfig(**options))
+    summary = summarise(ModelConfig(teacher_width=768, **options))
     assert (summary.patches, summary.visible) == (patches, visible)
     assert 0.993 * forward < summary.forward_flops / 1e9 < 1.002 * forward
     assert 0.993 * step < summary.step_flops / 1e9 < 1.002 * step
@@ -36,8 +36,8 @@ def test_encoder_sizes_by_name(size, millions):
 
 def test_branches_of_weight_zero_cost_nothing():
     options = {"input_size": [80, 208], "patch_size": [80, 4], "mask_ratio": 0.6}
-    m2d, both = summarise(ModelConfig(**options)), summarise(ModelConfig(lambda_off=1.0, **options))
-    alone = summarise(ModelConfig(lambda_m2d=0.0, lambda_off=1.0, **options))
+    m2d, both = summarise(ModelConfig(**options)), summarise(ModelConfig(lambda_off=1.0, teacher_width=768, **options))
+    alone = summarise(ModelConfig(lambda_m2d=0.0, lambda_off=1.0, teacher_width=768, **options))
     assert alone.trainable == both.trainable
     assert both.parameters - alone.parameters == 85_056_000  # the target: 12 blocks and a LayerNorm
     assert alone.forward_flops < 0.55 * both.forward_flops

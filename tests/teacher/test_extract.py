@@ -11,8 +11,8 @@ from m2d.data import extract
 from m2d.data.datadir import DataDir, Segment
 from m2d.data.merge import merge_index
 from m2d.data.store import PackedStore
+from m2d.teacher import load_teacher
 from m2d.teacher.extract import TeacherOptions, extract_teacher
-from m2d.teacher.speech_model import load_teacher
 
 SAMPLES = {"a": 5000, "b": 16000, "c": 2480, "d": 15999, "e": 16160}
 
@@ -49,10 +49,11 @@ def test_two_jobs_make_one_store_with_every_clip_as_alone(tmp_path, audio, data,
     merge_index(tmp_path)
     store = PackedStore(tmp_path)
     assert list(store.keys) == sorted(SAMPLES)
-    assert store.info["teacher"] == {"model": "tiny", "layer": 2, "hop": 320, "sample_rate": 16000}
+    assert store.info["teacher"] == {"model": "tiny", "layer": 2, "rate": 50.0, "sample_rate": 16000}
+    assert (store.rate, store.width) == (50.0, 16)
     for utterance, wav in audio[1].items():
         rows = store.read(store.index_of(utterance)).astype(np.float32)
-        np.testing.assert_allclose(rows, teacher([wav])[0].numpy(), atol=tolerance)
+        np.testing.assert_allclose(rows, teacher([torch.from_numpy(wav)])[0].numpy(), atol=tolerance)
 
 
 def test_rows_fit_the_log_mel_as_documented(tmp_path, audio, data, teacher):
@@ -106,7 +107,8 @@ def test_segments_are_cut_from_their_recording(tmp_path, audio, teacher):
     merge_index(tmp_path)
     store, wav = PackedStore(tmp_path), audio[1]["b"]
     for utterance, cut in (("b-1", wav[4000:12000]), ("b-2", wav[8000:])):
-        np.testing.assert_allclose(store.read(store.index_of(utterance)), teacher([cut])[0].numpy(), atol=2e-3)
+        expected = teacher([torch.from_numpy(cut)])[0].numpy()
+        np.testing.assert_allclose(store.read(store.index_of(utterance)), expected, atol=2e-3)
 
 
 def test_unusable_audio_is_listed_and_too_much_of_it_is_an_error(tmp_path, audio, data, teacher):

@@ -9,13 +9,14 @@ import torch
 import transformers
 
 from m2d.common.errors import UserError
-from m2d.teacher.speech_model import load_teacher
+from m2d.teacher import load_teacher
 
 torch.set_num_threads(1)
 KINDS = {
     "hubert": (transformers.HubertConfig, transformers.HubertModel),
     "wav2vec2": (transformers.Wav2Vec2Config, transformers.Wav2Vec2Model),
     "wavlm": (transformers.WavLMConfig, transformers.WavLMModel),
+    "unispeech-sat": (transformers.UniSpeechSatConfig, transformers.UniSpeechSatModel),
 }
 SAMPLES = (6000, 2500, 4111, 400, 719, 6000)
 DEPTH = 10
@@ -41,14 +42,15 @@ def build(folder, kind="hubert", large=False, do_normalize=True):
 @pytest.fixture(scope="module")
 def wavs():
     draw = np.random.default_rng(0)
-    return [(0.05 + 0.1 * draw.standard_normal(n)).astype(np.float32) for n in SAMPLES]
+    return [torch.from_numpy(0.05 + 0.1 * draw.standard_normal(n)).float() for n in SAMPLES]
 
 
 def alone(model, wav, layer, do_normalize=True):
     if do_normalize:
-        wav = (wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)
+        extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
+        wav = torch.from_numpy(extractor(wav.numpy(), sampling_rate=16000).input_values[0])
     with torch.no_grad():
-        output = model(torch.from_numpy(wav)[None], output_hidden_states=True)
+        output = model(wav[None], output_hidden_states=True)
     return (output.last_hidden_state if layer == DEPTH else output.hidden_states[layer])[0]
 
 
@@ -97,7 +99,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path):
         vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8,
     )).save_pretrained(tmp_path)
     transformers.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="BertModel: not a waveform model"):
+    with pytest.raises(UserError, match="unknown kind of teacher 'bert'"):
         load_teacher(str(tmp_path), 1)
 
 

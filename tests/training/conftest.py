@@ -112,7 +112,7 @@ def options(stores, tmp_path):
         "data.noise_ratio=0.2", f"data.valid={stores}/valid", f"data.valid_teacher={stores}/valid_teacher",
         "data.workers=0", "model.input_size=[80,48]", "model.patch_size=[80,4]", "model.size=custom", "model.width=32",
         "model.depth=1", "model.heads=2", "model.predictor_width=16", "model.predictor_depth=1",
-        "model.predictor_heads=2", "model.mask_ratio=0.6", "model.lambda_off=0.5", "model.teacher_width=6",
+        "model.predictor_heads=2", "model.mask_ratio=0.6", "model.lambda_off=0.5",
         "optim.batch_size=4", "optim.epochs=3", "optim.warmup_epochs=1", "optim.base_lr=0.1", "optim.ema_start=0.9",
         "optim.ema_end=0.99", f"run.exp={tmp_path}/exp", "run.device=cpu", "run.keep_epochs=0",
     ]

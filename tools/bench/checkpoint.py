@@ -46,7 +46,7 @@ def bench(options: CheckpointBench) -> None:
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     config = ModelConfig(size=options.size, input_size=[80, options.input_frames], patch_size=[80, 4], mask_ratio=0.6,
-                         lambda_off=0.5)
+                         lambda_off=0.5, teacher_width=768)
     step = Step("fp32", config, make_batches(config, options.batch, device))
     step()  # so that the optimiser has its moments
     with tempfile.TemporaryDirectory(dir=options.directory or None) as name:

@@ -43,7 +43,7 @@ COLUMNS = {"setting": "", "variant": "", "batch": "d", "gflop_per_sample": ".1f"
 
 def bench_setting(name: str, model: dict[str, Any], options: argparse.Namespace, end: float) -> list[dict[str, Any]]:
     """One row per variant. Those not begun before `end` (monotonic seconds), or too large for the GPU, have a note."""
-    config = ModelConfig(size=options.size, **model)
+    config = ModelConfig(size=options.size, teacher_width=768, **model)
     device = torch.device(options.device)
     batches = make_batches(config, options.batch, device)
     gflop = summarise(config).step_flops / 1e9

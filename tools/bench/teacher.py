@@ -66,7 +66,7 @@ def bench(options: TeacherBench) -> None:
         for wav in wavs:
             model(wav, output_hidden_states=True)
 
-    def batched(batches: list[list[np.ndarray]]) -> None:
+    def batched(batches: list[list[torch.Tensor]]) -> None:
         for batch in batches:
             teacher(batch)
 
@@ -97,10 +97,11 @@ def audio(seconds: float) -> dict[str, np.ndarray]:
     return clips
 
 
-def batches_of(clips: dict[str, np.ndarray], batch_seconds: float) -> list[list[np.ndarray]]:
+def batches_of(clips: dict[str, np.ndarray], batch_seconds: float) -> list[list[torch.Tensor]]:
     """The batches that stage 2 makes of the clips; of 0 seconds: one clip each."""
     data = DataDir(wav=dict.fromkeys(clips, ""), utt2dur={name: len(wav) / SAMPLE_RATE for name, wav in clips.items()})
-    return [[clips[name] for name in batch] for batch in length_batches(data, data.utterances, batch_seconds)]
+    return [[torch.from_numpy(clips[name]) for name in batch]
+            for batch in length_batches(data, data.utterances, batch_seconds)]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from m2d.common.figures import save_figure
 from m2d.common.files import write_json
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
-from m2d.teacher.speech_model import SpeechTeacher, load_teacher
+from m2d.teacher.speech_model import SpeechTeacher
 from mini_corpus.alignments import HOP, AlignedClip, load_aligned, phone_set, read_alignments
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def probe_teacher(model: str, layers: Sequence[int], train: DataDir, test: DataD
     Writes `probe.json` and `probe.png` to `out`; returns the scores: `majority`, `logmel`, `layer9`, `random9` and so
     on.
 
-    Raises `UserError` where no utterance has phone times, and as `load_teacher` does.
+    Raises `UserError` where no utterance has phone times, and as `SpeechTeacher.load` does.
     """
     times = read_alignments(alignments)
     phones = phone_set(times)
@@ -49,8 +49,8 @@ def probe_teacher(model: str, layers: Sequence[int], train: DataDir, test: DataD
     counts = np.bincount(np.concatenate([clip.phones for clip in held]))
     scores = {"majority": counts.max() / counts.sum(), "logmel": _score(_logmel_rows(), fit, held, len(phones))}
     for layer in progress(layers, "layers"):
-        scores[f"layer{layer}"] = _score(_teacher_rows(load_teacher(model, layer)), fit, held, len(phones))
-        scores[f"random{layer}"] = _score(_teacher_rows(load_teacher(model, layer, seed)), fit, held, len(phones))
+        scores[f"layer{layer}"] = _score(_teacher_rows(SpeechTeacher.load(model, layer)), fit, held, len(phones))
+        scores[f"random{layer}"] = _score(_teacher_rows(SpeechTeacher.load(model, layer, seed)), fit, held, len(phones))
     for name, score in scores.items():
         LOG.info("%-10s %5.1f%% of frames", name, 100 * score)
     write_json(Path(out) / "probe.json", {"model": model, "utterances": [len(fit), len(held)], "accuracy": scores})
@@ -82,7 +82,7 @@ def _score(features: Features, train: list[AlignedClip], test: list[AlignedClip]
 
 
 def _teacher_rows(teacher: SpeechTeacher) -> Features:
-    return lambda samples: teacher([samples])[0].numpy()
+    return lambda samples: teacher([torch.from_numpy(samples)])[0].numpy()
 
 
 def _logmel_rows() -> Features:

@@ -18,7 +18,8 @@ from m2d.common.config import option
 from m2d.common.files import atomic_directory, write_json
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
-from m2d.teacher.speech_model import quiet, row_count, sample_count
+from m2d.teacher.loading import quiet
+from m2d.teacher.speech_model import row_count, sample_count
 from mini_corpus.alignments import (
     HOP,
     SAMPLE_RATE,

@@ -46,6 +46,7 @@ class DataModule(ABC):
     train_size: int  # samples of an epoch
     valid_size: int  # held-out samples; 0: no validation
     statistics: dict[str, Any]  # what inputs are normalised by, kept in checkpoints
+    config: PretrainConfig  # with what the data decide filled in
 
     def __init__(self, config: PretrainConfig, device: torch.device):
         self.config, self.device = config, device

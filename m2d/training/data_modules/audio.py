@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import math
@@ -42,6 +43,9 @@ class AudioData(DataModule):
         data = config.data
         noise = PackedStore(data.noise) if data.noise_ratio > 0 else None
         self.train = self._dataset(data.speech, data.teacher, noise)
+        if self.train.teacher is not None:
+            model = dataclasses.replace(config.model, teacher_width=self.train.teacher.width)
+            self.config = dataclasses.replace(config, model=model)
         self.valid = self._dataset(data.valid, data.valid_teacher, noise) if data.valid else None
         self.train_size, self.valid_size = len(self.train), len(self.valid or ())
         self.statistics = {"mean": _statistic(data.mean, data.speech, "mean"),
@@ -130,7 +134,7 @@ class AudioData(DataModule):
         stores = PackedStore(speech), PackedStore(teacher) if teacher else None
         for store, width, name in ((stores[0], model.input_size[0], "model.input_size[0]"),
                                    (stores[1], model.teacher_width, "model.teacher_width")):
-            if store is not None and store.width != width:
+            if store is not None and width is not None and store.width != width:
                 raise UserError(f"{store.directory}: frames are {store.width} wide, but {name} is {width}")
         return PretrainDataset(stores[0], model.input_size[1], model.patch_size[1], stores[1], noise,
                                self.config.run.seed, n_patches=model.encoder.grid.n_patches)

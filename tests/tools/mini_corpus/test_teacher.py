@@ -12,7 +12,7 @@ from mini_corpus.teacher import build_mini_hubert, gabor_filters
 from mini_corpus.teacher_training import TrainOptions, train_mini_teacher
 
 from m2d.data.datadir import DataDir
-from m2d.teacher.speech_model import load_teacher, row_count, sample_count
+from m2d.teacher.speech_model import SpeechTeacher, row_count, sample_count
 
 TONES = {"AA": 300, "IY": 900, "SH": 3500}
 """'Phones' of the test's language, in Hz."""
@@ -66,7 +66,7 @@ def test_it_learns_phones_in_both_layers_and_loads_like_any_teacher(corpus, tmp_
         "config.json", "model.safetensors", "preprocessor_config.json", "training.json"]
     assert json.loads((out / "training.json").read_text())["phones"] == ["AA", "IY", "SH", "SIL"]
 
-    teacher = load_teacher(str(out), 9)
+    teacher = SpeechTeacher.load(str(out), 9)
     samples, _ = soundfile.read(valid.source(valid.utterances[0]).path, dtype="float32")
     normal = transformers.AutoFeatureExtractor.from_pretrained(out)(samples, sampling_rate=16000).input_values[0]
     with torch.no_grad():

@@ -42,6 +42,13 @@ def test_statistics_that_are_none(data, text, message):
     assert "stores/speech" in str(caught.value)
 
 
+def test_the_teachers_width_is_that_of_its_store(data):
+    text = json.dumps({"mean": -7.0, "std": 4.0})
+    assert data(text, "model.teacher_width=null").config.model.teacher_width == 6
+    with pytest.raises(UserError, match=r"stores/teacher: frames are 6 wide, but model\.teacher_width is 8"):
+        data(text, "model.teacher_width=8")
+
+
 @pytest.mark.parametrize(("mean", "std", "warned"), [(-6.51, 3.49, False), (-6.5, 4.0, True), (-1.0, 3.5, True)])
 def test_weights_that_learnt_with_other_statistics_are_warned_of(data, caplog, mean, std, warned):
     data(None, f"data.mean={mean}", f"data.std={std}").warn_of_statistics({"mean": -6.5, "std": 3.5}, "model")
