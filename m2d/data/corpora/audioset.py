@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from m2d.common.config import nearest
 from m2d.common.errors import UserError
+from m2d.data.corpora import CORPORA
 from m2d.data.corpora.folder import find_audio
 from m2d.data.datadir import DataDir
 
@@ -30,6 +31,7 @@ class Clip(NamedTuple):
     labels: list[str]
 
 
+@CORPORA.register("audioset")
 def read_audioset(root: str | Path, parts: list[str], metadata: str | Path | None = None) -> DataDir:
     """The clips of the chosen parts that are there, with their labels; ids are `Y` and the YouTube id.
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from m2d.audio.wave import EXTENSIONS, AudioError, audio_duration, audio_files
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
+from m2d.data.corpora import CORPORA
 from m2d.data.datadir import DataDir, Segment
 
 LOG = logging.getLogger(__name__)
 
 
+@CORPORA.register("folder")
 def read_folder(root: str | Path, segment_seconds: float | None = None) -> DataDir:
     """All audio files under the folder `root`, or those listed one a line in the text file `root`.
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
+from m2d.data.corpora import CORPORA
 from m2d.data.corpora.tables import finish
 from m2d.data.datadir import DataDir, Segment
 
 LOG = logging.getLogger(__name__)
 
 
+@CORPORA.register("lhotse")
 def read_lhotse(root: str | Path) -> DataDir:
     """The cuts of a manifest (`cuts.jsonl.gz`): their parts of recordings, transcripts and speakers.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from m2d.common.config import nearest
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
+from m2d.data.corpora import CORPORA
 from m2d.data.datadir import DataDir
 
 LOG = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ PARTS = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "
 TREE = "expected LibriSpeech/PART/SPEAKER/CHAPTER/{SPEAKER-CHAPTER-NNNN.flac, SPEAKER-CHAPTER.trans.txt}, SPEAKERS.TXT"
 
 
+@CORPORA.register("librispeech")
 def read_librispeech(root: str | Path, parts: list[str]) -> DataDir:
     """Recordings, transcripts and speakers of the chosen parts.
 

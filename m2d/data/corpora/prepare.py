@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from m2d.common.config import nearest, option
+from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.stamp import is_made, mark_made, stamp_of
-from m2d.data.corpora.audioset import read_audioset
-from m2d.data.corpora.folder import read_folder
-from m2d.data.corpora.librispeech import read_librispeech
-from m2d.data.datadir import DataDir
+from m2d.data.corpora import CORPORA
 
 LOG = logging.getLogger(__name__)
 
-CORPORA = ("librispeech", "audioset", "folder")
+OF_CORPORA = ("parts", "metadata", "segment_seconds")
+"""Options that only some corpora have."""
 
 
 @dataclass
 class PrepareConfig:
     """What to read, and where to write it."""
 
-    corpus: str = option(help="librispeech, audioset, or folder (any audio: a folder or a text list of files)")
+    corpus: str = option(help="layout: librispeech, audioset, folder (any audio, or a list of files), parquet ...")
     root: str = option(help="the corpus as downloaded")
     out: str = option(help="data directory to write")
     parts: list[str] = option(help="librispeech: train-clean-100 ...; audioset: balanced_train ...", factory=list)
@@ -39,12 +38,18 @@ def prepare(config: PrepareConfig) -> None:
 
     Raises `UserError` for an option that does not apply to the corpus, and as the readers of the corpora do.
     """
-    _check(config)
+    read = CORPORA.get(config.corpus)
+    applying = inspect.signature(read).parameters.keys()
+    for name in OF_CORPORA:
+        if getattr(config, name) not in (None, []) and name not in applying:
+            raise UserError(f"{name} does not apply to corpus={config.corpus}")
+    if (config.valid_out is None) != (config.valid_utterances is None):
+        raise UserError("valid_out and valid_utterances go together")
     folders = [config.out] if config.valid_out is None else [config.out, config.valid_out]
     if is_made(stamp := stamp_of(config, _sources(config)), *folders):
         LOG.info("%s: already done", config.out)
         return
-    data = _read(config)
+    data = read(**{name: getattr(config, name) for name in applying})
     if config.valid_out is not None:
         data, valid = data.hold_out(config.valid_utterances, config.seed)
         valid.write(config.valid_out)
@@ -55,28 +60,8 @@ def prepare(config: PrepareConfig) -> None:
 
 
 def _sources(config: PrepareConfig) -> list[Path]:
-    """The folders and files whose content the data directory follows from."""
+    """The folders and files whose content the data directory follows from: of a corpus in parts, the chosen ones."""
     root = Path(config.root)
-    if config.corpus == "librispeech":
-        return [root / part if (root / part).is_dir() else root / "LibriSpeech" / part for part in config.parts]
-    return [root] if config.metadata is None else [root, Path(config.metadata)]
-
-
-def _read(config: PrepareConfig) -> DataDir:
-    if config.corpus == "librispeech":
-        return read_librispeech(config.root, config.parts)
-    if config.corpus == "audioset":
-        return read_audioset(config.root, config.parts, config.metadata)
-    return read_folder(config.root, config.segment_seconds)
-
-
-def _check(config: PrepareConfig) -> None:
-    if config.corpus not in CORPORA:
-        raise UserError(f"corpus={config.corpus}: unknown{nearest(config.corpus, list(CORPORA))} "
-                        f"(one of {', '.join(CORPORA)})")
-    for name, corpora in (("parts", {"librispeech", "audioset"}), ("metadata", {"audioset"}),
-                          ("segment_seconds", {"folder"})):
-        if getattr(config, name) not in (None, []) and config.corpus not in corpora:
-            raise UserError(f"{name} does not apply to corpus={config.corpus}")
-    if (config.valid_out is None) != (config.valid_utterances is None):
-        raise UserError("valid_out and valid_utterances go together")
+    parts = [folder / part for part in config.parts for folder in (root, root / "LibriSpeech")]
+    metadata = [] if config.metadata is None else [Path(config.metadata)]
+    return ([part for part in parts if part.is_dir()] or [root]) + metadata

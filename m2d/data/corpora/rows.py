@@ -9,6 +9,7 @@ from typing import Any
 from m2d.audio.containers import open_dataset, open_hdf5, open_parquet, reference
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
+from m2d.data.corpora import CORPORA
 from m2d.data.corpora.tables import ID, LABEL, SPEAKER, TEXT, add, finish, first
 from m2d.data.datadir import DataDir
 
@@ -16,6 +17,7 @@ AUDIO = ("audio", "wav", "flac", "speech", "sound", "bytes")
 KNOWN = (*TEXT, *SPEAKER, *LABEL, *ID)
 
 
+@CORPORA.register("parquet")
 def read_parquet(root: str | Path) -> DataDir:
     """Every row of the `*.parquet` files below `root` (or of the file `root`), in the order of their names.
 
@@ -35,6 +37,7 @@ def read_parquet(root: str | Path) -> DataDir:
     return finish(data, root, f"expected *.parquet files with a column {', '.join(AUDIO)}")
 
 
+@CORPORA.register("huggingface")
 def read_huggingface(root: str | Path) -> DataDir:
     """Every row of the dataset that `save_to_disk` left in the folder `root`; else as `read_parquet`.
 
@@ -54,6 +57,7 @@ def read_huggingface(root: str | Path) -> DataDir:
     return finish(data, root, f"expected a column {', '.join(AUDIO)}")
 
 
+@CORPORA.register("hdf5")
 def read_hdf5(root: str | Path) -> DataDir:
     """Every dataset of the `*.h5` and `*.hdf5` files below `root` (or of the file `root`); ids are their names.
 

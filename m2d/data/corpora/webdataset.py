@@ -11,12 +11,14 @@ from m2d.audio.containers import reference
 from m2d.audio.wave import EXTENSIONS
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
+from m2d.data.corpora import CORPORA
 from m2d.data.corpora.tables import add, finish
 from m2d.data.datadir import DataDir
 
 LAYOUT = "expected *.tar shards with KEY.flac (or another audio format) and KEY.json, KEY.txt or KEY.cls beside it"
 
 
+@CORPORA.register("webdataset")
 def read_webdataset(root: str | Path) -> DataDir:
     """Every recording of the uncompressed `*.tar` shards below `root`; ids are keys, dashes for slashes.
 
