@@ -100,7 +100,7 @@ def model(options: ScalingBench, frames: int) -> ModelConfig:
     """M2D-S at patches of 80x4 on inputs of `frames`, in the size of the options."""
     return ModelConfig(size="custom", width=options.width, depth=options.depth, heads=4, predictor_width=128,
                        predictor_depth=2, predictor_heads=4, input_size=[80, frames], patch_size=[80, 4],
-                       mask_ratio=0.6, lambda_off=0.5)
+                       mask_ratio=0.6, lambda_off=0.5, teacher_width=768)
 
 
 def step_costs(shapes: list[tuple[int, int]], options: ScalingBench) -> list[float]:
