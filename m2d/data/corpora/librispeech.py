@@ -13,7 +13,8 @@ from m2d.data.datadir import DataDir
 
 LOG = logging.getLogger(__name__)
 
-PARTS = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other")
+PARTS = ("train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other",
+         "train-clean-5", "dev-clean-2")  # the last two: Mini LibriSpeech
 
 TREE = "expected LibriSpeech/PART/SPEAKER/CHAPTER/{SPEAKER-CHAPTER-NNNN.flac, SPEAKER-CHAPTER.trans.txt}, SPEAKERS.TXT"
 
@@ -23,7 +24,8 @@ def read_librispeech(root: str | Path, parts: list[str]) -> DataDir:
     """Recordings, transcripts and speakers of the chosen parts.
 
     `root` is the folder LibriSpeech or the one it is in. Raises `UserError` for a part, a transcript or a recording
-    that is missing; speakers that SPEAKERS.TXT lists and the folder lacks are a warning.
+    that is missing; speakers that SPEAKERS.TXT lists and the folder lacks are a warning. Recordings converted to wav
+    are taken as well.
     """
     root = Path(root).resolve()
     if (root / "LibriSpeech").is_dir():
@@ -50,7 +52,7 @@ def _read_chapter(chapter: Path, data: DataDir) -> None:
     transcript = chapter / f"{name}.trans.txt"
     if not transcript.is_file():
         raise UserError(f"{transcript}: transcript is missing; {TREE}: unpack this part again")
-    recordings = {path.stem: str(path) for path in chapter.glob("*.flac")}
+    recordings = {path.stem: str(path) for ending in ("wav", "flac") for path in chapter.glob(f"*.{ending}")}
     text = {}
     for line in transcript.read_text(encoding="utf-8").splitlines():
         utterance, _, words = line.partition(" ")
