@@ -84,7 +84,7 @@ superb() {
   shift 4
   in_range "$number" || return 0
   named=$(corpora superb named "$@")
-  lacking=$(corpora superb mini "$@" 2>/dev/null)
+  lacking=$(corpora superb mini "$@")
   if [ -d "$model" ]; then overlays=(conf/superb/m2ds.yaml); fi
   # shellcheck disable=SC2086  # words
   if [ -n "$named" ]; then superb_on SUPERB "$number" "$model" "$out" "$label" $named; fi

@@ -12,6 +12,7 @@
 #                                                          stage 4: fine-tuning and linear probe -> exp/RESULTS.md
 #
 # A finished stage is skipped, an interrupted one goes on where it was.
+if [ -z "${BASH_VERSION:-}" ] || shopt -oq posix; then exec bash "$0" "$@"; fi  # as after `sh run.sh`
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -42,20 +43,21 @@ nodes=1          # nodes for pre-training and fine-tuning
 if [ $dry_run = true ]; then
   for config in "${configs[@]}"; do
     echo "$config"
-    python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"} samples=1281167 throughput=3000
+    python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"} samples=1281167 \
+      gpus=$((nodes * (ngpu > 1 ? ngpu : 1)))
   done
   exit
 fi
 
 # ---- stage 0: which images there are, and of which class
-if begin_stage 0 "$data/.done" "lists of images ($corpus)" "IMAGENET=$IMAGENET"; then
-  if [ $mini = true ]; then make_digits; fi
-  python3 -m m2d.bin.prepare_images root="$root" out="$data"
+if in_range 0 && [ $mini = true ]; then make_digits; fi
+if begin_stage 0 "$data/.done" "lists of images ($corpus)" --corpus IMAGENET="$root"; then
+  bound python3 -m m2d.bin.prepare_images root="$root" out="$data"
   end_stage "$data/.done"
 fi
 
 # ---- stage 1: every image decoded once: broken ones left out, counts, mean and deviation of each channel
-if begin_stage 1 "$dump/.done" "index" --after "$data/.done"; then
+if begin_stage 1 "$dump/.done" "index" --after "$data/.done" --out "$dump/train" --out "$dump/val"; then
   for part in train val; do
     "$cmd" --num-threads "$nj" "$dump/log/index_$part.log" \
       python3 -m m2d.bin.index_images data="$data/$part" out="$dump/$part" workers="$nj"
@@ -66,7 +68,10 @@ fi
 
 # ---- stage 2: pre-training, one setting and seed after the other
 for exp in "${experiments[@]}"; do
-  if begin_stage 2 "$exp/.pretrain.done" "pre-training $exp" --after "$dump/.done" "config=${config_of[$exp]}" "set=$set"; then
+  in_range 2 || break
+  settings=$(settings_of "${config_of[$exp]}" ${changes[@]+"${changes[@]/#/set+=}"} set+=run.seed="${seed_of[$exp]}")
+  mapfile -t settings <<<"$settings"
+  if begin_stage 2 "$exp/.pretrain.done" "pre-training $exp" --after "$dump/.done" "${settings[@]}" --keep "$exp"; then
     pretrain "${config_of[$exp]}" "$exp" data.image.train="$dump/train" run.seed="${seed_of[$exp]}" \
       ${changes[@]+"${changes[@]}"}
     end_stage "$exp/.pretrain.done"
@@ -75,27 +80,28 @@ done
 
 # ---- stage 3: exp/TAG/model, which m2d.pretrained.files.load_model loads
 for exp in "${experiments[@]}"; do
-  if begin_stage 3 "$exp/model/.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
-    python3 -m m2d.bin.export source="$exp" out="$exp/model"
-    end_stage "$exp/model/.done"
+  if begin_stage 3 "$exp/.model.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
+    bound python3 -m m2d.bin.export source="$exp" out="$exp/model"
+    end_stage "$exp/.model.done" --weights "$exp/model"
   fi
 done
 
 # ---- stage 4: linear probe and fine-tuning of the models and of random weights; then the tables of all that is in exp/
 for model in "${own[@]}" ${baselines[@]+"${baselines[@]}"}; do
-  describe "$model"   # sets out label seed needs
-  if begin_stage 4 "$out/linear/.done" "linear probe of $model" --after "$dump/.done" ${needs[@]+"${needs[@]}"} \
-    "config=$probing" "label_counts=$label_counts"; then
+  describe "$model"   # sets out label seed
+  mapfile -d '' -t dependence < <(made_by "$model")
+  if begin_stage 4 "$out/.linear.done" "linear probe of $model" --after "$dump/.done" "${dependence[@]}" --yaml "$probing" \
+    --keep "$out/linear" --more label_counts="$label_counts"; then
     probe "$model" "$out" "$label" "$seed"
-    end_stage "$out/linear/.done"
+    end_stage "$out/.linear.done"
   fi
-  if begin_stage 4 "$out/finetune/.done" "fine-tuning of $model" --after "$dump/.done" ${needs[@]+"${needs[@]}"} \
-    "config=$tuning" "label_counts=$label_counts"; then
+  if begin_stage 4 "$out/.finetune.done" "fine-tuning of $model" --after "$dump/.done" "${dependence[@]}" --yaml "$tuning" \
+    --keep "$out/finetune" --more label_counts="$label_counts"; then
     finetune "$model" "$out" "$label" "$seed"
-    end_stage "$out/finetune/.done"
+    end_stage "$out/.finetune.done"
   fi
 done
-if ((stage <= 4 && stop_stage >= 4)); then
-  python3 -m m2d.bin.report_images exp=exp out=exp/RESULTS.md mini=$mini baseline="random weights"
-  cat exp/RESULTS.md
+if in_range 4; then
+  bound python3 -m m2d.bin.report_images exp=exp out=exp/RESULTS.md mini=$mini baseline="random weights"
+  cat exp/RESULTS.md || true  # the reader may have seen enough
 fi

@@ -130,4 +130,4 @@ def _start(config: SuperbConfig, group: list[Run]) -> subprocess.Popen:
     job = Path(config.exp).resolve() / "jobs" / f"{group[0].task}.json"
     write_json(job, {"threads": config.threads, "runs": [dataclasses.asdict(run) for run in group]})
     environment = {**os.environ, "OMP_NUM_THREADS": str(config.threads), "PYTHONWARNINGS": "ignore"}
-    return subprocess.Popen([sys.executable, "-m", "m2d.superb.worker", str(job)], env=environment)
+    return subprocess.Popen([sys.executable, "-m", "m2d.superb.worker", str(job), str(os.getpid())], env=environment)

@@ -7,7 +7,7 @@
 #       experiments   the pre-training runs; config_of and seed_of of each
 #       own           their models, or --models; baselines: random weights, where nothing else was asked for
 
-check_paths IMAGENET
+[ -z "$IMAGENET" ] || [ -e "$IMAGENET" ] || die "IMAGENET=$IMAGENET (db.sh): no such file or folder"
 mini=false corpus=imagenet root=$IMAGENET
 if [ -z "$IMAGENET" ]; then mini=true corpus=mini root=$MINI_IMAGES; fi
 data=data/$corpus
@@ -25,12 +25,13 @@ for config in "${configs[@]}" "$tuning" "$probing"; do
   [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/*.yaml)"
 done
 
+check_tag "$tag"
 tag=${tag:-$(tr -s ' /' '_' <<<"$set")}
 experiments=() own=() baselines=()
 declare -A config_of=() seed_of=()
 for config in "${configs[@]}"; do
   for seed in "${seeds[@]}"; do
-    exp=exp/$(basename "$config" .yaml | sed 's/^pretrain_//; s/^mini_//')${tag:+_$tag}_seed${seed}_$corpus
+    exp=exp/$(setting_name "$config")${tag:+_$tag}_seed${seed}_$corpus
     experiments+=("$exp")
     own+=("$exp/model")
     config_of[$exp]=$config seed_of[$exp]=$seed
@@ -42,10 +43,10 @@ if [ -n "$models" ]; then
   baselines=()
 fi
 
-describe() {  # MODEL: sets out, label, seed, and needs, the words by which a stage depends on it
-  needs=() seed=${seeds[0]}
+describe() {  # MODEL: sets out, label, seed
+  seed=${seeds[0]}
   if [[ $1 =~ ^exp/(.+)_seed([0-9]+)_$corpus/model$ ]]; then
-    out=$(dirname "$1") label=${BASH_REMATCH[1]} seed=${BASH_REMATCH[2]} needs=(--after "$1/.done")
+    out=$(dirname "$1") label=${BASH_REMATCH[1]} seed=${BASH_REMATCH[2]}
   elif [[ $1 =~ ^random:exp/.+/model:([0-9]+)$ ]]; then
     out=exp/random_seed${BASH_REMATCH[1]}_$corpus label="random weights" seed=${BASH_REMATCH[1]}
   else
@@ -59,7 +60,7 @@ make_digits() {
   log "* No ImageNet is named in db.sh: 1,797 HANDWRITTEN DIGITS stand in. Their results check the  *"
   log "* recipe and that models learn; they say nothing of ImageNet.                                *"
   log "**********************************************************************************************"
-  python3 -m mini_images out="$MINI_IMAGES"
+  bound python3 -m mini_images out="$MINI_IMAGES"
 }
 
 probe() {  # MODEL OUT LABEL SEED

@@ -34,6 +34,7 @@ inputs=(--corpus NOISE="$noise")
 if [ -n "$SPEECH" ]; then
   inputs+=(--corpus SPEECH="$SPEECH" held_out="$held_out")
 else
+  inputs+=(parts="$parts")
   for name in $parts dev-clean; do inputs+=(--corpus "LIBRISPEECH $name=$librispeech/$name"); done
 fi
 

@@ -89,7 +89,7 @@ def test_scancel_in_the_middle(shell, slurm):
 def test_a_job_that_slurm_has_forgotten(shell, slurm):
     """As after a long pause of the launcher, or of the controller's memory: without accounting nobody knows its end."""
     (shell.cwd / "bin").mkdir()
-    shell.script("bin/sbatch", "#!/bin/sh\necho 999999\n")
+    shell.script("bin/sbatch", "#!/bin/sh\ncat >/dev/null\necho 999999\n")
     done = shell.run("slurm.sh", "a.log", "true", PATH=f"{shell.cwd}/bin:{shell.env['PATH']}")
     assert done.returncode == 1
     assert "slurm.sh: the task failed with code 1 (job 999999 is no longer known to Slurm)" in done.stderr
