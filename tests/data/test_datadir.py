@@ -28,7 +28,7 @@ def test_read_gives_back_what_was_written_sorted(tmp_path):
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(IDS, IDS, min_size=1))
 def test_any_ids_survive(tmp_path_factory, table):
-    data = DataDir({key: f"/{value}" for key, value in table.items()}, utt2spk=table)
+    data = DataDir({key: f"/{value}.wav" for key, value in table.items()}, utt2spk=table)
     path = tmp_path_factory.mktemp("d") / "d"
     data.write(path)
     assert DataDir.read(path) == data
