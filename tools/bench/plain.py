@@ -99,7 +99,7 @@ class PlainM2D(nn.Module):
         loss = _error(prediction[masked].view_as(target), target).mean() * self.config.lambda_m2d
         if self.offline is not None:
             z = torch.zeros_like(prediction)
-            z[~masked] = _ordered(latent[:, 1:], shuffle[:, :self.config.n_visible]).flatten(0, 1)
+            z[~masked] = _ordered(latent[:, 1:], shuffle[:, :self.config.n_visible]).flatten(0, 1).to(z.dtype)
             z[masked] = prediction[masked]
             z = z.view(batch, self.n_freq, self.n_time, -1).transpose(1, 2).flatten(2)
             loss = loss + self.config.lambda_off * _error(self.offline(z), _standardise(teacher)).mean()
