@@ -174,7 +174,7 @@ def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures | 
         front_end = _build(LogMelConfig, config["front_end"]) if is_audio else None
         statistics = tuple(_checked(name, float if is_audio else list[float], config["statistics"][name])
                            for name in ("mean", "std"))
-        names, checksum = config.get("classes"), config.get("weights_sha256")
+        names, checksum = config.get("classes", _class_names(config)), config.get("weights_sha256")
         if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise UserError("classes must be a list of names")
         head = config.get("classifier") or {"exclusive": False, "seconds": 0.0}
@@ -189,6 +189,8 @@ def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures | 
         reason = "nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
         raise UserError(f"{path}: not a model's configuration ({reason})") from None
     state = read_safetensors(directory / WEIGHTS, checksum)
+    if "auto_map" in config:  # a folder for transformers
+        state = {name.removeprefix("features.").removeprefix("encoder."): value for name, value in state.items()}
     try:
         model = _assemble(encoder, front_end, statistics, state, labels or names)
     except UserError as error:
@@ -196,6 +198,12 @@ def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures | 
     if is_audio and model.classifier is not None:
         model.classifier.exclusive, model.classifier.seconds = exclusive, seconds
     return model
+
+
+def _class_names(config: dict[str, Any]) -> list[str] | None:
+    """The classes as transformers has them, in order."""
+    names = config.get("id2label")
+    return names and [names[str(index)] for index in range(len(names))]
 
 
 def _build(table: type, values: dict[str, Any]) -> Any:

@@ -209,5 +209,5 @@ def test_a_training_checkpoint_is_not_a_published_one(experiment):
 
 
 def test_export_without_checkpoints(tmp_path):
-    with pytest.raises(UserError, match="neither a checkpoint nor"):
+    with pytest.raises(UserError, match="no model directory, or an unfinished one"):
         export.main(parse(export.Options, "", [f"source={tmp_path}", f"out={tmp_path}/model"]))
