@@ -15,8 +15,9 @@ from m2d.pretrained.features import M2DFeatures
 
 # hearvalidator imports TensorFlow for the models of that kind; of it, the check of ours needs only a class
 VALIDATOR = """
-import sys, types
+import importlib.machinery, sys, types
 tensorflow = types.ModuleType("tensorflow")
+tensorflow.__spec__ = importlib.machinery.ModuleSpec("tensorflow", None)  # torch looks whether it is installed
 tensorflow.Module = type("Module", (), {})
 sys.modules["tensorflow"] = tensorflow
 from hearvalidator.validate import main

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from m2d import load_pretrained, save_pretrained
+from m2d import save_pretrained
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.pretrained.features import M2DFeatures
-from m2d.pretrained.files import from_checkpoint
+from m2d.pretrained.files import from_checkpoint, load_model
 from m2d.pretrained.hf_export import export_hf
 from m2d.pretrained.model_card import Card
 from m2d.pretrained.published import published_folder, write_published
@@ -43,7 +43,7 @@ def main(options: Options) -> None:
     if options.published and run is None:
         raise UserError(f"{source}: no run with checkpoints, which published= needs")
     if run is None:
-        model, origin = load_pretrained(options.source), {"model": options.source}
+        model, origin = load_model(options.source), {"model": options.source}
     else:
         path, state = run
         model = from_checkpoint(state)
@@ -56,6 +56,8 @@ def main(options: Options) -> None:
         write_published(target, state["model"], model.encoder.config, (model.mean, model.std), model.sample_rate)
         logging.info("%s: written under the published names", target)
     if options.hf:
+        if not isinstance(model, M2DFeatures):
+            raise UserError(f"{source}: a model of images, not of audio, which hf= takes")
         above = (source, *source.resolve().parents[:2])  # EXP, EXP/model, EXP/checkpoints/FILE
         exp = next((folder for folder in above if (folder / "config.yaml").is_file()), None)
         export_hf(model, options.hf, Card(model, exp, options.license))

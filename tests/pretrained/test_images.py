@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from m2d import save_pretrained
+from m2d.bin import export
+from m2d.common.cli import parse
 from m2d.common.errors import UserError
 from m2d.nn import ModelConfig, build_objective
 from m2d.nn.classifier import Classifier
-from m2d.nn.config import EncoderConfig
 from m2d.nn.encoder import Encoder
+from m2d.nn.encoder_config import EncoderConfig
 from m2d.pretrained.files import load_model
 from m2d.pretrained.images import IMAGENET, ImageFeatures
 from m2d.pretrained.layouts import to_published
@@ -79,3 +81,9 @@ def test_training_starts_from_it(make, features, tmp_path):
     assert seen == {"mean": list(IMAGENET[0]), "std": list(IMAGENET[1])}
     for name, value in features.encoder.state_dict().items():
         assert torch.equal(model.encoder.state_dict()[name], value), name
+
+
+def test_no_transformers_folder(features, tmp_path):
+    save_pretrained(features, tmp_path / "model")
+    with pytest.raises(UserError, match="a model of images, not of audio"):
+        export.main(parse(export.Options, "", [f"source={tmp_path}/model", f"hf={tmp_path}/hf"]))
