@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 TINY = ("model.width=16 model.depth=2 model.heads=2 model.predictor_width=16 model.predictor_depth=1 "
-        "model.predictor_heads=2 model.teacher_width=16 optim.batch_size=8 optim.epochs=2 optim.warmup_epochs=1 "
+        "model.predictor_heads=2 optim.batch_size=8 optim.epochs=2 optim.warmup_epochs=1 "
         "run.log_steps=1")
 SUPERB = """
 pr: {runner: {total_steps: 4, log_step: 2, eval_step: 2, save_step: 2}}

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from m2d.common.errors import UserError
 from m2d.nn import ModelConfig, build_objective
 from m2d.nn.losses import cosine_error, standardise
 from m2d.nn.objectives import OBJECTIVES, Prediction
@@ -122,6 +123,11 @@ def test_objectives_by_name():
     names = ["m2d", "m2d_all_patches", "mae", "data2vec", "m2ds", "m2ds"]  # objective=m2d with a teacher is M2D-S
     assert [type(tiny(**KINDS[kind])) for kind in KINDS] == [OBJECTIVES.get(name) for name in names]
     assert type(tiny(objective="m2ds", lambda_off=0.5)) is OBJECTIVES.get("m2ds")
+
+
+def test_a_width_that_nobody_told_is_asked_for():
+    with pytest.raises(UserError, match="teacher_width is not known"):
+        tiny(lambda_off=0.5, teacher_width=None)
 
 
 @pytest.mark.parametrize("rows", [46, 12])

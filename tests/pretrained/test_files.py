@@ -99,7 +99,7 @@ def test_continue_m2ds_from_published_and_leave_parts_out(published, golden, cap
     arrays, meta = golden(FILES["m2ds"])
     options = {"input_size": [80, 208], "patch_size": [80, 4], "mask_ratio": 0.6, **TINY}
     checkpoint = read_published(published("m2ds"), 4)
-    both = build_objective(ModelConfig(lambda_off=0.5, **options))
+    both = build_objective(ModelConfig(lambda_off=0.5, teacher_width=768, **options))
     load_objective(both, checkpoint, "checkpoint")
     output = both(arrays["x"], arrays["h_50hz"], mask_noise=arrays["noise"])
     assert abs(output.terms["off"].item() - meta["loss_off"]) < 2e-5
@@ -229,7 +229,7 @@ def test_half_precision_files_load(published, golden, dtype):
 
 @pytest.mark.parametrize("options", [
     {}, {"objective": "m2d_all_patches"}, {"objective": "mae"}, {"lambda_off": 0.5, "teacher_width": 24},
-    {"lambda_m2d": 0.0, "lambda_off": 1.0}],
+    {"lambda_m2d": 0.0, "lambda_off": 1.0, "teacher_width": 24}],
     ids=["m2d", "all_patches", "mae", "m2ds", "distillation"])
 def test_published_round_trip(tmp_path, options):
     """Every objective written under the published names and read back: the same parameters, bit for bit."""

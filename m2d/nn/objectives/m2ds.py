@@ -26,6 +26,8 @@ class M2DS(M2D):
 
     def __init__(self, config: ModelConfig):
         super().__init__(config)
+        if config.teacher_width is None:
+            raise UserError("teacher_width is not known: give it, or a store of teacher frames that tells it")
         self.offline = nn.Linear(config.encoder.grid.n_freq * config.encoder.width, config.teacher_width)
 
     @classmethod
