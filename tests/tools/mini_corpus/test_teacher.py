@@ -71,7 +71,7 @@ def test_it_learns_phones_in_both_layers_and_loads_like_any_teacher(corpus, tmp_
     normal = transformers.AutoFeatureExtractor.from_pretrained(out)(samples, sampling_rate=16000).input_values[0]
     with torch.no_grad():
         states = transformers.AutoModel.from_pretrained(out)(torch.tensor(normal)[None], output_hidden_states=True)
-    torch.testing.assert_close(teacher([samples])[0], states.hidden_states[9][0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(teacher([torch.from_numpy(samples)])[0], states.hidden_states[9][0], rtol=0, atol=1e-5)
 
     probed = probe_teacher(str(out), [9], train, valid, alignments, tmp_path / "probe", clips=9, seed=0)
     assert probed["layer9"] > 0.9  # tones are plain to random weights, too
