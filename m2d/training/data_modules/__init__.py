@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from m2d.common.registry import Registry
-from m2d.data.loader import default_workers
+from m2d.data.loader import PretrainLoader, default_workers
 from m2d.data.sampler import GlobalSampler
 from m2d.nn import build_objective
 
@@ -45,6 +45,8 @@ class DataModule(ABC):
 
     train_size: int  # samples of an epoch
     valid_size: int  # held-out samples; 0: no validation
+    train: Any  # a dataset whose item (epoch, indices `[B]`) is a batch, with `layout` and `fill` for the loader
+    valid: Any  # the same of the held-out samples; None: no validation
     statistics: dict[str, Any]  # what inputs are normalised by, kept in checkpoints
     config: PretrainConfig  # with what the data decide filled in
 
@@ -66,17 +68,17 @@ class DataModule(ABC):
     def identity(self) -> dict[str, str]:
         """What the data are, wherever they lie: a short text for each part. A run goes on with equal data only."""
 
-    @abstractmethod
     def load(self, sampler: GlobalSampler) -> Iterable[Batch]:
-        """The training batches in the order of the sampler, on the host."""
+        """The training batches in the order of the sampler, on the host, read ahead by `data.workers` processes."""
+        return PretrainLoader(self.train, sampler, self.workers, pin_memory=self.device.type == "cuda")
 
-    @abstractmethod
     def load_valid(self, indices: np.ndarray) -> Batch:
         """The held-out samples `indices` `[B]`, on the host: the same crops, noise and masks every time."""
+        return self.valid[0, indices]
 
-    @abstractmethod
     def example(self) -> Batch:
         """One sample, held out where there are such, on the host."""
+        return (self.valid or self.train)[0, np.arange(1)]
 
     @abstractmethod
     def inputs(self, batch: Batch) -> dict[str, Tensor]:

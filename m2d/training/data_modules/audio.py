@@ -6,19 +6,15 @@ import dataclasses
 import json
 import logging
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from m2d.audio.noise import mix_noise
 from m2d.common.errors import UserError
 from m2d.data.dataset import PretrainDataset
-from m2d.data.loader import PretrainLoader
-from m2d.data.sampler import GlobalSampler
 from m2d.data.store import PackedStore
 from m2d.training.data_modules import DATA_MODULES, Batch, DataModule, Picture
 
@@ -91,18 +87,6 @@ class AudioData(DataModule):
         statistics = {**self.statistics, "noise_mean": self.noise_mean}
         return found | {name: f"{value:.9g}" for name, value in statistics.items()
                         if getattr(self.config.data, name) is None}
-
-    def load(self, sampler: GlobalSampler) -> Iterable[Batch]:
-        """Batches read ahead by `data.workers` processes."""
-        return PretrainLoader(self.train, sampler, self.workers, pin_memory=self.device.type == "cuda")
-
-    def load_valid(self, indices: np.ndarray) -> Batch:
-        """The held-out samples `indices` `[B]`."""
-        return self.valid[0, indices]
-
-    def example(self) -> Batch:
-        """The first held-out utterance, else the first of training."""
-        return (self.valid or self.train)[0, np.arange(1)]
 
     def inputs(self, batch: Batch) -> dict[str, Tensor]:
         """`x` `[B, 1, F, T]` float32, mixed and normalised (M2D-S, section 3.3); `mask_noise` `[B, L]`.

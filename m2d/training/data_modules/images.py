@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from m2d.data.images.dataset import ImageDataset
 from m2d.data.images.decode import View, centre_crop, crop_and_flip, crop_flip_augment
 from m2d.data.images.folder import ImageList, read_list
 from m2d.data.images.mixing import Mixing, one_hot
-from m2d.data.loader import PretrainLoader
 from m2d.data.sampler import GlobalSampler
 from m2d.nn.classifier import Classifier
 from m2d.training.data_modules import DATA_MODULES, Batch, DataModule, Picture
@@ -79,18 +78,6 @@ class ImageData(DataModule):
         options = self.config.data.image
         return {name: _statistic(folder, "content")
                 for name, folder in (("train", options.train), ("valid", options.valid)) if folder}
-
-    def load(self, sampler: GlobalSampler) -> Iterable[Batch]:
-        """Batches decoded ahead by `data.workers` processes."""
-        return PretrainLoader(self.train, sampler, self.workers, pin_memory=self.device.type == "cuda")
-
-    def load_valid(self, indices: np.ndarray) -> Batch:
-        """The held-out samples `indices` `[B]`."""
-        return self.valid[0, indices]
-
-    def example(self) -> Batch:
-        """The first held-out image, else the first of training."""
-        return (self.valid or self.train)[0, np.arange(1)]
 
     def inputs(self, batch: Batch) -> dict[str, Tensor]:
         """`x` `[B, 3, H, W]` float32, normalised; `mask_noise` `[B, L]`."""
