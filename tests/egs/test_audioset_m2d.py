@@ -172,7 +172,7 @@ def test_audioset_as_people_have_it(make_audioset_recipe, tiny_corpus, finished)
     (["--tuning", "tabel2"], {}, ["conf/finetune_tabel2_as20k.yaml: no such settings"]),
     (["--stage", "0"], {"AUDIOSET": "/no/such"}, ["AUDIOSET=/no/such", "no such file"]),
     (["--stage", "0"], {"AUDIOSET": ".", "AUDIO": "."}, ["AUDIOSET and AUDIO", "keep one"]),
-    (["--stage", "4"], {"MINI_CORPUS": "/nowhere", "AUDIO": "."}, ["earlier stage"]),
+    (["--stage", "4"], {"MINI_CORPUS": "/nowhere", "AUDIO": "."}, ["none of the tasks", "name their data in db.sh"]),
 ])
 def test_a_wrong_word_is_told_in_a_line(recipe, words, environment, expected):
     done = recipe.run(*words, **environment)

@@ -61,7 +61,8 @@ def test_a_reader_that_goes_away(odd):
 
 
 def test_a_name_that_no_table_can_hold_is_refused(odd, tmp_path):
-    (tmp_path / "line\nbreak").mkdir()
-    soundfile.write(tmp_path / "line\nbreak/a.wav", np.zeros(16000), 16000)
-    done = odd.run("--stop_stage", "0", SPEECH=str(tmp_path))
+    for name in ("line\nbreak", "other"):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "a.wav", np.zeros(16000), 16000)
+    done = odd.run("--stop_stage", "0", "--held_out", "1", SPEECH=str(tmp_path))
     assert done.returncode == 1 and "rename it" in done.stdout and "Traceback" not in done.stdout
