@@ -43,6 +43,8 @@ COMMANDS = {
         "probe_images": "linear probe of an image model",
         "report_general": "both, gathered into RESULTS.md",
         "report_images": "both of image models, gathered into RESULTS.md",
+        "report": "a folder of experiments as one HTML page",
+        "show_results": "the tables of such a file for a terminal",
         "superb": "SUPERB's tasks by s3prl",
         "superb_corpora": "whether the corpora of SUPERB's tasks are as s3prl expects them",
         "superb_check": "whether a model works as an s3prl upstream",

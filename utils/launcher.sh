@@ -49,9 +49,30 @@ report() {  # INDEX CODE [WHY]: one failed task, and the end of its log
   if [ -s "$log_path" ]; then tail -n 12 "$log_path" | cut -c1-500 | sed 's/^/    /' >&2; else echo "    (no log)" >&2; fi
 }
 
+# watch_logs: show the progress of the tasks by their logs, until unwatch.
+watcher=''
+watch_logs() {
+  local numbers=()
+  if $is_array; then numbers=("$first" "$last"); fi
+  "$here/watch.py" $$ "$log_file" ${numbers[@]+"${numbers[@]}"} </dev/null &
+  watcher=$!
+}
+
+unwatch() {
+  [ -z "$watcher" ] || { kill "$watcher" 2>/dev/null && wait "$watcher" 2>/dev/null || true; }
+  watcher=''
+}
+
+say() {  # WORDS...: a line of the launcher, in the place of a bar
+  local clear=''
+  if [ -t 2 ] && [ "${TERM:-dumb}" != dumb ] && [ -z "${NO_COLOR:-}" ]; then clear=$'\r\e[K'; fi
+  echo "$clear${0##*/}: $*" >&2
+}
+
 # finish: report the tasks in the array `failed` (INDEX -> "CODE [WHY]"), at most three with their logs, and exit.
 finish() {
   local index shown=0 code=$EX_TEMPFAIL
+  unwatch
   [ ${#failed[@]} -gt 0 ] || exit 0
   for index in $(printf '%s\n' "${!failed[@]}" | sort -n); do
     [ "${failed[$index]%% *}" = $EX_TEMPFAIL ] || code=1

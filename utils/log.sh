@@ -85,8 +85,8 @@ begin_stage() {
 }
 
 end_stage() {
-  local mark=$1
-  python3 "$_utils/mark.py" end "$@" || exit 1
+  local mark=$1 written
+  written=$(python3 "$_utils/mark.py" end "$@") || { _log 2 "error: ${_titles[$mark]}: $written"; exit 1; }
   _unlock "$mark"
-  _log 2 "${_titles[$mark]}: done in $((SECONDS - _started[$mark])) s"
+  _log 2 "${_titles[$mark]}: done in $((SECONDS - _started[$mark])) s${written:+, wrote $written}"
 }

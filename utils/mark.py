@@ -2,7 +2,7 @@
 """Marks of finished stages: whether a stage is done, judged by the content of what it follows from.
 
 usage: mark.py begin MARK WORD...     exit code 0: to be done; 3: done before; 1: it can't be, for the reason printed
-       mark.py end MARK OUTPUT...     the stage is done
+       mark.py end MARK OUTPUT...     the stage is done; what it wrote is printed
 
 What the stage follows from:
   NAME=VALUE            a setting
@@ -175,7 +175,8 @@ def begin(path: Path, words: Words) -> int:
         sweep(folder, deep=folder != path.parent)
     path.unlink(missing_ok=True)
     write_json(path.with_name(path.name + ".begun"), {
-        "inputs": words.inputs, "more": words.more, "interim": words.interim})
+        "inputs": words.inputs, "more": words.more, "interim": words.interim,
+        "writes": [str(folder) for folder in (*words.out, *words.keep)]})
     return 0
 
 
@@ -220,15 +221,29 @@ def show(value: str | None) -> str:
 
 
 def end(path: Path, words: list[str]) -> int:
-    """Write the mark from what the stage began with and the identity of its outputs."""
+    """Write the mark from what the stage began with and the identity of its outputs; print what the stage wrote."""
     begun_path = path.with_name(path.name + ".begun")
     begun = read(begun_path)
     if begun is None:
         raise MarkError(f"{begun_path} is gone: the stage's inputs are not known")
+    outputs = Words(words).inputs
     write_json(path, {"finished": time.strftime("%Y-%m-%d %H:%M:%S"), **{k: begun[k] for k in ("inputs", "more")},
-                      "outputs": Words(words).inputs})
+                      "outputs": outputs})
     begun_path.unlink()
+    written = dict.fromkeys([*begun.get("writes", []), *(name.split(" ", 1)[1] for name in outputs)])
+    print(", ".join(f"{name} ({size(Path(name))})" for name in written if os.path.exists(name)))
     return 0
+
+
+def size(path: Path) -> str:
+    """How much a file or folder holds."""
+    total: float = sum(entry.stat().st_size for entry in (path.rglob("*") if path.is_dir() else [path])
+                       if entry.is_file())
+    for unit in ("B", "kB", "MB", "GB"):
+        if total < 1000:
+            return f"{total:.3g} {unit}"
+        total /= 1000
+    return f"{total:.3g} TB"
 
 
 def main(verb: str, mark: str, *words: str) -> int:

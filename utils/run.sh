@@ -67,7 +67,8 @@ signal_tasks() {  # SIGNAL
 
 stop() {  # end all tasks and leave
   local code=$stopped tick
-  [ ${#pid_of[@]} = 0 ] || echo "run.sh: ending ${#pid_of[@]} tasks (Ctrl-C again: at once)" >&2
+  unwatch
+  [ ${#pid_of[@]} = 0 ] || say "ending ${#pid_of[@]} tasks (Ctrl-C again: at once)"
   signal_tasks TERM
   for ((tick = 0; tick < 300 && ${#pid_of[@]} > 0; tick++)); do
     [ "$stopped" != again ] || break
@@ -79,6 +80,7 @@ stop() {  # end all tasks and leave
 }
 
 clear_logs
+watch_logs
 next=$first ticker=''
 while [ "$next" -le "$last" ] || [ ${#pid_of[@]} -gt 0 ]; do
   for ((slot = 0; slot < max_jobs && next <= last; slot++)); do

@@ -20,7 +20,7 @@ clear_logs
 run_dir=$(cd "$(dirname "$(log_of "$first")")" && pwd)/.slurm.$(basename "$log_file")
 if [ -d "$run_dir" ]; then  # of a call that was killed: its job would work beside ours
   if [ -s "$run_dir/job" ]; then
-    echo "slurm.sh: cancelling job $(<"$run_dir/job") of a call that was killed" >&2
+    say "cancelling job $(<"$run_dir/job") of a call that was killed"
     scancel "$(<"$run_dir/job")" || true
     for _ in {1..60}; do
       [ -n "$(squeue -h -j "$(<"$run_dir/job")" 2>/dev/null)" ] || break
@@ -43,6 +43,7 @@ fi || {
   exit 1
 }
 echo "$job" >"$run_dir/job"
+watch_logs
 
 # ---- waiting
 declare -A waiting=() state_of=() sighted=()
@@ -64,7 +65,7 @@ ask() {  # state_of[INDEX] of all tasks from the controller; 1 if it does not an
   local answer line index tasks state reason
   if ! answer=$(timeout 60 scontrol show job -o "$job" 2>&1); then
     [[ $answer == *'Invalid job id'* ]] || {
-      $silent || echo "slurm.sh: job $job: no answer from Slurm, still asking (${answer%%$'\n'*})" >&2
+      $silent || say "job $job: no answer from Slurm, still asking (${answer%%$'\n'*})"
       silent=true
       return 1
     }
@@ -95,7 +96,7 @@ ask() {  # state_of[INDEX] of all tasks from the controller; 1 if it does not an
   summary=
   for state in "${!count[@]}"; do summary+="${summary:+, }${count[$state]} $state"; done
   if [ "$summary" != "$told" ] && ((SECONDS - told_at >= 60)); then
-    echo "slurm.sh: job $job: $summary" >&2
+    say "job $job: $summary"
     told=$summary told_at=$SECONDS
   fi
 }
@@ -134,7 +135,8 @@ reason_of() {
 
 cancel() {  # and leave, once the tasks have ended or after a minute
   local code=$stopped
-  echo "slurm.sh: cancelling job $job (Ctrl-C again: without waiting for its end)" >&2
+  unwatch
+  say "cancelling job $job (Ctrl-C again: without waiting for its end)"
   scancel "$job" || true
   for _ in {1..30}; do
     [ "$stopped" != again ] && [ ${#waiting[@]} -gt 0 ] || break

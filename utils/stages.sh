@@ -12,6 +12,7 @@
 #   pretrain CONFIG EXP OPTION...     a pre-training run; it resumes by itself
 #   export_model EXP                  EXP/model, which m2d.load_pretrained and s3prl load
 #   made_by MODEL                     words for begin_stage, NUL after each, by which a stage depends on a model
+#   show FILE                         the tables of FILE, exp/report.html, and the commands in the array next_commands
 #   check_superb TASK...              the corpora of these tasks that db.sh names are whole, or die
 #   superb N MODEL OUT LABEL TASK...  stage N: SUPERB of a model, with $superb_overlays over the settings of conf/superb. Tasks
 #                                     whose corpora db.sh names in OUT, the others on the mini corpus, with its
@@ -68,6 +69,12 @@ made_by() {  # MODEL: words by which a stage depends on it
   fi
 }
 
+show() {
+  bound python3 -m m2d.bin.report exp=exp ${paper_config:+paper="$paper_config"} >/dev/null
+  bound python3 -m m2d.bin.show_results "$1" report=exp/report.html \
+    ${next_commands[@]+"${next_commands[@]/#/next+=}"} || true  # the reader may have seen enough
+}
+
 check_superb() {  # TASK...: those that db.sh names, before the days of work that lead to SUPERB
   local task named roots words=()
   named=$(corpora superb named "$@")
@@ -95,7 +102,7 @@ superb() {
     superb_on "mini corpus" "$number" "$model" "${out}_mini" "$label" $lacking
   fi
   superb_table
-  cat exp/SUPERB.md || true  # the reader may have seen enough
+  show exp/SUPERB.md
 }
 
 superb_on() {  # CORPUS N MODEL OUT LABEL TASK...: one job for each task that is not done

@@ -56,6 +56,12 @@ if [ $dry_run = true ]; then
   exit
 fi
 
+# what is told after the tables
+paper_config=conf/pretrain_m2d_r0.6.yaml
+next_commands=("classes and features of your own sounds: . ./path.sh; m2d embed ${own[0]} SOUNDS/ out=features.npz"
+  "another masking ratio beside it: ./run.sh --configs conf/pretrain_m2d_r0.7.yaml"
+  "real corpora, named in db.sh: local/download.sh; ./run.sh --ngpu 8")
+
 # ---- stage 0: a Kaldi data directory to pre-train on, a table for each task
 if in_range 0; then
   if [ $mini = true ]; then make_mini_corpus general; fi
@@ -103,7 +109,7 @@ for model in "${own[@]}"; do
 done
 if in_range 4 || in_range 5; then
   bound python3 -m m2d.bin.report_general exp=exp out=exp/RESULTS.md mini=$mini
-  cat exp/RESULTS.md || true  # the reader may have seen enough
+  show exp/RESULTS.md
 fi
 
 # ---- stage 6: SUPERB

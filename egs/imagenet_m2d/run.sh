@@ -49,6 +49,12 @@ if [ $dry_run = true ]; then
   exit
 fi
 
+# what is told after the tables
+paper_config=conf/pretrain_m2d.yaml
+next_commands=("what the first model is: . ./path.sh; m2d info ${own[0]}"
+  "another model beside it: ./run.sh --stage 4 --models mae_pretrain_vit_base.pth"
+  "ImageNet, named in db.sh: ./run.sh --ngpu 8 --nodes 4")
+
 # ---- stage 0: which images there are, and of which class
 if in_range 0 && [ $mini = true ]; then make_digits; fi
 if begin_stage 0 "$data/.done" "lists of images ($corpus)" --corpus IMAGENET="$root"; then
@@ -103,5 +109,5 @@ for model in "${own[@]}" ${baselines[@]+"${baselines[@]}"}; do
 done
 if in_range 4; then
   bound python3 -m m2d.bin.report_images exp=exp out=exp/RESULTS.md mini=$mini baseline="random weights"
-  cat exp/RESULTS.md || true  # the reader may have seen enough
+  show exp/RESULTS.md
 fi

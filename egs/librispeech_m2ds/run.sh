@@ -64,6 +64,12 @@ teacher=${teacher:-$([ $mini_speech = true ] && echo "exp/teacher_$corpus" || ec
 teacher_store=$(folder_name "$(basename "$teacher")")_l${teacher_layer}_$teacher_dtype
 read -r -a tasks <<<"$tasks"
 
+# what is told after the tables
+paper_config=conf/pretrain_m2ds_t6.08s_80x2.yaml
+next_commands=("features of your own sounds: . ./path.sh; m2d embed $exp/model SOUNDS/ out=features.npz"
+  "a baseline in the same table: ./run.sh --stage 5 --upstream logmel"
+  "real corpora, named in db.sh: local/download.sh; ./run.sh --ngpu 8")
+
 # ---- stage 0: Kaldi data directories; train and valid are speech, noise is noise
 if in_range 0; then
   if [ $mini = true ]; then make_mini_corpus speech; fi
@@ -133,5 +139,5 @@ if in_range 6; then
   prepare_tasks "$data/tasks" "${general[@]}"
   linear 6 "$exp/model" "$exp" "${label:-$(basename "$exp")}" "$data/tasks" "${general[@]}"
   bound python3 -m m2d.bin.report_general exp=exp out=exp/GENERAL.md mini=$mini
-  cat exp/GENERAL.md || true
+  show exp/GENERAL.md
 fi

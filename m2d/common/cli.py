@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from m2d.common.bar import clear_code
 from m2d.common.config import describe, known_keys, load_config
 from m2d.common.errors import UserError
 
@@ -93,5 +94,6 @@ def quiet_at_closed_pipe() -> Iterator[None]:
 
 
 def setup_log() -> None:
-    """Log lines go to standard error, in the one form of all stages."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%Y-%m-%d %H:%M:%S", stream=sys.stderr)
+    """Log lines go to standard error, in the one form of all stages; on a terminal they take the place of a bar."""
+    logging.basicConfig(level=logging.INFO, format=clear_code(sys.stderr) + LOG_FORMAT, datefmt="%Y-%m-%d %H:%M:%S",
+                        stream=sys.stderr)

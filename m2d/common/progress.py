@@ -1,4 +1,4 @@
-"""Progress of long work: a tqdm bar on a terminal, plain lines with an ETA in a log file."""
+"""Progress of long work: a bar on a terminal, plain lines with an ETA in a log file."""
 
 from __future__ import annotations
 
@@ -8,40 +8,37 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
+from m2d.common.bar import Bar, duration, redraws
+
+__all__ = ["duration", "progress"]
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 
 
-def progress(items: Iterable[T], what: str, total: int | None = None, every_s: float = 15.0) -> Iterator[T]:
-    """Yield the items, showing how many are done, the rate and the time left."""
+def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items, showing how many are done, the rate and the time left.
+
+    The lines in a log come every 5 s at first, later every 30 s; utils/watch.py makes bars of them.
+    """
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
-    if sys.stderr.isatty():
-        yield from tqdm(items, desc=what, total=total)
-        return
+    bar = Bar() if redraws(sys.stderr) else None
     start = last = time.monotonic()
     count = 0
     for count, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if now - last >= every_s:
-            last = now
+        if now - last < (0.2 if bar else min(max(5.0, (now - start) / 50), 30.0)):
+            continue
+        last = now
+        if bar:
+            bar.draw(count / total if total else None, f"{what}: {_line(count, total, now - start)}")
+        else:
             LOG.info("%s: %s", what, _line(count, total, now - start))
+    if bar:
+        bar.clear()
     LOG.info("%s: %d done in %s", what, count, duration(time.monotonic() - start))
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them: 42s, 3m10s, 5h02m, 2d03h."""
-    seconds = int(seconds)
-    if seconds < 60:
-        return f"{seconds}s"
-    if seconds < 3600:
-        return f"{seconds // 60}m{seconds % 60:02d}s"
-    if seconds < 86400:
-        return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
-    return f"{seconds // 86400}d{seconds % 86400 // 3600:02d}h"
 
 
 def _line(count: int, total: int | None, elapsed: float) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import itertools
 import json
 import logging
@@ -16,7 +17,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 import yaml
@@ -34,6 +35,7 @@ from m2d.superb.task import TASKS
 
 LOG = logging.getLogger(__name__)
 FAILURE = "failure.txt"
+STEPS_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,11 +213,29 @@ def _logged(path: Path, argv: list[str]) -> str:
     """Run s3prl with what it prints going to a file; gives back what this call printed."""
     with open(path, "a", encoding="utf-8") as stream:
         start = stream.tell()
-        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(_Steps(stream)):
             run_s3prl(argv)
     with open(path, encoding="utf-8") as stream:
         stream.seek(start)
         return stream.read()
+
+
+class _Steps(io.TextIOBase):
+    """A stream's front that passes everything on, and logs the steps that s3prl's bar of the training shows."""
+
+    def __init__(self, stream: IO[str]):
+        self.stream, self.last = stream, time.monotonic()
+
+    def write(self, text: str) -> int:
+        step = re.search(r"overall:.* (\d+/\d+) \[\S+<(\S+), +([\d.]+)(it/s|s/it)", text)
+        if step and time.monotonic() - self.last >= STEPS_SECONDS:
+            self.last = time.monotonic()
+            rate = float(step[3]) if step[4] == "it/s" else 1 / max(float(step[3]), 1e-9)
+            LOG.info("steps: %s, %.2g/s, ETA %s", step[1], rate, step[2])
+        return self.stream.write(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
 
 
 def main(job: str) -> int:

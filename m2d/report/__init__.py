@@ -1,0 +1,1 @@
+"""A folder of experiments as one self-contained HTML page. Reads files only."""
