@@ -36,6 +36,7 @@ from pathlib import Path
 
 import yaml
 
+from m2d.audio.containers import SEPARATOR, split_reference
 from m2d.common.errors import UserError
 from m2d.common.files import sha256, write_json
 from m2d.common.stamp import STAMP, corpus_identity, digest_of, files_identity
@@ -67,7 +68,7 @@ def data_identity(path: str) -> str:
         tables = sorted(entry for entry in folder.glob("*") if entry.is_file() and entry.name not in (STAMP, "wav.scp"))
         parts = [f"{table.name} {sha256(table)}" for table in tables]
         lines = (folder / "wav.scp").read_text(encoding="utf-8").splitlines()
-        rows = [(key, name.strip()) for key, _, name in (line.partition(" ") for line in lines)]
+        rows = [(key, _file_of(name.strip())) for key, _, name in (line.partition(" ") for line in lines)]
         return digest_of(*parts, files_identity(Path(), [name for _, name in rows], [key for key, _ in rows]))
     if (folder / "task.json").is_file():  # statistics and log-mels that evaluations keep there follow from these two
         parts = [f"{name} {sha256(folder / name)}" for name in ("task.json", "table.csv")]
@@ -75,6 +76,12 @@ def data_identity(path: str) -> str:
         with open(folder / "table.csv", newline="", encoding="utf-8") as stream:
             return digest_of(*parts, files_identity(Path(root), [row["file_name"] for row in csv.DictReader(stream)]))
     return "absent"
+
+
+def _file_of(name: str) -> str:
+    """The file that audio lies in: of a reference to an entry of a larger file (FILE::KEY), that file."""
+    place = split_reference(name) if SEPARATOR in name else None
+    return name if place is None else str(place[0])
 
 
 def store_identity(path: str) -> str:

@@ -4,6 +4,7 @@
     part-0.parquet::audio:12             row 12 of a parquet column of bytes, or of structs with `bytes`
     dataset_folder::audio:12             the same of a Hugging Face dataset that `save_to_disk` left
     clips.h5::utt7                       an HDF5 dataset: an encoded file (uint8) or samples with `sampling_rate`
+    clips.h5::waveform:12                row 12 of an HDF5 dataset, as packs of AudioSet have it
 
 Each process keeps the indexes of the files that it read last.
 """
@@ -95,7 +96,8 @@ def open_hdf5(file: str | Path) -> Any:
 def _reader(file: Path) -> Callable[[Path, str], io.BytesIO]:
     if file.is_dir():
         return _from_dataset
-    readers = {".tar": _from_tar, ".parquet": _from_parquet, ".h5": _from_hdf5, ".hdf5": _from_hdf5}
+    readers = {".tar": _from_tar, ".parquet": _from_parquet, ".h5": _from_hdf5, ".hdf5": _from_hdf5,
+               ".hdf": _from_hdf5}
     if file.suffix not in readers:
         raise ContainerError(f"{file}: entries can be read of {' '.join(readers)} and of Hugging Face datasets on disk")
     return readers[file.suffix]
@@ -126,14 +128,19 @@ def _from_dataset(folder: Path, key: str) -> io.BytesIO:
 
 
 def _from_hdf5(file: Path, key: str) -> io.BytesIO:
-    entry = _hdf5(file, file.stat().st_mtime_ns)[key]
-    if entry.dtype == np.uint8:
-        return io.BytesIO(entry[()].tobytes())
-    rate = entry.attrs.get("sampling_rate", entry.file.attrs.get("sampling_rate"))
-    if rate is None or entry.ndim not in (1, 2) or entry.dtype.kind not in "fi":
-        raise ContainerError(f"{file}: entry '{key}' is {entry.dtype} {list(entry.shape)}: expected an encoded file "
+    opened = _hdf5(file, file.stat().st_mtime_ns)
+    name, row = (key, ()) if key in opened else _column_and_row(key)
+    entry = opened[name]
+    if row != () and row >= len(entry):
+        raise KeyError(key)
+    data = entry[row]
+    if data.dtype == np.uint8:
+        return io.BytesIO(data.tobytes())
+    rate = next((place.attrs[word] for place in (entry, entry.file) for word in ("sampling_rate", "sample_rate")
+                 if word in place.attrs), None)
+    if rate is None or data.ndim not in (1, 2) or data.dtype.kind not in "fi":
+        raise ContainerError(f"{file}: entry '{key}' is {data.dtype} {list(data.shape)}: expected an encoded file "
                              "(uint8), or samples with an attribute sampling_rate, its own or the file's")
-    data = entry[()]
     if data.dtype.kind == "i":
         data = data / -float(np.iinfo(data.dtype).min)
     if data.ndim == 2 and data.shape[0] < data.shape[1]:  # channels first

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.data.downloads.catalogue import chosen, download, read_catalogue
+from m2d.data.downloads.catalogue import CATALOGUE, chosen, download, read_catalogue
 
 
 @dataclass
@@ -16,11 +16,13 @@ class Options:
     names: list[str] = option(factory=list, help="corpora, for example [mini_librispeech,esc50]; none: list them all")
     out: str = option("downloads", "folder that they are unpacked into")
     keep_archives: bool = option(False, "keep the archives after unpacking")
+    catalogue: str | None = option(None, "a catalogue of your own, such as one with the addresses of a mirror (the "
+                                         "form: m2d/data/downloads/catalogue.yaml)")
 
 
 def main(options: Options) -> None:
     """Print the table of what there is, or bring what is named."""
-    catalogue = read_catalogue()
+    catalogue = read_catalogue(options.catalogue or CATALOGUE)
     if options.names:
         download(chosen(catalogue, options.names), options.out, options.keep_archives)
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from m2d.common.cli import run
 from m2d.common.config import option
+from m2d.superb.recordings import check_recordings
 from m2d.superb.task import TASKS, Corpora, ordered, read_settings
 
 
@@ -20,10 +21,12 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Let each task prepare its settings, which checks its corpora; what it writes for s3prl is not kept."""
+    """Let each task prepare its settings, and look for every recording; what it writes for s3prl is not kept."""
     with tempfile.TemporaryDirectory() as tables:
         for name in ordered(options.tasks):
-            TASKS.get(name).prepare(options.corpora, Path(tables), read_settings(Path(options.conf), [], name))
+            settings = read_settings(Path(options.conf), [], name)
+            TASKS.get(name).prepare(options.corpora, Path(tables), settings)
+            check_recordings(TASKS.get(name), settings)
             logging.info("SUPERB %s: its corpora are there", TASKS.get(name).title)
 
 

@@ -12,14 +12,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from m2d.common.files import write_json
+from m2d.common.threads import in_threads
 
 STAMP = "prepared.json"
-_STAT_THREADS = 16  # a network disk answers many questions at once
 
 
 def stamp_of(options: Any, sources: Iterable[str | Path]) -> dict[str, Any]:
@@ -76,9 +75,8 @@ def walk(root: Path) -> list[str]:
 def files_identity(root: Path, names: Iterable[str], keys: Iterable[str] | None = None) -> str:
     """Hex digest of files by `root / name`: of each its key (its name unless given), size and modification time."""
     names = list(names)
-    with ThreadPoolExecutor(_STAT_THREADS) as pool:
-        signatures = pool.map(lambda name: _signature(os.path.join(root, name)), names, chunksize=256)
-        return digest_of(*(f"{key} {signature}" for key, signature in zip(keys or names, signatures, strict=True)))
+    signatures = in_threads(lambda name: _signature(os.path.join(root, name)), names)
+    return digest_of(*(f"{key} {signature}" for key, signature in zip(keys or names, signatures, strict=True)))
 
 
 def digest_of(*texts: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +69,9 @@ class Task:
         split, best: what s3prl calls the test part, and the checkpoint that was best on the dev part.
         dev_is_error: whether the dev score that chooses this checkpoint is better when lower.
         score: computes the measures from what s3prl left in the experiment's folder and the task's settings, per cent.
+        recordings: all recordings that prepared settings name, by the part they are in; each is a list of the places
+            where s3prl looks for it. None: they are found by searching folders.
+        published: the corpus in `m2d.data.corpora.published` that the parts belong to.
         by_layer: nothing is trained; each layer is evaluated and the best on the dev part counts.
         statistics_split: the part whose log-mel statistics normalise the input.
     """
@@ -82,6 +85,8 @@ class Task:
     best: str = "dev-best.ckpt"
     dev_is_error: bool = False
     score: Callable[[Path, dict[str, Any], str], dict[str, float]] | None = None
+    recordings: Callable[[dict[str, Any]], Iterator[tuple[str, list[Path]]]] | None = None
+    published: str = ""
     by_layer: bool = False
     statistics_split: str = "train"
 

@@ -60,7 +60,7 @@ def test_the_training_set_of_commands_is_no_test_set(corpora):
 def test_a_bad_split_list_is_named(corpora, tmp_path, line, words):
     (tmp_path / "split.txt").write_text(line + "\n")
     with pytest.raises(UserError, match=words):
-        sid.voxceleb1(corpora.voxceleb1, str(tmp_path / "split.txt"))
+        sid.voxceleb1(corpora.voxceleb1, str(tmp_path / "split.txt"), tmp_path)
 
 
 def test_emotion_tables_made_here_are_sorted_complete_and_named(corpora, tmp_path):

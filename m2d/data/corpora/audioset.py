@@ -11,7 +11,7 @@ from typing import NamedTuple
 from m2d.common.config import nearest
 from m2d.common.errors import UserError
 from m2d.data.corpora import CORPORA
-from m2d.data.corpora.folder import find_audio
+from m2d.data.corpora.audioset_packs import clips_below
 from m2d.data.datadir import DataDir
 
 LOG = logging.getLogger(__name__)
@@ -19,7 +19,8 @@ LOG = logging.getLogger(__name__)
 PARTS = ("balanced_train", "unbalanced_train", "eval")
 
 TREE = ("expected {balanced_train,unbalanced_train,eval}_segments.csv (research.google.com/audioset) in the folder or "
-        "in metadata=DIR, and audio files anywhere below the folder, named YTID, YYTID or either with _START after it")
+        "in metadata=DIR, and anywhere below the folder audio files named YTID, YYTID or either with _START after it, "
+        "or tar, parquet or HDF5 packs of them")
 
 
 class Clip(NamedTuple):
@@ -35,21 +36,23 @@ class Clip(NamedTuple):
 def read_audioset(root: str | Path, parts: list[str], metadata: str | Path | None = None) -> DataDir:
     """The clips of the chosen parts that are there, with their labels; ids are `Y` and the YouTube id.
 
-    `labels` holds MIDs joined by commas; `classes` their position and name when `class_labels_indices.csv` is there.
-    How many of the official clips were found is logged, per part. Raises `UserError` for a missing list, or when none
-    of all the clips is there.
+    Of a clip that is there several times (in the folders of its classes, in two formats) the first is taken. `labels`
+    holds MIDs joined by commas; `classes` their position and name when `class_labels_indices.csv` is there. How many of
+    the official clips were found is logged, per part. Raises `UserError` for a missing list, or when none of all the
+    clips is there.
     """
     root, lists = Path(root), Path(metadata or root)
     if not parts:
         raise UserError(f"parts=[]: name parts of AudioSet, of {', '.join(PARTS)}")
     clips = {part: read_segments(_list_of(lists, part)) for part in parts}
     wanted = {clip.video for part in parts for clip in clips[part]}
-    found, other = {}, 0
-    for path in find_audio(root):
-        video = video_of(path.stem, wanted)
+    found, other, again = {}, 0, 0
+    for stem, source in clips_below(root):
+        video = video_of(stem, wanted)
         other += video is None
+        again += video in found
         if video is not None:
-            found.setdefault(video, str(path))
+            found.setdefault(video, source)
     data = DataDir({})
     for part in parts:
         there = [clip for clip in clips[part] if clip.video in found]
@@ -59,8 +62,9 @@ def read_audioset(root: str | Path, parts: list[str], metadata: str | Path | Non
     if not data.wav:
         count = sum(map(len, clips.values()))
         raise UserError(f"{root}: none of the {count} clips of {', '.join(parts)} is there; {TREE}")
-    if other:
-        LOG.info("%s: %d files belong to none of %s", root, other, ", ".join(parts))
+    if other or again:
+        LOG.info("%s: %d files belong to none of %s, %d are clips that were found before", root, other,
+                 ", ".join(parts), again)
     names = lists / "class_labels_indices.csv"
     if names.is_file():
         data.classes = {mid: f"{i} {name}" for i, (mid, name) in enumerate(read_classes(names).items())}

@@ -11,11 +11,17 @@ from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.stamp import is_made, mark_made, stamp_of
 from m2d.data.corpora import CORPORA
+from m2d.data.corpora.lengths import measure
+from m2d.data.corpora.published import Size, compared, published
+from m2d.data.datadir import DataDir
 
 LOG = logging.getLogger(__name__)
 
 OF_CORPORA = ("parts", "metadata", "segment_seconds")
 """Options that only some corpora have."""
+
+CLIP_S, CLIP_TOLERANCE_S = 10.0, 0.5
+"""Length of AudioSet's clips."""
 
 
 @dataclass
@@ -50,6 +56,8 @@ def prepare(config: PrepareConfig) -> None:
         LOG.info("%s: already done", config.out)
         return
     data = read(**{name: getattr(config, name) for name in applying})
+    measure(data)
+    _show_size(config, data)
     if config.valid_out is not None:
         data, valid = data.hold_out(config.valid_utterances, config.seed)
         valid.write(config.valid_out)
@@ -57,6 +65,24 @@ def prepare(config: PrepareConfig) -> None:
     data.write(config.out)
     mark_made(stamp, *folders)
     LOG.info("%s: %d utterances", config.out, len(data))
+
+
+def _show_size(config: PrepareConfig, data: DataDir) -> None:
+    """Say how many utterances, hours and speakers there are, beside what is published."""
+    hours = sum(data.utt2dur.values()) / 3600 if data.utt2dur else None
+    found = Size(len(data), hours, len(set(data.utt2spk.values())) or None)
+    if config.corpus == "audioset" and data.utt2dur:
+        _show_lengths(list(data.utt2dur.values()))
+    words, differs = compared(found, published(config.corpus, config.parts))
+    LOG.log(logging.WARNING if differs else logging.INFO, "%s: %s", " + ".join(config.parts) or config.root, words)
+
+
+def _show_lengths(seconds: list[float]) -> None:
+    """Say how many clips are not as long as AudioSet's."""
+    other = sum(abs(length - CLIP_S) > CLIP_TOLERANCE_S for length in seconds)
+    if other:
+        LOG.info("%d of %d recordings are not %g s long (%g s more or less): from %.1f to %.1f s", other, len(seconds),
+                 CLIP_S, CLIP_TOLERANCE_S, min(seconds), max(seconds))
 
 
 def _sources(config: PrepareConfig) -> list[Path]:

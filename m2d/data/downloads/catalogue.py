@@ -49,9 +49,14 @@ class Corpus:
 
 
 def read_catalogue(path: str | Path = CATALOGUE) -> dict[str, Corpus]:
-    """All entries by name, in the order of the file."""
-    entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    return {name: Corpus(name, **{**entry, "gb": tuple(entry.get("gb", (0, 0)))}) for name, entry in entries.items()}
+    """All entries by name, in the order of the file. Raises `UserError` for a file of another form."""
+    try:
+        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return {name: Corpus(name, **{**entry, "gb": tuple(entry.get("gb", (0, 0)))})
+                for name, entry in entries.items()}
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not a catalogue of corpora ({' '.join(str(error).split())}); its form is described "
+                        f"in {CATALOGUE}") from error
 
 
 def chosen(catalogue: dict[str, Corpus], names: Sequence[str]) -> list[Corpus]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import soundfile
 
 from m2d.common.files import atomic_open, write_text
 from m2d.superb.task import TASKS, Corpora, Measure, Task
-from m2d.superb.tasks.pr import librispeech
+from m2d.superb.tasks.pr import librispeech, transcribed
 
 CHARACTERS = "|ETAONIHSRDLUMCWFGYPBVK'XJQZ"
 """SUPERB's output symbols in its order: `|` ends a word."""
@@ -38,5 +39,12 @@ def _write_lengths(root: Path, split: str, table: Path) -> None:
         rows.writerows(sorted(lengths.items(), key=lambda clip: (-clip[1], clip[0])))
 
 
+def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
+    """Those of the three parts."""
+    data = config["downstream_expert"]["datarc"]
+    return transcribed(data["libri_root"], data["train"] + data["dev-clean"] + data["test-clean"])
+
+
 TASKS.register("asr")(Task("ASR", "asr", (Measure("asr", "WER", "test-clean wer: (.+)", 1.0, lower_is_better=True),),
-                           prepare, split="test-clean", best="dev-clean-best.ckpt", dev_is_error=True))
+                           prepare, split="test-clean", best="dev-clean-best.ckpt", dev_is_error=True,
+                           recordings=recordings, published="librispeech"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,4 +95,14 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
     return [*(f"{root}/Session{number}/sentences/wav" for number in SESSIONS), folds]
 
 
-TASKS.register("er")(Task("ER", "emotion", (Measure("er", "Acc", "test acc: (.+)"),), prepare, folds=SESSIONS))
+def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
+    """The test tables of the five folds, which together hold everything."""
+    data = config["downstream_expert"]["datarc"]
+    for number in SESSIONS:
+        table = json.loads(Path(data["meta_data"], f"Session{number}", "test_meta_data.json").read_text("utf-8"))
+        for entry in table["meta_data"]:
+            yield f"Session{number}", [Path(data["root"], entry["path"])]
+
+
+TASKS.register("er")(Task("ER", "emotion", (Measure("er", "Acc", "test acc: (.+)"),), prepare, folds=SESSIONS,
+                          recordings=recordings, published="iemocap"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,4 +36,14 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
     return [f"{root}/data", f"{root}/wavs"]
 
 
-TASKS.register("ic")(Task("IC", "fluent_commands", (Measure("ic", "Acc", "test acc: (.+)"),), prepare))
+def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
+    """All rows of the tables."""
+    root = Path(config["downstream_expert"]["datarc"]["file_path"])
+    for part in ("train", "valid", "test"):
+        with open(root / "data" / f"{part}_data.csv", newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                yield part, [root / row["path"]]
+
+
+TASKS.register("ic")(Task("IC", "fluent_commands", (Measure("ic", "Acc", "test acc: (.+)"),), prepare,
+                          recordings=recordings, published="fluent"))

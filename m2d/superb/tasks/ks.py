@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,4 +44,14 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
     return [train, test]
 
 
-TASKS.register("ks")(Task("KS", "speech_commands", (Measure("ks", "Acc", "test acc: (.+)"),), prepare))
+def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
+    """Those that are there: s3prl searches both folders."""
+    data = config["downstream_expert"]["datarc"]
+    for part, root, pattern in (("train and dev", data["speech_commands_root"], "*/*_nohash_*.wav"),
+                                ("test", data["speech_commands_test_root"], "*/*.wav")):
+        for path in Path(root).glob(pattern):
+            yield part, [path]
+
+
+TASKS.register("ks")(Task("KS", "speech_commands", (Measure("ks", "Acc", "test acc: (.+)"),), prepare,
+                          recordings=recordings, published="speech_commands"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,5 +42,19 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
     return [*(f"{root}/{split}" for split in splits), *lexicons]
 
 
+def transcribed(root: str, splits: list[str]) -> Iterator[tuple[str, list[Path]]]:
+    """The recording of every line of the transcripts of LibriSpeech's parts."""
+    for split in splits:
+        for transcript in Path(root, split).glob("*/*/*.trans.txt"):
+            for line in transcript.read_text(encoding="utf-8").splitlines():
+                yield split, [transcript.with_name(f"{line.partition(' ')[0]}.flac")]
+
+
+def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
+    """Those of the three parts."""
+    corpus = config["downstream_expert"]["corpus"]
+    return transcribed(corpus["path"], corpus["train"] + corpus["dev"] + corpus["test"])
+
+
 TASKS.register("pr")(Task("PR", "ctc", (Measure("pr", "PER", "test per: (.+)", lower_is_better=True),), prepare,
-                          dev_is_error=True))
+                          dev_is_error=True, recordings=recordings, published="librispeech"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,14 @@ from m2d.common.errors import UserError
 from m2d.superb.task import TASKS, Corpora, Measure, Task, file, folder
 
 
-def voxceleb1(path: str, split: str) -> tuple[str, str]:
-    """Absolute root of VoxCeleb1 and of its identification split; the first recording of each part is there."""
+def voxceleb1(path: str, split: str, made: Path) -> tuple[str, str]:
+    """Absolute root of VoxCeleb1 and of its identification split; the first recording of each part is there.
+
+    Of a corpus whose two parts were merged into one `wav/`, the root is the folder `made`, in which that is `dev/wav`.
+    """
     root = folder(path, "voxceleb1", "dev/wav and test/wav")
+    if (root / "wav").is_dir() and not (root / "dev").exists():
+        root = _as_dev(root / "wav", made)
     table = file(split, "voxceleb1_split", "iden_split.txt")
     first: dict[str, str] = {}
     for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
@@ -28,11 +34,29 @@ def voxceleb1(path: str, split: str) -> tuple[str, str]:
     return str(root), str(table)
 
 
+def _as_dev(wav: Path, made: Path) -> Path:
+    link = made.absolute() / "dev" / "wav"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(wav)
+    return made.absolute()
+
+
 def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]:
     """The corpus and its split."""
-    root, split = voxceleb1(corpora.voxceleb1, corpora.voxceleb1_split)
+    root, split = voxceleb1(corpora.voxceleb1, corpora.voxceleb1_split, tables / "voxceleb1")
     config["downstream_expert"]["datarc"].update(file_path=root, meta_data=split)
     return [f"{root}/dev/wav", f"{root}/test/wav", split]
 
 
-TASKS.register("sid")(Task("SID", "voxceleb1", (Measure("sid", "Acc", "test acc: (.+)"),), prepare))
+def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
+    """All lines of the split; s3prl looks in both folders."""
+    data = config["downstream_expert"]["datarc"]
+    root, parts = Path(data["file_path"]), {"1": "train", "2": "dev", "3": "test"}
+    for line in Path(data["meta_data"]).read_text(encoding="utf-8").splitlines():
+        part, _, name = line.partition(" ")
+        yield parts[part], [root / folder / "wav" / name for folder in ("dev", "test")]
+
+
+TASKS.register("sid")(Task("SID", "voxceleb1", (Measure("sid", "Acc", "test acc: (.+)"),), prepare,
+                           recordings=recordings, published="voxceleb1"))

@@ -1,0 +1,51 @@
+"""Lengths of a corpus's recordings, from their headers, before any feature is made."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from m2d.audio.containers import split_reference
+from m2d.audio.wave import AudioError, audio_duration
+from m2d.common.progress import progress
+from m2d.common.threads import in_threads
+from m2d.data.datadir import DataDir
+
+LOG = logging.getLogger(__name__)
+SHOWN = 20  # broken files that are named
+
+
+def measure(data: DataDir) -> None:
+    """Fill `utt2dur` where it is empty. Recordings inside larger files are left out: to read one is to read its audio.
+
+    Files that can't be opened are named and have no length; the feature stage leaves them out.
+    """
+    if data.utt2dur:
+        return
+    plain = [key for key, path in data.wav.items() if split_reference(path) is None]
+    seconds: dict[str, float] = {}
+    broken = 0
+    found = in_threads(_duration, (data.wav[key] for key in plain))
+    for key, length in progress(zip(plain, found, strict=True), "lengths", total=len(plain)):
+        if isinstance(length, float):
+            seconds[key] = length
+            continue
+        broken += 1
+        if broken <= SHOWN:
+            LOG.warning("%s", length)
+    if broken:
+        LOG.warning("%d of %d recordings can't be opened%s: the feature stage will leave them out", broken,
+                    len(data.wav), f" (the first {SHOWN} are named above)" if broken > SHOWN else "")
+    if not data.segments:
+        data.utt2dur = seconds
+        return
+    for utterance, (recording, start, end) in data.segments.items():
+        if recording in seconds:
+            data.utt2dur[utterance] = (min(end, seconds[recording]) if end >= 0 else seconds[recording]) - start
+
+
+def _duration(path: str) -> float | AudioError:
+    try:
+        return audio_duration(Path(path))
+    except AudioError as error:
+        return error
