@@ -10,7 +10,7 @@ MAX_FILE, MAX_FUNCTION = 300, 60
 FOLDERS = ("m2d/**", "utils/**", "tests/**", "tools/mini_corpus/**", "tools/bench", "egs/*", "egs/*/local")
 SOURCES = sorted(path for folder in FOLDERS for suffix in ("py", "sh") for path in ROOT.glob(f"{folder}/*.{suffix}"))
 # which rooms a room may import (CONTRIBUTING.md)
-BELOW = {"common": set(), "audio": {"common"}, "nn": {"common"}}
+BELOW = {"common": set(), "audio": {"common"}, "nn": {"common"}, "report": {"common"}}
 BELOW["data"] = {"audio", "common"}
 BELOW["pretrained"] = BELOW["teacher"] = {"pretrained", "nn", "data", "audio", "common"}
 BELOW["training"] = BELOW["evaluation"] = BELOW["superb"] = {"teacher", *BELOW["pretrained"]}

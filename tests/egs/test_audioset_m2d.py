@@ -73,7 +73,7 @@ def test_another_model_by_one_command(recipe, finished):
     exp = recipe.directory / "exp/random_m2d_tiny_seed=7_mini"
     result = json.loads((exp / "linear/gtzan/result.json").read_text())
     assert result["model"].endswith("model:7") and len(result["scores"]) == 2
-    assert "| random_m2d_tiny_mini | 0, 7 |" in output  # a row with those of the other seed
+    assert re.search("random_m2d_tiny_mini +0, 7 ", output)  # a row with those of the other seed
 
 
 def test_other_settings_of_fine_tuning_lie_beside_the_first(recipe, finished):
@@ -82,7 +82,7 @@ def test_other_settings_of_fine_tuning_lie_beside_the_first(recipe, finished):
     (conf / "finetune_other_vc1.yaml").write_text((conf / "finetune_tiny_vc1.yaml").read_text().replace("1e-3", "1e-2"))
     output = recipe.run_well("--stage", "5", "--stop_stage", "5", *OPTIONS, "--tuning", "other", "--tune_tasks", "vc1",
                              "--models", "exp/m2d_tiny_mini/model")
-    assert "| m2d_tiny_mini (tiny) |" in output and "| m2d_tiny_mini (other) |" in output
+    assert "\nm2d_tiny_mini (tiny) " in output and "\nm2d_tiny_mini (other) " in output
     exp = recipe.directory / "exp/m2d_tiny_mini/finetune"
     assert {path.name for path in exp.iterdir()} == {"tiny", "other"} and (exp / "other/.vc1.done").is_file()
 

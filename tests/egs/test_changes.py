@@ -36,7 +36,7 @@ class World:
         output = self.recipe.run_well(
             "--stop_stage", "4", "--parts", "train-clean-100", "--teacher", str(self.folder / "teacher"),
             "--config", "conf/pretrain_mini_m2ds.yaml", "--set", TINY, "--tag", "tiny", *options)
-        done = [line for line in output.splitlines() if re.search(r": done in \d+ s$", line)]
+        done = [line for line in output.splitlines() if re.search(r": done in \d+ s\b", line)]
         return {name for name, text in STAGES.items() if any(text in line for line in done)}
 
     def moved_aside(self) -> int:
