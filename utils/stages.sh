@@ -14,9 +14,10 @@
 #   made_by MODEL                     words for begin_stage, NUL after each, by which a stage depends on a model
 #   show FILE                         the tables of FILE, exp/report.html, and the commands in the array next_commands
 #   check_superb TASK...              the corpora of these tasks that db.sh names are whole, or die
-#   superb N MODEL OUT LABEL TASK...  stage N: SUPERB of a model, with $superb_overlays over the settings of conf/superb. Tasks
-#                                     whose corpora db.sh names in OUT, the others on the mini corpus, with its
-#                                     settings, in OUT_mini; exp/SUPERB.md has a table of each
+#   superb N MODEL OUT LABEL TASK...  stage N: SUPERB of a model, with $superb_overlays over the settings of conf/superb, at
+#                                     the learning rates $sweep where given. Tasks whose corpora db.sh names in OUT, the
+#                                     others on the mini corpus, with its settings, in OUT_mini; exp/SUPERB.md has a table
+#                                     of each
 
 bound() { "$_utils/bound.py" $BASHPID "$@"; }
 
@@ -117,11 +118,13 @@ superb_on() {  # CORPUS N MODEL OUT LABEL TASK...: one job for each task that is
     for file in "${overlays[@]}" ${superb_overlays:-}; do inputs+=(--yaml "$file"); done
     for file in "${roots[@]}"; do inputs+=(--corpus "$file"); done
     if begin_stage "$number" "$out/.$task.done" "SUPERB $task of $model" "${dependence[@]}" "${inputs[@]}" \
-      --keep "$out/$task" --more seeds="${seeds:-0}" --more label="$label"; then todo+=("$task"); fi
+      --keep "$out/$task" --more seeds="${seeds:-0}" --more label="$label" ${sweep:+--more sweep="$sweep"}; then
+      todo+=("$task")
+    fi
   done
   [ ${#todo[@]} -gt 0 ] || return 0
   words+=(model="$model" exp="$out" label="$label" corpus="$corpus" "tasks=[]" "${todo[@]/#/tasks+=}"
-    ${seeds:+"seeds=[${seeds// /,}]"} statistics=exp/superb_statistics device="$( ((ngpu > 0)) && echo cuda || echo cpu)")
+    ${seeds:+"seeds=[${seeds// /,}]"} ${sweep:+"sweep=[${sweep// /,}]"} statistics=exp/superb_statistics device="$( ((ngpu > 0)) && echo cuda || echo cpu)")
   "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" ${side_by_side[@]+"${side_by_side[@]}"} JOB=1:${#todo[@]} "$out/log/superb.JOB.log" \
     python3 -m m2d.bin.superb job=JOB "${words[@]}"
   bound python3 -m m2d.bin.superb "${words[@]}"

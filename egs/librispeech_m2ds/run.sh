@@ -6,6 +6,7 @@
 #   ./run.sh --config conf/pretrain_m2ds_t4.0s_80x2.yaml         another setting of the paper
 #   ./run.sh --stage 3 --stop_stage 3 --set "optim.epochs=100"   one stage, with options changed
 #   ./run.sh --stage 5 --tasks "pr ks" --seeds "0 1 2"           some SUPERB tasks, three seeds
+#   ./run.sh --stage 5 --sweep "1e-2 1e-3 1e-4"                  the learning rate that is best on the dev part
 #   ./run.sh --stage 5 --upstream logmel                         a baseline by the same command
 #   ./run.sh --dry_run true --config ...                         what a setting costs, before it is run
 #
@@ -35,7 +36,8 @@ held_out=50      # recordings of SPEECH kept for the validation loss, by other s
 teacher=         # transformers model id or folder (default: facebook/hubert-base-ls960, or the mini corpus's own)
 teacher_layer=9  # its transformer layer
 teacher_dtype=float16   # storage of its frames: float16 or int8
-tasks="pr ks ic sid er" # SUPERB tasks
+tasks="pr ks ic sid er" # SUPERB tasks; there are asr qbe sd sf asv too
+sweep=           # learning rates of SUPERB's heads, "1e-2 1e-3 1e-4": the best on the dev part counts (default: the settings')
 seeds=           # of SUPERB and linear evaluation, "0 1 2" (default: SUPERB 0, linear as its settings say)
 superb_overlays= # settings files laid over those of conf/superb, with a space between
 upstream=        # SUPERB of another model: logmel[:FRAMES], random:DIRECTORY, hf:ID_OR_FOLDER, s3prl:NAME

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import Tensor, nn
 
 from m2d.common.errors import UserError
@@ -47,6 +47,24 @@ def normalise(x: Tensor, mean: float, std: float) -> Tensor:
     return (x.float() - mean) / std
 
 
+def mel_filters(config: LogMelConfig) -> Tensor:
+    """Triangles on Slaney's mel scale, each of area 1 in Hz, `[n_fft // 2 + 1, n_mels]`.
+
+    The scale (Auditory Toolbox, Slaney 1998) is linear to 1000 Hz, 3 mel per 200 Hz, then logarithmic with 27 mel per
+    factor 6.4. Computed in float32 as torchaudio does, whose rounding the published models have seen.
+    """
+    step = math.log(6.4) / 27
+
+    def mel(hertz: float) -> float:
+        return hertz / (200 / 3) if hertz < 1000 else 15 + math.log(hertz / 1000) / step
+
+    mels = torch.linspace(mel(config.f_min), mel(config.f_max), config.n_mels + 2)
+    edges = torch.where(mels < 15, mels * (200 / 3), 1000 * torch.exp(step * (mels - 15)))
+    away = edges - torch.linspace(0, config.sample_rate // 2, config.n_fft // 2 + 1)[:, None]
+    rising, falling = -away[:, :-2] / (edges[1:-1] - edges[:-2]), away[:, 2:] / (edges[2:] - edges[1:-1])
+    return torch.minimum(rising, falling).clamp(min=0) * (2 / (edges[2:] - edges[:-2]))
+
+
 class LogMel(nn.Module):
     """Natural logarithm of the mel power spectrum of whole clips.
 
@@ -61,9 +79,7 @@ class LogMel(nn.Module):
         window = torch.hann_window(config.win_length)
         outside = config.n_fft - config.win_length  # a window shorter than the transform stands in its middle
         self.window = F.pad(window, (outside // 2, outside - outside // 2))
-        self.mel = torchaudio.functional.melscale_fbanks(
-            config.n_fft // 2 + 1, config.f_min, config.f_max, config.n_mels, config.sample_rate,
-            norm="slaney", mel_scale="slaney")
+        self.mel = mel_filters(config)
 
     def frames(self, samples: int) -> int:
         """Number of frames T of a clip of so many samples: 1 + samples // hop."""

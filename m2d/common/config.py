@@ -19,7 +19,7 @@ from yaml import YAMLError
 from m2d.common.errors import UserError
 from m2d.common.options import nearest, option
 
-__all__ = ["describe", "known_keys", "load_config", "nearest", "option", "to_yaml"]
+__all__ = ["describe", "known_keys", "load_config", "nearest", "option", "read_yaml", "to_yaml"]
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[
     """
     merged = OmegaConf.structured(table)
     if yaml is not None:
-        merged = _merge(table, merged, _read_yaml(Path(yaml)), str(yaml))
+        merged = _merge(table, merged, read_yaml(Path(yaml)), str(yaml))
     for text in overrides:
         key, sign, value = text.partition("=")
         if not sign:
@@ -108,7 +108,8 @@ def _literal(value: Any) -> Any:
     return value.replace("${", "\\${") if isinstance(value, str) else value
 
 
-def _read_yaml(path: Path) -> DictConfig:
+def read_yaml(path: Path) -> DictConfig:
+    """A file of `key: value` lines. Raises `UserError` for any other, or none."""
     if not path.is_file():
         raise UserError(f"{path}: no such configuration file")
     try:

@@ -68,10 +68,10 @@ def sincos_positions(grid: Grid, width: int) -> torch.Tensor:
 
     As in MAE, but for a rectangular grid: the first half of the channels encodes time, the second half frequency, each
     half [sin | cos] of the index times 10000^(-i / (D/4)), i = 0 .. D/4 - 1. The class token's position is zero and has
-    no row here.
+    no row here. They are real numbers also under `torch.device("meta")`.
     """
     quarter = width // 4
-    omega = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
-    freq, time = torch.meshgrid(torch.arange(grid.n_freq), torch.arange(grid.n_time), indexing="ij")
+    omega = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64, device="cpu") / quarter)
+    freq, time = torch.meshgrid(*(torch.arange(n, device="cpu") for n in (grid.n_freq, grid.n_time)), indexing="ij")
     angles = [index.reshape(-1, 1).double() * omega for index in (time, freq)]
     return torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1).float()

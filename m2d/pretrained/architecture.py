@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from m2d.common.errors import UserError
 from m2d.nn import ModelConfig, build_objective
@@ -68,9 +71,20 @@ def with_class_row(table: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.pad(table, (0, 0, 1, 0)).unsqueeze(0)
 
 
+class Undrawn(TorchFunctionMode):
+    """Modules made inside draw no weights: a file's take their place. On the meta device, drawing imports torch's
+    compiler, which takes 4 s."""
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        """The tensor as it is, in the place of a random one."""
+        if function in (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_):  # these pass it by its name
+            return kwargs["tensor"]
+        return args[0] if function in (torch.Tensor.normal_, torch.Tensor.uniform_) else function(*args, **kwargs or {})
+
+
 def expected_parameters(state: dict[str, torch.Tensor], config: EncoderConfig) -> dict[str, torch.Tensor]:
     """The parameters, on the meta device, of the whole model that the file begins to describe."""
-    with torch.device("meta"):
+    with torch.device("meta"), Undrawn():
         if is_encoder_only(state):
             return Encoder(config).state_dict(prefix="encoder.")
         return build_objective(_objective_config(state, config)).state_dict()

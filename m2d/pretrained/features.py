@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import nn
 
 from m2d.audio.logmel import LogMel, LogMelConfig, normalise
@@ -175,7 +174,7 @@ class M2DFeatures(nn.Module):
         rate = self.sample_rate
         clips = single_clips(wavs, lengths, self.encoder.cls_token.device)
         if sampling_rate not in (None, rate):
-            clips = [torchaudio.functional.resample(clip, sampling_rate, rate) for clip in clips]
+            clips = [_resampled(clip, sampling_rate, rate) for clip in clips]
         return [normalise(self.logmel(clip), self.mean, self.std) for clip in clips]
 
     def encode(self, logmels: Sequence[torch.Tensor], all_layers: bool = True) -> FeatureOutput:
@@ -212,3 +211,13 @@ class M2DFeatures(nn.Module):
             for row, (i, n_time) in enumerate(zip(part, columns, strict=True)):
                 outputs[i] = hidden[row, :, :n_time]
         return outputs
+
+
+def _resampled(clip: torch.Tensor, source: int, target: int) -> torch.Tensor:
+    """The clip `[N]` at another rate. Raises `UserError` where torchaudio, which only this needs, can't be imported."""
+    try:
+        from torchaudio.functional import resample
+    except (ImportError, OSError) as error:  # OSError: a library built for another torch
+        raise UserError(f"resampling from {source} to {target} Hz needs a torchaudio of the version of torch "
+                        f"{torch.__version__} ({error}): install it, or give waveforms at {target} Hz") from error
+    return resample(clip, source, target)

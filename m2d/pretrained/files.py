@@ -17,8 +17,7 @@ from m2d.common.files import atomic_open, sha256, write_json
 from m2d.nn.config import ModelConfig
 from m2d.nn.encoder import Encoder
 from m2d.nn.encoder_config import EncoderConfig
-from m2d.nn.patches import sincos_positions
-from m2d.pretrained.architecture import check_state
+from m2d.pretrained.architecture import Undrawn, check_state
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.heads import clap_like, classifier_like
 from m2d.pretrained.images import ImageFeatures
@@ -144,10 +143,9 @@ def _assemble(config: EncoderConfig, front_end: LogMelConfig | None, statistics:
     if heads["clap."]:
         clap = clap_like(heads["clap."], config.width)
     weights = {name: value for name, value in state.items() if not name.startswith(tuple(heads))}
-    with torch.device("meta"):  # the weights are there: none need be drawn
+    with torch.device("meta"), Undrawn():
         encoder = Encoder(config)
     check_state(weights, encoder.state_dict(), "encoder")
-    encoder.positions = sincos_positions(config.grid, config.width)
     encoder.load_state_dict({name: value.to(torch.float32, copy=True) for name, value in weights.items()}, assign=True)
     if config.in_channels > 1:
         return ImageFeatures(encoder, *statistics).eval()

@@ -66,7 +66,9 @@ def write_table(config: TableConfig) -> None:
                 path = path.with_stem(f"{path.stem}_{re.sub(r'[^A-Za-z0-9]+', '_', corpus)}")
             draw(rows, path)
             figure = os.path.relpath(path, Path(config.out).parent)
-        reference = read_reference(Path(config.score)) if corpus == OFFICIAL else None
+        reference = read_reference(Path(config.score)) if config.score and corpus == OFFICIAL else None
+        if reference is not None and not reference.zero:
+            reference = None
         sections.append(document(rows, published, figure, reference))
     write_text(config.out, "\n".join(sections))
 
@@ -83,8 +85,8 @@ def document(results: list[dict[str, Any]], published: dict[str, dict[str, float
                   "Published rows, where shown, are on the real corpora.", ""]
     lines += [table(results, published, reference), ""]
     if reference is not None:
-        lines += ["Score: SUPERB's of the SLT 2022 challenge, from log-mel features (0) to WavLM Large (1000), over "
-                  "the tasks of the row.", ""]
+        lines += ["Score: linear from FBANK's results (0) to the best known ones (1000) as conf/superb/score.yaml has "
+                  "them, the mean over the tasks in brackets.", ""]
     if figure:
         lines += [f"![SUPERB scores]({figure})", ""]
     lines += ["## How each row was made", ""]
@@ -131,7 +133,7 @@ def table(results: list[dict[str, Any]], published: dict[str, dict[str, float]],
         for line, (_, found) in zip(lines, rows, strict=True):
             score = superb_score({measure.column: found[measure.column][0] for _, measure in shown
                                   if measure.column in found}, reference)
-            line.append("-" if score is None else f"{score[0]:.0f} ({len(score[1])} tasks)")
+            line.append("-" if score is None else f"{score[0]:.0f} ({' '.join(score[1])})")
     return markdown.table(header, lines)
 
 

@@ -1,6 +1,6 @@
-"""The SUPERB score: how far a model is from log-mel features to the best known one, over tasks, times 1000.
+"""The SUPERB score: 0 for FBANK's results, 1000 for the best known ones, linear between, the mean over tasks.
 
-SUPERB @ SLT 2022 (Feng et al. 2023, arXiv:2210.08634), "SUPERB_s".
+The scale is the user's: `conf/superb/score.yaml`.
 """
 
 from __future__ import annotations
@@ -11,36 +11,48 @@ from typing import NamedTuple
 
 from omegaconf import OmegaConf
 
+from m2d.common.config import nearest, read_yaml
 from m2d.common.errors import UserError
 from m2d.superb.task import TASKS, ordered
 
 
 class Reference(NamedTuple):
-    """The two rows that make the scale, by column of the table: of score 0 and of score 1000."""
+    """The scores that make 0 and 1000, by column of the table."""
 
     zero: dict[str, float]
     thousand: dict[str, float]
 
 
 def read_reference(path: Path) -> Reference:
-    """The rows `zero` and `thousand` of a YAML file. Raises `UserError` for one without them."""
-    rows = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else None
-    if not isinstance(rows, dict) or set(rows) != {"zero", "thousand"} or set(rows["zero"]) != set(rows["thousand"]):
-        raise UserError(f"{path}: no file with rows 'zero' and 'thousand' of the same columns")
-    return Reference(rows["zero"], rows["thousand"])
+    """The columns that are in both rows, `zero` and `thousand`, of a YAML file.
+
+    Raises `UserError` for a file without these rows, an unknown column, and one whose two scores are equal.
+    """
+    rows = OmegaConf.to_container(read_yaml(path))
+    known = [measure.column for name in ordered(list(TASKS)) for measure in TASKS.get(name).measures]
+    if set(rows) != {"zero", "thousand"} or not all(isinstance(row, dict) for row in rows.values()):
+        raise UserError(f"{path}: expected two rows, 'zero: {{pr: ...}}' and 'thousand: {{pr: ...}}'")
+    for column, score in [*rows["zero"].items(), *rows["thousand"].items()]:
+        if column not in known:
+            raise UserError(f"{path}: unknown column '{column}'{nearest(str(column), known)}")
+        if not isinstance(score, int | float) or rows["zero"].get(column) == rows["thousand"].get(column):
+            raise UserError(f"{path}: column {column}: give two numbers that differ")
+    zero, thousand = ({column: row[column] for column in rows["zero"] if column in rows["thousand"]}
+                      for row in (rows["zero"], rows["thousand"]))
+    return Reference(zero, thousand)
 
 
 def superb_score(scores: dict[str, float], reference: Reference) -> tuple[float, list[str]] | None:
-    """The score, and the tasks it goes over: those with all their columns in `scores` and the reference.
+    """The score, and the titles of the tasks it covers: those with all their columns in `scores` and the reference.
 
     Per task the mean of its measures counts. None where there is no such task.
     """
-    parts, names = [], []
+    parts, titles = [], []
     for name in ordered(list(TASKS)):
         wanted = [measure.column for measure in TASKS.get(name).measures]
         if all(column in scores and column in reference.zero for column in wanted):
             parts.append(statistics.fmean(
                 (scores[column] - reference.zero[column]) / (reference.thousand[column] - reference.zero[column])
                 for column in wanted))
-            names.append(name)
-    return (1000 * statistics.fmean(parts), names) if parts else None
+            titles.append(TASKS.get(name).title)
+    return (1000 * statistics.fmean(parts), titles) if parts else None

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import omegaconf
 from omegaconf import OmegaConf
 
-from m2d.common.config import option
+from m2d.common.config import option, read_yaml
 from m2d.common.errors import UserError
 from m2d.common.registry import Registry
 
@@ -130,10 +130,10 @@ def read_settings(conf: Path, overlays: list[str], task: str) -> dict[str, Any]:
     Raises `UserError` for missing or broken files, and for an overlay with a section that is no task or a key
     that the settings do not have.
     """
-    settings = _load(conf / f"{task}.yaml")
+    settings = read_yaml(conf / f"{task}.yaml")
     OmegaConf.set_struct(settings, True)
     for path in overlays:
-        sections = _load(Path(path))
+        sections = read_yaml(Path(path))
         for name in sections:
             if name not in list(TASKS):
                 raise UserError(f"{path}: section '{name}' is none of {', '.join(ordered(list(TASKS)))}")
@@ -143,18 +143,6 @@ def read_settings(conf: Path, overlays: list[str], task: str) -> dict[str, Any]:
             except omegaconf.errors.OmegaConfBaseException as error:
                 raise UserError(f"{path}: section {task}: {str(error).splitlines()[0]}") from error
     return OmegaConf.to_container(settings, resolve=True)
-
-
-def _load(path: Path) -> omegaconf.DictConfig:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file of task settings")
-    try:
-        loaded = OmegaConf.load(path)
-    except Exception as error:  # the YAML library raises several unrelated types
-        raise UserError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(loaded, omegaconf.DictConfig):
-        raise UserError(f"{path}: expected 'key: value' lines at the top level")
-    return loaded
 
 
 def data_settings(config: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,13 @@ def test_batch_equals_single_clips(logmel):
     assert torch.allclose(batch[1, 0], logmel(wavs[1, 0]), atol=1e-4)
 
 
+@pytest.mark.parametrize("config", [
+    LogMelConfig(), LogMelConfig(32000, 800, 800, 320, f_max=16000.0), LogMelConfig(n_fft=512, n_mels=128, f_min=0.0)])
+def test_mel_filters_are_torchaudios_to_the_bit(config):
+    assert torch.equal(LogMel(config).mel, torchaudio.functional.melscale_fbanks(
+        config.n_fft // 2 + 1, config.f_min, config.f_max, config.n_mels, config.sample_rate, "slaney", "slaney"))
+
+
 @pytest.mark.parametrize("seconds", [0.3, 5.12, 11.0])
 def test_equals_torchaudio_over_block_borders(logmel, seconds):
     reference = torchaudio.transforms.MelSpectrogram(

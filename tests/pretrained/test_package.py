@@ -5,6 +5,14 @@ import sys
 from configparser import ConfigParser
 from pathlib import Path
 
+import pytest
+import torch
+
+from m2d import M2DFeatures, save_pretrained
+from m2d.audio.logmel import LogMelConfig
+from m2d.nn.encoder import Encoder
+from m2d.nn.encoder_config import EncoderConfig
+
 ROOT = Path(__file__).parents[2]
 USER = '''
 import numpy as np
@@ -33,11 +41,25 @@ def test_importing_the_package_imports_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
-def test_models_load_without_what_only_training_needs():
-    """And without the packages of extras, which must not even be looked for."""
-    others = ["tensorboard", "matplotlib", "transformers", "scipy", "sklearn", "s3prl", "av", "h5py", "pyarrow",
-              "onnx", "timm", "torchvision", "datasets", "lhotse", "huggingface_hub"]
-    done = run(f"import sys; sys.modules.update(dict.fromkeys({others})); import m2d; m2d.load_pretrained; m2d.Tags")
+@pytest.mark.parametrize("name, heads", [("model", None), ("published.pth", 2)])
+def test_a_model_loads_without_what_it_does_not_need(tmp_path, golden, name, heads):
+    """Without packages of training and extras, with a torchaudio of another torch, and without torch's compiler, whose
+    import (sympy) takes seconds."""
+    if name == "model":
+        save_pretrained(M2DFeatures(Encoder(EncoderConfig((80, 64), (80, 4), 1, 32, 2, 2)), LogMelConfig(), 0, 1),
+                        tmp_path / name)
+    else:
+        arrays, _ = golden("h_asft_flat")
+        torch.save({key[8:]: value for key, value in arrays.items() if key.startswith("weights.")}, tmp_path / name)
+    others = ["torchaudio", "tensorboard", "matplotlib", "transformers", "scipy", "sklearn", "s3prl", "av", "h5py",
+              "pyarrow", "onnx", "timm", "torchvision", "datasets", "lhotse", "huggingface_hub"]
+    done = run(f"import sys; sys.modules.update(dict.fromkeys({others})); import m2d, numpy\n"
+               "from m2d.common.errors import UserError\n"
+               f"model = m2d.load_pretrained({str(tmp_path / name)!r}, heads={heads})\n"
+               "assert model([numpy.zeros(16000)]).clip.isfinite().all() and 'sympy' not in sys.modules\n"
+               "try: model([numpy.zeros(8000)], sampling_rate=8000)\n"
+               "except UserError as error: assert 'needs a torchaudio of the version of torch' in str(error)\n"
+               "else: raise AssertionError")
     assert done.returncode == 0, done.stderr
 
 

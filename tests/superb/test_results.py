@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,6 @@ from m2d.common.errors import UserError
 from m2d.superb.collect import store
 from m2d.superb.results import TableConfig, table, write_table
 from m2d.superb.score import read_reference, superb_score
-from m2d.superb.task import TASKS, ordered
 
 PAPER = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb" / "paper.yaml"
 SCORE = str(PAPER.with_name("score.yaml"))
@@ -87,17 +87,37 @@ def test_commands_that_end_at_the_same_time_lose_nothing(tmp_path):
     assert list(json.loads((tmp_path / "results.json").read_text())["tasks"]) == names
 
 
-def test_the_score_is_0_for_fbank_and_1000_for_wavlm_large(tmp_path):
-    reference = read_reference(Path(SCORE))
-    assert superb_score(reference.zero, reference) == (0.0, sorted(TASKS, key=ordered(list(TASKS)).index))
-    assert superb_score(reference.thousand, reference)[0] == pytest.approx(1000)
-    assert superb_score({"pr": (82.01 + 3.06) / 2, "sf": 92.21}, reference) == (pytest.approx(500), ["pr"])
-    assert superb_score({"sf": 92.21}, reference) is None
-    wavlm = OmegaConf.load(PAPER)["WavLM Large (Table 6)"]
-    assert all(reference.thousand[column] == score for column, score in wavlm.items())
-    exp = scored(tmp_path / "a", "ours", corpus="SUPERB", pr=[3.06], ks=[8.63])
-    write_table(TableConfig(exps=[exp], out=str(tmp_path / "RESULTS.md"), paper=str(PAPER), score=SCORE, rows=[]))
-    assert "| ours | 3.06 | 8.63 | 500 (2 tasks) |" in (tmp_path / "RESULTS.md").read_text()
+def test_the_score_is_linear_between_the_users_rows_over_the_tasks_it_names(tmp_path):
+    scale = tmp_path / "score.yaml"
+    scale.write_text("zero: {pr: 80, ks: 10, sf: 60, sf_cer: 50}\nthousand: {pr: 4, ks: 90, sf: 90, sid: 95}\n")
+    reference = read_reference(scale)
+    assert superb_score({"pr": 80, "ks": 10, "sid": 1}, reference) == (0.0, ["PR", "KS"])
+    assert superb_score({"pr": 4, "ks": 90}, reference) == (pytest.approx(1000), ["PR", "KS"])
+    assert superb_score({"pr": 42, "sf": 90}, reference) == (pytest.approx(500), ["PR"])  # SF has two columns
+    assert superb_score({"sf": 90}, reference) is None
+    exp = scored(tmp_path / "a", "ours", corpus="SUPERB", pr=[4.0], ks=[10.0])
+    table = TableConfig(exps=[exp], out=str(tmp_path / "RESULTS.md"), paper=str(PAPER), score=str(scale), rows=[])
+    write_table(table)
+    assert "| ours | 4.00 | 10.00 | 500 (PR KS) |" in (tmp_path / "RESULTS.md").read_text()
+    write_table(dataclasses.replace(table, score=SCORE))  # the recipe's, which the user has not filled in
+    assert "| ours | 4.00 | 10.00 |\n" in (tmp_path / "RESULTS.md").read_text()
+
+
+def test_the_recipes_scale_has_only_what_is_cited():
+    rows = OmegaConf.load(SCORE)
+    assert not rows.zero and rows.thousand == OmegaConf.load(PAPER)["WavLM Large (Table 6)"]
+
+
+@pytest.mark.parametrize("text, message", [
+    ("zero: {pr: 1}", "expected two rows"), ("zero: 1\nthousand: 2", "expected two rows"),
+    ("zero: {prr: 1}\nthousand: {}", "unknown column 'prr', did you mean 'pr'"),
+    ("zero: {pr: 3}\nthousand: {pr: 3}", "column pr: give two numbers that differ"),
+    ("zero: {pr: x}\nthousand: {pr: 3}", "column pr: give two numbers"), ("[", "not valid YAML"),
+])
+def test_a_broken_scale_is_told_in_a_line(tmp_path, text, message):
+    (tmp_path / "score.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_reference(tmp_path / "score.yaml")
 
 
 def test_what_is_missing_is_named(tmp_path):
