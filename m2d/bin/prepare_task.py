@@ -26,7 +26,8 @@ class Options:
     lists: str | None = option(None, "folder (vc1: or file) of the official lists, where they are not in root")
     table: str | None = option(None, f"task=table: {FORM}; else a split table in place of the official split")
     name: str | None = option(None, "task=table: name of the task in paths and tables (default: that of the table)")
-    seconds: float | None = option(None, "task=table: clips are cut or padded to this (default: 95th percentile)")
+    seconds: float | None = option(None, "task=table: clips are cut or padded to this (default: 95th percentile)",
+                                    within="(0, inf)")
     seed: int = option(0, "of the split where none is given")
 
 

@@ -8,16 +8,18 @@ The dataclass is the only place where a default is written. An unknown key is an
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from m2d.common.errors import UserError
-from m2d.common.options import nearest, option
+from m2d.common.options import contains, nearest, option
 
 __all__ = ["describe", "known_keys", "load_config", "nearest", "option", "read_yaml", "to_yaml"]
 
@@ -40,12 +42,12 @@ def known_keys(table: type, prefix: str = "") -> dict[str, dataclasses.Field]:
 def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[str] | tuple[str, ...] = ()) -> T:
     """The table's defaults, then the YAML file, then `key=value` overrides, as an instance of the dataclass.
 
-    Raises `UserError` for a missing or unreadable file, an unknown key (naming the
-    nearest) and a value of the wrong type.
+    Raises `UserError` for a missing or unreadable file, an unknown key (naming the nearest), a value of the wrong type
+    and one that the option's `within` or `choices` exclude.
     """
     merged = OmegaConf.structured(table)
     if yaml is not None:
-        merged = _merge(table, merged, read_yaml(Path(yaml)), str(yaml))
+        merged = _merge(table, merged, read_yaml(yaml), str(yaml))
     for text in overrides:
         key, sign, value = text.partition("=")
         if not sign:
@@ -58,7 +60,22 @@ def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[
     missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
         raise UserError(f"option '{missing[0]}' has no default: give it as {missing[0]}=VALUE")
+    for key, field in known_keys(table).items():
+        _check_value(key, OmegaConf.select(merged, key), field.metadata)
     return OmegaConf.to_object(merged)
+
+
+def read_yaml(path: str | Path) -> DictConfig:
+    """The keys and values of a YAML file. Raises `UserError` for a file that is not there or holds anything else."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such configuration file")
+    try:
+        loaded = OmegaConf.load(path)
+    except Exception as error:  # the YAML library raises several unrelated types
+        raise UserError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(loaded, DictConfig):
+        raise UserError(f"{path}: expected 'key: value' lines at the top level")
+    return loaded
 
 
 def to_yaml(config: Any) -> str:
@@ -108,19 +125,6 @@ def _literal(value: Any) -> Any:
     return value.replace("${", "\\${") if isinstance(value, str) else value
 
 
-def read_yaml(path: Path) -> DictConfig:
-    """A file of `key: value` lines. Raises `UserError` for any other, or none."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such configuration file")
-    try:
-        loaded = OmegaConf.load(path)
-    except Exception as error:  # the YAML library raises several unrelated types
-        raise UserError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(loaded, DictConfig):
-        raise UserError(f"{path}: expected 'key: value' lines at the top level")
-    return loaded
-
-
 def _dotted(config: DictConfig, table: type, prefix: str = "") -> list[str]:
     """Dotted keys of a YAML tree; recursion stops where the table has a plain value."""
     keys = []
@@ -133,6 +137,15 @@ def _dotted(config: DictConfig, table: type, prefix: str = "") -> list[str]:
         else:
             keys.append(f"{prefix}{name}")
     return keys
+
+
+def _check_value(key: str, value: Any, rules: Mapping[str, Any]) -> None:
+    for item in value if isinstance(value, ListConfig) else [value]:
+        if isinstance(item, (int, float)) and not contains(rules.get("within", ""), item):
+            raise UserError(f"option '{key}={value}': must " + (
+                f"lie in {rules['within']}" if math.isfinite(item) else "be a finite number"))
+        if rules.get("choices") and item is not None and item not in rules["choices"]:
+            raise UserError(f"option '{key}={value}': must be one of {', '.join(rules['choices'])}")
 
 
 def _check_keys(table: type, keys: list[str], origin: str) -> None:

@@ -34,7 +34,24 @@ MASKS = 1 << 62
 Batch = dict[str, Any]
 
 
-class PretrainDataset(Dataset):
+class BatchDataset(Dataset):
+    """Samples that are read a batch at a time, into the tensors of `layout`."""
+
+    def layout(self, size: int) -> Layout:
+        """The tensors of a batch of `size` samples."""
+        raise NotImplementedError
+
+    def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:
+        """Read the samples `indices` `[B]` of an epoch into the tensors of `layout(B)`, and return the batch."""
+        raise NotImplementedError
+
+    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
+        """The batch of `(epoch, indices [B])` in memory of its own."""
+        layout = self.layout(len(key[1]))
+        return self.fill(views(new_block(layout), layout), *key)
+
+
+class PretrainDataset(BatchDataset):
     """Crops of `crop_frames` log-mel frames (10 ms each) from packed stores, a batch at a time.
 
     With a `teacher` store, speech is used as far as the teacher's frames reach, in whole patches of
@@ -83,11 +100,6 @@ class PretrainDataset(Dataset):
         if self.n_patches:
             layout["mask_noise"] = (size, self.n_patches), torch.float32
         return layout
-
-    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
-        """The batch of `(epoch, indices [B])` in memory of its own: see `fill`."""
-        layout = self.layout(len(key[1]))
-        return self.fill(views(new_block(layout), layout), *key)
 
     def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:
         """Read the samples `indices` `[B]` of an epoch into the tensors of `layout(B)`, with T = crop_frames:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.audio.wave import AudioError
+from m2d.common.device import PRECISIONS
 from m2d.common.options import option
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
@@ -42,7 +43,7 @@ class NetworkOptions(JobOptions):
     """What the extraction commands that run a network are told besides."""
 
     device: str = option("auto", "cpu, cuda:N, or auto: each job the next GPU in turn, the CPU where there is none")
-    precision: str = option("float32", "float32, bfloat16 or float16 (autocast)")
+    precision: str = option("float32", "float32, bfloat16 or float16 (autocast)", choices=tuple(PRECISIONS))
     batch_seconds: float = option(120.0, "audio in a batch, padding included; less where memory is short")
     workers: int = option(2, "processes that read audio ahead")
 

@@ -30,17 +30,16 @@ class LinearOptions:
     """The protocol. The defaults are the papers'."""
 
     lr: float | None = option(None, "Adam's learning rate; default: 3e-5 for the papers' tasks, for others the best of "
-                                    f"{', '.join(f'{lr:g}' for lr in LEARNING_RATES)} on validation")
-    epochs: int = option(200, "epochs at most")
-    patience: int = option(20, "epochs without a better validation score before the end")
-    batch_size: int = option(128, "clips per step")
+                                    f"{', '.join(f'{lr:g}' for lr in LEARNING_RATES)} on validation",
+                              within="(0, inf)")
+    epochs: int = option(200, "epochs at most", within="[1, inf)")
+    patience: int = option(20, "epochs without a better validation score before the end", within="[0, inf)")
+    batch_size: int = option(128, "clips per step", within="[1, inf)")
     seeds: list[int] = option(factory=lambda: [0, 1, 2, 3, 4], help="one run each; mean and 95% interval over them")
-    knn: int = option(10, "neighbours of the kNN score, which trains nothing; 0: none")
+    knn: int = option(10, "neighbours of the kNN score, which trains nothing; 0: none", within="[0, inf)")
     layers: bool = option(False, "also every layer of the model, and their learnt sum, from one pass of features")
 
     def __post_init__(self) -> None:
-        if (self.lr is not None and self.lr <= 0) or self.epochs < 1 or self.batch_size < 1 or self.knn < 0:
-            raise UserError("linear: lr, epochs and batch_size must be positive, knn must not be negative")
         if not self.seeds:
             raise UserError("seeds is empty: give at least one")
 

@@ -50,8 +50,6 @@ def own_task(root: str | Path | None, table: str | Path | None = None, name: str
     if not re.fullmatch(r"[\w.-]+", name) or name in TASKS:
         raise UserError(f"name={name}: give the task a name of letters, digits, '_', '-' and '.' that is not one of "
                         f"{', '.join(TASKS)}")
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise UserError(f"seconds={seconds}: must be positive")
     source = read_table(table) if table is not None else class_folders(root)
     audio = _readable(source, root, name)
     lengths = _lengths(source, audio)

@@ -22,41 +22,32 @@ BALANCES = ("none", "weights", "sampling")
 class TuneOptions:
     """Settings of one task; conf/ holds those of table 2, those of the public scripts and those for small data."""
 
-    lr: float = option(0.5, "peak learning rate")
-    optimizer: str = option("sgd", "sgd (momentum 0.9) or adamw")
-    weight_decay: float = option(0.0, "weight decay of all parameters")
-    layer_decay: float = option(1.0, "learning rate of a block relative to the block after it")
-    epochs: int = option(200, "epochs")
-    warmup_epochs: int = option(5, "epochs of linear warm-up, before the half-cosine to 0")
-    patience: int = option(0, "epochs without a better validation score before the end; 0: all epochs")
+    lr: float = option(0.5, "peak learning rate", within="(0, inf)")
+    optimizer: str = option("sgd", "sgd (momentum 0.9) or adamw", choices=OPTIMIZERS)
+    weight_decay: float = option(0.0, "weight decay of all parameters", within="[0, inf)")
+    layer_decay: float = option(1.0, "learning rate of a block relative to the block after it", within="(0, 1]")
+    epochs: int = option(200, "epochs", within="[1, inf)")
+    warmup_epochs: int = option(5, "epochs of linear warm-up, before the half-cosine to 0", within="[0, inf)")
+    patience: int = option(0, "epochs without a better validation score before the end; 0: all epochs",
+                           within="[0, inf)")
     valid_share: float = option(0.0, "share of the training clips that validate where the task has no validation part; "
-                                     "0: none, the last epoch counts")
-    batch_size: int = option(128, "clips per step")
-    balance: str = option("none", "rare classes: none, weights (in the loss) or sampling (clips drawn more often)")
-    mixup: float = option(0.0, "Mixup's alpha; 0: none")
+                                     "0: none, the last epoch counts", within="[0, 1)")
+    batch_size: int = option(128, "clips per step", within="[2, inf)")
+    balance: str = option("none", "rare classes: none, weights (in the loss) or sampling (clips drawn more often)",
+                          choices=BALANCES)
+    mixup: float = option(0.0, "Mixup's alpha; 0: none", within="[0, inf)")
     rrc: bool = option(False, "Random Resize Crop")
-    patchout: float = option(0.0, "Structured Patchout: share of patches dropped in training")
-    freq_mask: int = option(0, "SpecAugment: widest band masked, in bins")
-    time_mask: int = option(0, "SpecAugment: longest stretch masked, in frames")
+    patchout: float = option(0.0, "Structured Patchout: share of patches dropped in training", within="[0, 1)")
+    freq_mask: int = option(0, "SpecAugment: widest band masked, in bins", within="[0, inf)")
+    time_mask: int = option(0, "SpecAugment: longest stretch masked, in frames", within="[0, inf)")
     freeze_patch_embed: bool = option(False, "leave the patch embedding as pre-trained")
-    freeze_blocks: int = option(0, "leave so many blocks from the input on as pre-trained, and the patch embedding")
+    freeze_blocks: int = option(0, "leave so many blocks from the input on as pre-trained, and the patch embedding",
+                                within="[0, inf)")
     bf16: bool = option(False, "run the encoder in bfloat16 (autocast)")
 
     def __post_init__(self) -> None:
-        for name, known in (("optimizer", OPTIMIZERS), ("balance", BALANCES)):
-            if getattr(self, name) not in known:
-                raise UserError(f"{name} '{getattr(self, name)}' is not one of {', '.join(known)}")
-        if not 0 <= self.patchout < 1 or not 0 <= self.valid_share < 1:
-            raise UserError(f"patchout {self.patchout} and valid_share {self.valid_share} must be at least 0 and less "
-                            "than 1")
-        if not 0 <= self.warmup_epochs < self.epochs:
+        if self.warmup_epochs >= self.epochs:
             raise UserError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}")
-        if self.lr <= 0 or not 0 < self.layer_decay <= 1:
-            raise UserError(f"lr {self.lr} must be positive, layer_decay {self.layer_decay} from above 0 to 1")
-        counts = (self.mixup, self.freq_mask, self.time_mask, self.patience, self.freeze_blocks, self.weight_decay)
-        if min(counts) < 0 or self.batch_size < 2:
-            raise UserError("mixup, freq_mask, time_mask, patience, freeze_blocks and weight_decay must not be "
-                            "negative, batch_size must be at least 2")
 
     def lr_at(self, epoch: float) -> float:
         """Learning rate of the head after so many (fractional) epochs."""

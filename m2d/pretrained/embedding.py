@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from omegaconf import MISSING
 
-from m2d.common.device import pick_device
+from m2d.common.device import PRECISIONS, pick_device
 from m2d.common.errors import UserError
 from m2d.common.options import option
 from m2d.data.datadir import DataDir
 from m2d.data.extract import JobOptions, extract
 from m2d.data.failures import FailureLog
 from m2d.pretrained.arrays import MATRIX_FORMATS, check_matrix_path, write_matrix
-from m2d.pretrained.extraction import FileWriter, LayerFrames, check_choice
+from m2d.pretrained.extraction import FileWriter, LayerFrames, checked_layer
 from m2d.pretrained.features import M2DFeatures
 
 
@@ -28,7 +28,7 @@ class SoundOptions:
     heads: int | None = option(None, "attention heads, for a published checkpoint of unknown size")
     sample_rate: int | None = option(None, "16000 or 32000 Hz, for a published checkpoint")
     device: str = option("auto", "cpu, cuda:N, or auto: a GPU where there is one")
-    precision: str = option("float32", "float32, bfloat16 or float16 (autocast)")
+    precision: str = option("float32", "float32, bfloat16 or float16 (autocast)", choices=tuple(PRECISIONS))
     batch_seconds: float = option(120.0, "audio in a batch, padding included; less where memory is short")
     workers: int = option(2, "processes that read audio ahead")
 
@@ -75,7 +75,7 @@ def embed(data: DataDir, model: M2DFeatures, options: EmbedOptions) -> FailureLo
         raise UserError("give out=FILE for one vector a clip, frames=FOLDER for all frames, or both")
     if options.out:
         check_matrix_path(options.out)
-    layer = check_choice(model, options.layer, options.precision)
+    layer = checked_layer(model, options.layer)
     folder = None
     if options.frames:
         info = {"features": {"weights": model.digest(), "layer": layer}}

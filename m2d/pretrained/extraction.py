@@ -88,12 +88,10 @@ class LayerFrames:
         return [clip.mean(axis=0, keepdims=True) for clip in own] if self._pool else own
 
 
-def check_choice(model: M2DFeatures, layer: int | None, precision: str) -> int:
-    """The layer that is meant, from 0; None is the last. Raises `UserError` for a layer or precision there is not."""
+def checked_layer(model: M2DFeatures, layer: int | None) -> int:
+    """The layer, counted from 0; None is the last. Raises `UserError` for one that the model does not have."""
     if layer is not None and not 0 <= layer < model.n_layers:
         raise UserError(f"layer={layer}: the model has layers 0 to {model.n_layers - 1}")
-    if precision not in PRECISIONS:
-        raise UserError(f"precision={precision}: must be one of {', '.join(PRECISIONS)}")
     return model.n_layers - 1 if layer is None else layer
 
 
@@ -103,7 +101,7 @@ def extract_features(data: DataDir, model: M2DFeatures, options: FeatureOptions)
     The folder is bound to the model's weights, not to its path. Raises `UserError` for a layer that is not there,
     settings that do not fit, too many unreadable utterances.
     """
-    layer = check_choice(model, options.layer, options.precision)
+    layer = checked_layer(model, options.layer)
     place = pick_device(options.device, options.job - 1)
     model.set_statistics(model.mean if options.mean is None else options.mean,
                          model.std if options.std is None else options.std)

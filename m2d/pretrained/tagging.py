@@ -18,7 +18,6 @@ from m2d.data.extract import JobOptions, extract
 from m2d.data.failures import FailureLog
 from m2d.pretrained.arrays import MATRIX_FORMATS, check_matrix_path, write_matrix
 from m2d.pretrained.embedding import SoundOptions
-from m2d.pretrained.extraction import check_choice
 from m2d.pretrained.features import M2DFeatures
 
 
@@ -27,8 +26,8 @@ class TagOptions(SoundOptions):
     """Options of `m2d tag`."""
 
     labels: str | None = option(None, "class names: class_labels_indices.csv of AudioSet, or one name a line")
-    top: int = option(5, "classes a row")
-    seconds: float | None = option(None, "length of a row; default: about the model's input")
+    top: int = option(5, "classes a row", within="[1, inf)")
+    seconds: float | None = option(None, "length of a row; default: about the model's input", within="(0, inf)")
     out: str | None = option(None, f"all probabilities: a file of {', '.join(MATRIX_FORMATS)}")
 
 
@@ -96,13 +95,10 @@ def tag(data: DataDir, model: M2DFeatures, options: TagOptions) -> tuple[list[Ro
 
     Raises `UserError` for a model without a classifier, and settings that do not fit.
     """
-    if options.top < 1 or (options.seconds is not None and options.seconds <= 0):
-        raise UserError(f"top={options.top}, seconds={options.seconds}: must be positive")
     if model.classifier is None:
         raise UserError(f"{options.model}: has no classifier: give fine-tuned weights (AS-FT, or m2d finetune's)")
     if options.out:
         check_matrix_path(options.out)
-    check_choice(model, None, options.precision)
     writer = Rows(FailureLog(Path(f"{options.out or 'tags'}.failed")))
     windows = WindowProbabilities(model, options.seconds, pick_device(options.device), options.precision)
     extract(data, writer, windows, JobOptions(out="tags"), what="tag", batch_seconds=options.batch_seconds,

@@ -133,7 +133,7 @@ def read_settings(conf: Path, overlays: list[str], task: str) -> dict[str, Any]:
     settings = read_yaml(conf / f"{task}.yaml")
     OmegaConf.set_struct(settings, True)
     for path in overlays:
-        sections = read_yaml(Path(path))
+        sections = read_yaml(path)
         for name in sections:
             if name not in list(TASKS):
                 raise UserError(f"{path}: section '{name}' is none of {', '.join(ordered(list(TASKS)))}")

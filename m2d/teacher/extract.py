@@ -23,7 +23,8 @@ class TeacherOptions(NetworkOptions):
 
     model: str = option("facebook/hubert-base-ls960", "folder or hub id of a speech model or M2D, or logmel")
     layer: int | None = option(None, "layer whose output is taken, from 1 (default: 9, Whisper and M2D: the last)")
-    dtype: str = option("float16", "how rows are stored: float16, or int8 with a scale per row (half the disk)")
+    dtype: str = option("float16", "how rows are stored: float16, or int8 with a scale per row (half the disk)",
+                        choices=tuple(DTYPES))
 
 
 class TeacherFrames:
@@ -49,17 +50,13 @@ def extract_teacher(data: DataDir, teacher: Teacher, options: TeacherOptions) ->
     log-mel frames 2 i and 2 i + 1, and one to three log-mel frames at the end have no row.
 
     Audio that can't be read or is shorter than one row is listed in `teacher.JOB.failed`. Raises `UserError` when that
-    is more than `max_bad_share` of all utterances, for a device, precision or dtype that is not to be had, and when
+    is more than `max_bad_share` of all utterances, for a device or precision that this machine does not have, and when
     `out` can't be written or was begun with other settings.
     """
     place = pick_device(options.device, options.job - 1)
-    if options.precision not in PRECISIONS:
-        raise UserError(f"precision={options.precision}: must be one of {', '.join(PRECISIONS)}")
     if options.precision != "float32" and place.type != "cuda":
         raise UserError(f"precision={options.precision}: for GPUs only (this job runs on {place.type}): use "
                         "precision=float32")
-    if options.dtype not in DTYPES:
-        raise UserError(f"dtype={options.dtype}: must be one of {', '.join(DTYPES)}")
     info = {"teacher": {"model": options.model, "layer": teacher.layer, "rate": teacher.rate,
                         "sample_rate": teacher.sample_rate}, "data": data.fingerprint()}
     writer = PackedWriter(options.out, f"teacher.{options.job}", teacher.width, options.dtype, jobs=options.jobs,

@@ -9,7 +9,6 @@ from typing import Any
 
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.config import load_config, option
-from m2d.common.errors import UserError
 from m2d.common.progress import duration
 from m2d.nn.summary import Summary, activation_bytes, summarise
 from m2d.training.config import FREE, PretrainConfig, Settings, plain
@@ -29,27 +28,25 @@ class PlanOptions:
     config: str = option(help="YAML file of pre-training settings")
     set: list[str] = option(factory=list, help="changes to the settings, [key=value,...]")
     show: str = option("cost", "cost: the table; inputs: which of 'speech noise teacher' the settings read; settings: "
-                               "KEY=VALUE lines of what shapes the result and is not at its default, data apart")
-    gpus: int = option(1, "GPUs that share the batch, all nodes together")
+                               "KEY=VALUE lines of what shapes the result and is not at its default, data apart",
+                       choices=("cost", "inputs", "settings"))
+    gpus: int = option(1, "GPUs that share the batch, all nodes together", within="[1, inf)")
     samples: int = option(281_241, "training samples, all of which an epoch consumes")
     hours: float = option(960.0, "hours of the training audio")
     noise_hours: float = option(5_569.0, "hours of the noise corpus")
-    tflops: float = option(490.0, "TFLOP/s that one GPU sustains; 490 is half of an H100's bf16 peak")
+    tflops: float = option(490.0, "TFLOP/s that one GPU sustains; 490 is half of an H100's bf16 peak",
+                           within="(0, inf)")
 
 
 def show_plan(options: PlanOptions) -> None:
-    """Print what is asked for. Raises `UserError` for settings that do not load and an unknown `show`."""
-    if options.gpus < 1 or options.tflops <= 0:
-        raise UserError(f"gpus={options.gpus} tflops={options.tflops}: both must be positive")
+    """Print what is asked for. Raises `UserError` for settings that do not load."""
     config = load_settings(options.config, options.set)
     if options.show == "inputs":
         print(" ".join(inputs(config)))
     elif options.show == "settings":
         print("\n".join(setting_lines(config)))
-    elif options.show == "cost":
-        print("\n".join(f"{name:<34} {value}" for name, value in cost(config, options)))
     else:
-        raise UserError(f"show={options.show}: it is cost, inputs or settings")
+        print("\n".join(f"{name:<34} {value}" for name, value in cost(config, options)))
 
 
 def load_settings(path: str, changes: list[str]) -> PretrainConfig:

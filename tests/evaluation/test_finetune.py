@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from m2d import load_pretrained
+from m2d.common.config import load_config
 from m2d.common.errors import UserError
 from m2d.evaluation import finetune as finetune_module
 from m2d.evaluation.classifier import Classifier
@@ -44,12 +45,12 @@ def test_warm_up_and_cosine():
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"optimizer": "adam"}, "not one of sgd, adamw"), ({"patchout": 1.0}, "patchout"),
-    ({"warmup_epochs": 3}, "less than epochs"), ({"batch_size": 1}, "at least 2"), ({"mixup": -0.1}, "not be negative"),
+    ("optimizer=adam", "must be one of sgd, adamw"), ("patchout=1", "must lie in"), ("warmup_epochs=200", "less than"),
+    ("batch_size=1", "must lie in"), ("mixup=-0.1", "must lie in"),
 ])
 def test_settings_that_do_not_fit_say_so(changes, words):
     with pytest.raises(UserError, match=words):
-        options(**changes)
+        load_config(TuneOptions, None, [changes])
 
 
 def test_the_head_and_the_clip_vector(encoder, model_directory):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from m2d.common.config import load_config
 from m2d.common.errors import UserError
 from m2d.evaluation.linear import PAPER_LR, LinearOptions, Split, divide, fit_linear
 from m2d.evaluation.probe import evaluate, knn
@@ -115,8 +116,8 @@ def test_a_seed_repeats_itself_and_another_differs():
 def test_what_cannot_be_evaluated_says_so():
     with pytest.raises(UserError, match="seeds is empty"):
         LinearOptions(seeds=[])
-    with pytest.raises(UserError, match="must be positive"):
-        LinearOptions(lr=-1.0)
+    with pytest.raises(UserError, match=r"option 'lr=-1.0': must lie in \(0, inf\)"):
+        load_config(LinearOptions, None, ["lr=-1"])
     with pytest.raises(UserError, match="no usable clips"):
         evaluate(np.full((2, 4), np.nan), task_of(["train", "test"], ["a", "b"]), LinearOptions())
 

@@ -6,6 +6,7 @@ import soundfile
 import torch
 
 from m2d.audio.logmel import LogMel, LogMelConfig
+from m2d.common.config import load_config
 from m2d.common.errors import UserError
 from m2d.data import extract
 from m2d.data.datadir import DataDir, Segment
@@ -126,10 +127,15 @@ def test_unusable_audio_is_listed_and_too_much_of_it_is_an_error(tmp_path, audio
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"device": "gpu"}, "device=gpu: not to be had"),
-    ({"precision": "half"}, "must be one of float32, bfloat16, float16"),
     ({"precision": "bfloat16", "device": "cpu"}, "for GPUs only"),
-    ({"dtype": "float64"}, "dtype=float64"),
 ])
 def test_settings_that_can_not_be_had_are_refused(tmp_path, data, teacher, options, message):
     with pytest.raises(UserError, match=message):
         run(data, tmp_path, teacher, **options)
+
+
+@pytest.mark.parametrize(("word", "message"), [
+    ("precision=half", "must be one of float32, bfloat16, float16"), ("dtype=float64", "must be one of float16, int8")])
+def test_unknown_settings_are_refused(word, message):
+    with pytest.raises(UserError, match=message):
+        load_config(TeacherOptions, None, ["data=d", "out=o", word])

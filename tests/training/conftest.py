@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -116,3 +117,15 @@ def options(stores, tmp_path):
         "optim.batch_size=4", "optim.epochs=3", "optim.warmup_epochs=1", "optim.base_lr=0.1", "optim.ema_start=0.9",
         "optim.ema_end=0.99", f"run.exp={tmp_path}/exp", "run.device=cpu", "run.keep_epochs=0",
     ]
+
+
+@pytest.fixture
+def own_stores(stores, tmp_path):
+    """A copy of the stores that a test may break."""
+    return Path(shutil.copytree(stores, tmp_path / "stores"))
+
+
+@pytest.fixture
+def own_options(options, stores, own_stores):
+    """Options of a run on the copy."""
+    return [word.replace(str(stores), str(own_stores)) for word in options]

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +12,6 @@ from m2d.data.merge import merge_index
 from m2d.data.writer import PackedWriter
 from m2d.training.config import PretrainConfig
 from m2d.training.experiment import run_state
-
-
-@pytest.fixture
-def own_stores(stores, tmp_path):
-    """A copy of the stores that a test may change."""
-    return Path(shutil.copytree(stores, tmp_path / "stores"))
-
-
-@pytest.fixture
-def own_options(options, stores, own_stores):
-    """Options of a run on the copy."""
-    return [word.replace(str(stores), str(own_stores)) for word in options]
 
 
 def made_anew(store, seed=9):

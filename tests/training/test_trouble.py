@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -12,18 +11,6 @@ import numpy as np
 import pytest
 
 from m2d.training.checkpoint import checkpoints, read_checkpoint
-
-
-@pytest.fixture
-def own_stores(stores, tmp_path):
-    """A copy of the stores that a test may break."""
-    return Path(shutil.copytree(stores, tmp_path / "stores"))
-
-
-@pytest.fixture
-def own_options(options, stores, own_stores):
-    """Options of a run on the copy."""
-    return [word.replace(str(stores), str(own_stores)) for word in options]
 
 
 def shard(store):

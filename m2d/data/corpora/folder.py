@@ -72,8 +72,6 @@ def _name(paths: list[Path], base: Path) -> dict[str, str]:
 
 
 def _cut(data: DataDir, segment_seconds: float) -> None:
-    if segment_seconds <= 0:
-        raise UserError(f"segment_seconds={segment_seconds}: must be positive")
     for recording, path in progress(data.wav.items(), "lengths", total=len(data.wav)):
         try:
             seconds = audio_duration(path)

@@ -33,9 +33,11 @@ class PrepareConfig:
     out: str = option(help="data directory to write")
     parts: list[str] = option(help="librispeech: train-clean-100 ...; audioset: balanced_train ...", factory=list)
     metadata: str | None = option(None, "audioset: folder of the official lists, when it is not root")
-    segment_seconds: float | None = option(None, "folder: cut longer recordings into equal parts of at most this")
+    segment_seconds: float | None = option(None, "folder: cut longer recordings into equal parts of at most this",
+                                            within="(0, inf)")
     valid_out: str | None = option(None, "data directory for held-out utterances, of other speakers where known")
-    valid_utterances: int | None = option(None, "how many to hold out, at least; goes with valid_out")
+    valid_utterances: int | None = option(None, "how many to hold out, at least; goes with valid_out",
+                                             within="[1, inf)")
     seed: int = option(0, "which speakers or recordings are held out")
 
 

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
-from m2d.data.dataset import MASKS, Batch
+from m2d.data.dataset import MASKS, Batch, BatchDataset
 from m2d.data.images.decode import View, read_image, seeded
 from m2d.data.images.folder import ImageList
-from m2d.data.memory import Layout, new_block, views
+from m2d.data.memory import Layout
 from m2d.data.randomness import uniform
 
 
-class ImageDataset(Dataset):
+class ImageDataset(BatchDataset):
     """Views `[3, size, size]` of images, a batch at a time."""
 
     def __init__(self, images: ImageList, view: View, size: int, seed: int = 0, n_patches: int = 0):
@@ -34,11 +33,6 @@ class ImageDataset(Dataset):
         if self.n_patches:
             layout["mask_noise"] = (size, self.n_patches), torch.float32
         return layout
-
-    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
-        """The batch of `(epoch, indices [B])` in memory of its own: see `fill`."""
-        layout = self.layout(len(key[1]))
-        return self.fill(views(new_block(layout), layout), *key)
 
     def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:
         """Read the images `indices` `[B]` of an epoch into the tensors of `layout(B)`:

@@ -59,8 +59,6 @@ class AudioData(DataModule):
         data, distils = config.data, config.model.lambda_off > 0
         if not data.speech:
             raise UserError("option 'data.speech' has no default: give it as data.speech=STORE")
-        if not 0 <= data.noise_ratio <= 1:
-            raise UserError(f"data.noise_ratio={data.noise_ratio} is not between 0 and 1")
         if data.noise_ratio > 0 and not data.noise:
             raise UserError(f"data.noise_ratio={data.noise_ratio} needs data.noise, a store of noise log-mels")
         if data.noise_mean is not None and not data.noise:
@@ -72,8 +70,6 @@ class AudioData(DataModule):
             if path and not wanted:
                 raise UserError(f"{name} does not apply: " + ("there is no data.valid" if distils
                                                              else "model.lambda_off is 0"))
-        if data.std is not None and data.std <= 0:
-            raise UserError(f"data.std={data.std} must be positive")
         if config.model.in_channels != 1:
             raise UserError(f"model.in_channels={config.model.in_channels}: log-mels have one channel")
 
