@@ -7,6 +7,9 @@
 # Where the mini corpus is made, once for both recipes (seen from the recipe).
 MINI_CORPUS=${MINI_CORPUS:-../mini_corpus}
 
+# A catalogue of your own for downloads (local/download.sh and --corpus), as for a mirror; see m2d/data/downloads/catalogue.yaml.
+CATALOGUE=${CATALOGUE:-}
+
 # --- pre-training ---------------------------------------------------------------------------------------------------
 # LibriSpeech: the folder with SPEAKERS.TXT and train-clean-100/ train-clean-360/ train-other-500/ dev-clean/
 LIBRISPEECH=${LIBRISPEECH:-}

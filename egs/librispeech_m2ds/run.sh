@@ -3,6 +3,7 @@
 # Corpora are named in db.sh; one that is not is replaced by the mini corpus, made here.
 #
 #   ./run.sh --stage 0 --stop_stage 5                            all of it, with the model of the best published row
+#   ./run.sh --corpus mini_librispeech                           5 hours of real speech, downloaded; no GPU needed
 #   ./run.sh --config conf/pretrain_m2ds_t4.0s_80x2.yaml         another setting of the paper
 #   ./run.sh --stage 3 --stop_stage 3 --set "optim.epochs=100"   one stage, with options changed
 #   ./run.sh --stage 5 --tasks "pr ks" --seeds "0 1 2"           some SUPERB tasks, three seeds
@@ -22,7 +23,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 stage=0
 stop_stage=5
-config=          # settings of pre-training (default: conf/pretrain_m2ds_t6.08s_80x2.yaml, or the mini one)
+corpus=          # mini_librispeech: download it and ESC-50 as noise, and pre-train on them in place of db.sh's corpora
+config=          # settings of pre-training (default: conf/pretrain_m2ds_t6.08s_80x2.yaml; conf/pretrain_mini_m2ds.yaml
+                 # on the mini corpus and mini_librispeech)
 set=             # changes to these settings: "key=value key=value"
 tag=             # name of the experiment (default: from config and set); with the mini corpus it ends in _mini
 label=           # name in tables (default: the experiment's); rows of one name are averaged
@@ -50,9 +53,9 @@ set -a; . ./db.sh; set +a
 . ./cmd.sh
 . ../../utils/stages.sh
 . ../../utils/general_audio.sh
-. local/corpora.sh   # decides what is used and named how: mini mini_speech corpus data dump inputs
+. local/corpora.sh   # decides what is used and named how: mini mini_speech small corpus data dump inputs
 
-config=${config:-conf/pretrain_$([ $mini_speech = true ] && echo mini_m2ds || echo m2ds_t6.08s_80x2).yaml}
+config=${config:-conf/pretrain_$([ $small = true ] && echo mini_m2ds || echo m2ds_t6.08s_80x2).yaml}
 [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
 read -r -a changes <<<"$set"
 plan=(python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"})
@@ -76,6 +79,10 @@ next_commands=("features of your own sounds: . ./path.sh; m2d embed $exp/model S
 if in_range 0; then
   if [ $mini = true ]; then make_mini_corpus speech; fi
   check_superb "${tasks[@]}"
+fi
+if [ ${#downloads[@]} -gt 0 ] && begin_stage 0 "corpora/.$corpus.done" "download of ${downloads[*]}"; then
+  bound local/download.sh "${downloads[@]}"
+  end_stage "corpora/.$corpus.done"
 fi
 if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then
   prepare_speech

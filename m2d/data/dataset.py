@@ -101,10 +101,11 @@ class PretrainDataset(BatchDataset):
             layout["mask_noise"] = (size, self.n_patches), torch.float32
         return layout
 
-    def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:
+    def fill(self, batch: Batch, epoch: int, indices: np.ndarray, numbers: np.ndarray | None = None) -> Batch:
         """Read the samples `indices` `[B]` of an epoch into the tensors of `layout(B)`, with T = crop_frames:
 
-        - `index` int64 `[B]`, and added to them `ids`, the list of B utterance ids;
+        - `index` int64 `[B]`: `numbers`, on which crop, noise and mask depend (default: `indices`); and added to the
+          tensors `ids`, the list of B utterance ids;
         - `logmel` float16 `[B, T, 80]` raw log-mel from frame `start` (int64 `[B]`, uniform over all places where the
           crop fits); `valid` int64 `[B]` frames of it are speech, the rest is silence;
         - `noise` float16 `[B, T, 80]`: a random part of a random clip, a short clip repeated from a random frame on;
@@ -115,7 +116,8 @@ class PretrainDataset(BatchDataset):
         Returns the batch. Raises `UserError` that names the shard when one can't be read.
         """
         indices = np.asarray(indices)
-        draws = uniform(self.seed, epoch, indices, 3)
+        numbers = indices if numbers is None else numbers
+        draws = uniform(self.seed, epoch, numbers, 3)
         rows = indices if self._speech_rows is None else self._speech_rows[indices]
         frames = self.speech.entries["frames"][rows].astype(np.int64)
         usable = frames
@@ -127,7 +129,7 @@ class PretrainDataset(BatchDataset):
         starts = _place(draws[:, 0], usable - self.crop_frames + 1)
         valid = np.minimum(frames - starts, self.crop_frames)
         arrays = {name: tensor.numpy() for name, tensor in batch.items()}
-        arrays["index"][:], arrays["start"][:], arrays["valid"][:] = indices, starts, valid
+        arrays["index"][:], arrays["start"][:], arrays["valid"][:] = numbers, starts, valid
         _read(self.speech, arrays["logmel"], rows, starts, valid, SILENCE)
         if self.teacher is not None:
             first = starts * self._rate.numerator // self._rate.denominator
@@ -137,7 +139,7 @@ class PretrainDataset(BatchDataset):
         if self.noise is not None:
             self._read_noise(arrays["noise"], draws[:, 1:])
         if self.n_patches:
-            arrays["mask_noise"][:] = uniform(self.seed + MASKS, epoch, indices, self.n_patches)
+            arrays["mask_noise"][:] = uniform(self.seed + MASKS, epoch, numbers, self.n_patches)
         batch["ids"] = [self.speech.keys[row] for row in rows]
         return batch
 

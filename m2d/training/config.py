@@ -43,14 +43,19 @@ class DataOptions:
     kind: str = option("audio", "kind of data: a module of m2d.training.data_modules by its name")
     speech: str | None = option(None, "store of the training log-mels (or of any audio, for plain M2D)")
     teacher: str | None = option(None, "store of their teacher frames, for model.lambda_off > 0")
+    more: list[str] = option(factory=list, help="stores of further training log-mels, mixed with data.speech")
+    more_teachers: list[str] = option(factory=list, help="stores of their teacher frames, for model.lambda_off > 0")
+    weights: list[float] = option(factory=list, help="shares of an epoch: of data.speech, then of each of data.more "
+                                                     "(default: as many samples as it has utterances)",
+                                  within="(0, inf)")
+    by_hours: bool = option(False, "shares of an epoch by hours of audio, in place of data.weights")
     noise: str | None = option(None, "store of background-noise log-mels, for data.noise_ratio > 0")
     noise_ratio: float = option(0.0, "share of noise in the mixture, alpha of M2D-S (0 speech alone, 1 noise alone)",
                                 within="[0, 1]")
     valid: str | None = option(None, "store of held-out log-mels for the validation loss")
     valid_teacher: str | None = option(None, "store of their teacher frames, for model.lambda_off > 0")
-    mean: float | None = option(None, "mean of the log-mels (default: stats.json of data.speech)")
-    std: float | None = option(None, "standard deviation of the log-mels (default: stats.json of data.speech)",
-                               within="(0, inf)")
+    mean: float | None = option(None, "mean of the log-mels (default: stats.json of data.speech, and of data.more)")
+    std: float | None = option(None, "standard deviation of the log-mels (default: as data.mean)", within="(0, inf)")
     noise_mean: float | None = option(None, "mean of the noise log-mels (default: stats.json of data.noise)")
     image: ImageOptions = option(factory=ImageOptions)
     workers: int | None = option(None, "loader processes per rank, each 4 batches ahead in /dev/shm (default: by the "

@@ -58,6 +58,7 @@ def load_settings(path: str, changes: list[str]) -> PretrainConfig:
     if "teacher" in needs:
         data.teacher = data.teacher or "any"
         data.valid_teacher = data.valid_teacher or ("any" if data.valid else None)
+        data.more_teachers = data.more_teachers or ["any"] * len(data.more)
         settings.model.teacher_width = settings.model.teacher_width or TEACHER_WIDTH
     return PretrainConfig(data, settings.model, settings.optim, settings.run)
 

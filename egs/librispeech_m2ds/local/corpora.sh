@@ -3,22 +3,34 @@
 #
 # Sets: mini          true when the mini corpus stands in for speech or noise
 #       mini_speech   true when it stands in for the speech
-#       corpus        name of the pre-training corpora, in data/, dump/ and exp/ names
+#       small         true when the speech is for a machine without a GPU: the small network is the default
+#       corpus        name of the pre-training corpora, in data/, dump/ and exp/ names; --corpus gives one to download
 #       data, dump    folders of these corpora
 #       inputs        words for begin_stage: what stage 0 follows from
+#       downloads     names for local/download.sh: what stage 0 fetches
 
+downloads=() small=false valid_part=dev-clean
+case $corpus in
+  '') ;;
+  mini_librispeech)
+    downloads=(mini_librispeech esc50) small=true
+    LIBRISPEECH=corpora/LibriSpeech SPEECH='' NOISE=corpora/ESC-50-master/audio
+    parts=train-clean-5 valid_part=dev-clean-2
+    ;;
+  *) die "--corpus $corpus: there is mini_librispeech; other corpora are named in db.sh (local/download.sh fetches some)" ;;
+esac
 if [ -n "$LIBRISPEECH" ] && [ -n "$SPEECH" ]; then die "db.sh names LIBRISPEECH and SPEECH: keep one"; fi
 for name in LIBRISPEECH SPEECH NOISE; do
-  [ -z "${!name}" ] || [ -e "${!name}" ] || die "$name=${!name} (db.sh): no such file or folder"
+  [ -z "${!name}" ] || [ -e "${!name}" ] || [ ${#downloads[@]} -gt 0 ] || die "$name=${!name} (db.sh): no such file or folder"
 done
 corpora superb check && corpora general check || exit 1
 
 mini_speech=false
-corpus=librispeech
+corpus=${corpus:-librispeech}
 if [ -n "$SPEECH" ]; then
   corpus=$(folder_name "$(basename "$SPEECH")")
 elif [ -z "$LIBRISPEECH" ]; then
-  mini_speech=true
+  mini_speech=true small=true
   corpus=mini
 fi
 mini=$mini_speech
@@ -35,7 +47,7 @@ if [ -n "$SPEECH" ]; then
   inputs+=(--corpus SPEECH="$SPEECH" held_out="$held_out")
 else
   inputs+=(parts="$parts")
-  for name in $parts dev-clean; do inputs+=(--corpus "LIBRISPEECH $name=$librispeech/$name"); done
+  for name in $parts $valid_part; do inputs+=(--corpus "LIBRISPEECH $name=$librispeech/$name"); done
 fi
 
 prepare_speech() {  # -> $data/train, $data/valid
@@ -44,7 +56,7 @@ prepare_speech() {  # -> $data/train, $data/valid
       valid_out="$data/valid" valid_utterances="$held_out"
   else
     bound python3 -m m2d.bin.prepare_data corpus=librispeech root="$librispeech" "parts=[${parts// /,}]" out="$data/train"
-    bound python3 -m m2d.bin.prepare_data corpus=librispeech root="$librispeech" "parts=[dev-clean]" out="$data/valid"
+    bound python3 -m m2d.bin.prepare_data corpus=librispeech root="$librispeech" "parts=[$valid_part]" out="$data/valid"
   fi
 }
 

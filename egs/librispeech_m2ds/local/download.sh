@@ -12,4 +12,5 @@ out=corpora
 . ../../utils/log.sh
 . ../../utils/parse_options.sh
 . ./path.sh
-exec python3 -m m2d.bin.download out="$out" "names=[$(IFS=,; echo "$*")]"
+. ./db.sh
+exec python3 -m m2d.bin.download out="$out" ${CATALOGUE:+catalogue="$CATALOGUE"} "names=[$(IFS=,; echo "$*")]"

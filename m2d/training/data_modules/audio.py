@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from m2d.audio.noise import mix_noise
+from m2d.audio.statistics import Moments
 from m2d.common.errors import UserError
 from m2d.data.dataset import PretrainDataset
+from m2d.data.mixture import Mixture
 from m2d.data.store import PackedStore
 from m2d.training.data_modules import DATA_MODULES, Batch, DataModule, Picture
 
@@ -31,6 +33,8 @@ SAME = 0.01
 class AudioData(DataModule):
     """Packed stores of log-mels, with `noise_ratio` > 0 of background noise, with `lambda_off` > 0 of teacher frames.
 
+    Several corpora (`more`) each have a share of every epoch.
+
     `statistics` are the scalar mean and deviation of the log-mels (natural log of power).
     """
 
@@ -38,14 +42,18 @@ class AudioData(DataModule):
         super().__init__(config, device)
         data = config.data
         noise = PackedStore(data.noise) if data.noise_ratio > 0 else None
-        self.train = self._dataset(data.speech, data.teacher, noise)
-        if self.train.teacher is not None:
-            model = dataclasses.replace(config.model, teacher_width=self.train.teacher.width)
+        teachers = [data.teacher, *data.more_teachers] if data.teacher else [None] * (1 + len(data.more))
+        self.parts = [self._dataset(speech, teacher, noise)
+                      for speech, teacher in zip([data.speech, *data.more], teachers, strict=True)]
+        if self.parts[0].teacher is not None:
+            model = dataclasses.replace(config.model, teacher_width=self.parts[0].teacher.width)
             self.config = dataclasses.replace(config, model=model)
+        shares = [part.speech.total_frames for part in self.parts] if data.by_hours else data.weights
+        mixture = Mixture(self.parts, shares or [len(part) for part in self.parts], config.run.seed)
+        self.train = mixture if len(self.parts) > 1 else self.parts[0]
         self.valid = self._dataset(data.valid, data.valid_teacher, noise) if data.valid else None
         self.train_size, self.valid_size = len(self.train), len(self.valid or ())
-        self.statistics = {"mean": _statistic(data.mean, data.speech, "mean"),
-                           "std": _statistic(data.std, data.speech, "std")}
+        self.statistics = self._statistics(mixture.counts)
         self.noise_mean = _statistic(data.noise_mean, data.noise, "mean") if noise else 0.0
         if not all(map(math.isfinite, (*self.statistics.values(), self.noise_mean))) or self.statistics["std"] <= 0:
             stores = f"{data.speech} and {data.noise}" if noise else data.speech
@@ -63,6 +71,7 @@ class AudioData(DataModule):
             raise UserError(f"data.noise_ratio={data.noise_ratio} needs data.noise, a store of noise log-mels")
         if data.noise_mean is not None and not data.noise:
             raise UserError("data.noise_mean does not apply without data.noise")
+        _check_mixture(config)
         for name, path, wanted in (("data.teacher", data.teacher, distils),
                                    ("data.valid_teacher", data.valid_teacher, distils and bool(data.valid))):
             if wanted and not path:
@@ -75,7 +84,10 @@ class AudioData(DataModule):
 
     def identity(self) -> dict[str, str]:
         """Size and digest of each store's content, and the statistics that were read from stores."""
-        stores = {"speech": self.train.speech, "teacher": self.train.teacher, "noise": self.train.noise}
+        stores = {"noise": self.parts[0].noise}
+        for number, part in enumerate(self.parts, 1):
+            suffix = f" {number}" if number > 1 else ""
+            stores |= {f"speech{suffix}": part.speech, f"teacher{suffix}": part.teacher}
         if self.valid is not None:
             stores |= {"valid": self.valid.speech, "valid_teacher": self.valid.teacher}
         found = {name: f"{len(store)} utterances, content {store.content}"
@@ -109,6 +121,18 @@ class AudioData(DataModule):
                         "%.4g and %.4g (data.mean and data.std, or else stats.json of data.speech): data.mean=%.4g "
                         "data.std=%.4g would keep to the former", origin, *seen.values(), *own.values(), *seen.values())
 
+    def _statistics(self, counts: list[int]) -> dict[str, float]:
+        """Mean and deviation of what is trained on: each store's own, weighted by its samples."""
+        data = self.config.data
+        if len(self.parts) == 1 or (data.mean is not None and data.std is not None):
+            return {name: _statistic(getattr(data, name), data.speech, name) for name in ("mean", "std")}
+        moments = Moments()
+        for store, count in zip([data.speech, *data.more], counts, strict=True):
+            mean, std = (_statistic(None, store, name) for name in ("mean", "std"))
+            moments += Moments(count, count * mean, count * (std**2 + mean**2))
+        return {name: value if given is None else given
+                for name, value, given in (("mean", moments.mean, data.mean), ("std", moments.std, data.std))}
+
     def _dataset(self, speech: str, teacher: str | None, noise: PackedStore | None) -> PretrainDataset:
         model = self.config.model
         stores = PackedStore(speech), PackedStore(teacher) if teacher else None
@@ -124,6 +148,16 @@ def decode_teacher(batch: Batch) -> Tensor:
     """Teacher frames `[B, T', W]` float32 of a batch, on the device it is on, scaled when they are int8."""
     frames = batch["teacher"].float()
     return frames * batch["teacher_scale"].float()[..., None] if "teacher_scale" in batch else frames
+
+
+def _check_mixture(config: Settings) -> None:
+    data, corpora = config.data, 1 + len(config.data.more)
+    if data.weights and (data.by_hours or len(data.weights) != corpora):
+        raise UserError(f"data.weights={data.weights}: give a share for data.speech and for each of the "
+                        f"{corpora - 1} stores of data.more, and not data.by_hours with it")
+    if len(data.more_teachers) != (len(data.more) if config.model.lambda_off > 0 else 0):
+        raise UserError(f"data.more_teachers={data.more_teachers}: with model.lambda_off > 0 each of the "
+                        f"{corpora - 1} stores of data.more has its store of teacher frames, otherwise none")
 
 
 def _statistic(given: float | None, store: str, name: str) -> float:
