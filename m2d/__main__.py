@@ -32,7 +32,6 @@ COMMANDS = {
     "pre-train": {
         "plan": "what a setting needs: parameters, memory, disk, hours",
         "pretrain": "M2D, M2D-S, MSM-MAE; resumes a run",
-        "run_state": "what an experiment directory holds: a finished run, one to resume, none",
         "compare_runs": "losses and signs of collapse of several runs, side by side",
     },
     "evaluate": {

@@ -38,14 +38,15 @@ clear_logs() {  # old logs go, the folders of the new ones are made
 }
 
 report() {  # INDEX CODE [WHY]: one failed task, and the end of its log
-  local task='the task' log_path
+  local task='the task' log_path ended="failed with code $2"
   log_path=$(log_of "$1")
   if $is_array; then task="task $1 of $first:$last"; fi
   if [ "$2" = $EX_TEMPFAIL ]; then
     echo "${0##*/}: $task was interrupted${3:+ ($3)} and goes on when run again (log: $log_path)" >&2
     return
   fi
-  echo "${0##*/}: $task failed with code $2${3:+ ($3)}; the end of $log_path:" >&2
+  if [ "$2" = $EX_DATAERR ]; then ended="found work of other settings or data (code $2)"; fi
+  echo "${0##*/}: $task $ended${3:+ ($3)}; the end of $log_path:" >&2
   if [ -s "$log_path" ]; then tail -n 12 "$log_path" | cut -c1-500 | sed 's/^/    /' >&2; else echo "    (no log)" >&2; fi
 }
 
@@ -69,13 +70,16 @@ say() {  # WORDS...: a line of the launcher, in the place of a bar
   echo "$clear${0##*/}: $*" >&2
 }
 
-# finish: report the tasks in the array `failed` (INDEX -> "CODE [WHY]"), at most three with their logs, and exit.
+# finish: report the tasks in the array `failed` (INDEX -> "CODE [WHY]"), at most three with their logs, and exit: with
+# EX_TEMPFAIL or EX_DATAERR where all of them did, otherwise with 1.
 finish() {
-  local index shown=0 code=$EX_TEMPFAIL
+  local index shown=0 code='' this
   unwatch
   [ ${#failed[@]} -gt 0 ] || exit 0
   for index in $(printf '%s\n' "${!failed[@]}" | sort -n); do
-    [ "${failed[$index]%% *}" = $EX_TEMPFAIL ] || code=1
+    this=${failed[$index]%% *}
+    code=${code:-$this}
+    if [ "$this" != "$code" ] || { [ "$this" != $EX_TEMPFAIL ] && [ "$this" != $EX_DATAERR ]; }; then code=1; fi
     if ((++shown <= 3)); then
       report "$index" "${failed[$index]%% *}" "$([[ ${failed[$index]} != *' '* ]] || echo "${failed[$index]#* }")"
     fi
@@ -83,7 +87,7 @@ finish() {
   if $is_array; then
     echo "${0##*/}: ${#failed[@]} of $((last - first + 1)) tasks failed: $(printf '%s\n' "${!failed[@]}" | sort -n | paste -sd' ')" >&2
   fi
-  exit $code
+  exit "$code"
 }
 
 # A signal is only noted, as an exit code in `stopped`: the main loop acts on it. `check_parent` takes the death of the

@@ -8,6 +8,9 @@
 #     ...
 #     end_stage MARK [OUTPUT]...
 #   fi
+#   anew MARK --out|--keep FOLDER COMMAND...     COMMAND, which works in FOLDER, in the stage of MARK; where FOLDER holds
+#                                                work of other settings or data (EX_DATAERR), it is removed or moved
+#                                                aside, and COMMAND is run again
 #
 # begin_stage runs a stage when $stage <= N <= $stop_stage and it is not done already. Done means that end_stage has
 # written the file MARK when the stage had the same inputs, which the WORDs tell by content. mark.py explains the WORDs
@@ -82,6 +85,14 @@ begin_stage() {
   [ $code = 0 ] || { _log 2 "error: $title: $reason"; exit 1; }
   _log 2 "$title"
   _titles[$mark]=$title _started[$mark]=$SECONDS
+}
+
+anew() {
+  local code=0
+  "${@:4}" || code=$?
+  [ $code = $EX_DATAERR ] || return $code
+  python3 "$_utils/mark.py" anew "${@:1:3}" || return 1
+  "${@:4}"
 }
 
 end_stage() {

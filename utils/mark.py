@@ -3,6 +3,7 @@
 
 usage: mark.py begin MARK WORD...     exit code 0: to be done; 3: done before; 1: it can't be, for the reason printed
        mark.py end MARK OUTPUT...     the stage is done; what it wrote is printed
+       mark.py anew MARK WORD...      the stage began on folders of other inputs (--out, --keep): they are cleared away
 
 What the stage follows from:
   NAME=VALUE            a setting
@@ -40,9 +41,12 @@ from m2d.audio.containers import SEPARATOR, split_reference
 from m2d.common.errors import UserError
 from m2d.common.files import sha256, write_json
 from m2d.common.stamp import STAMP, corpus_identity, digest_of, files_identity
+from m2d.data.damage import store_damage
+from m2d.data.format import read_meta
 from m2d.pretrained.names import parse_model
 
 DONE_BEFORE = 3
+DAMAGED = "damaged"
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json")
 
 
@@ -85,9 +89,12 @@ def _file_of(name: str) -> str:
 
 
 def store_identity(path: str) -> str:
-    """The content of a packed store, as its meta.json has it."""
-    meta = Path(path, "meta.json")
-    return json.loads(meta.read_text(encoding="utf-8")).get("content", "unknown") if meta.is_file() else "absent"
+    """The content of a packed store whose shards are as they were written; a word where they are not."""
+    try:
+        meta = read_meta(path)
+    except UserError:
+        return DAMAGED
+    return DAMAGED if store_damage(Path(path), meta) else meta["content"]
 
 
 def weights_identity(path: str) -> str:
@@ -169,8 +176,11 @@ def begin(path: Path, words: Words) -> int:
     """Decide whether the stage is to be done, and clear the way for it."""
     mark, begun = read(path), read(path.with_name(path.name + ".begun"))
     more = mark is not None and mark["inputs"] == words.inputs
-    if more and mark["more"] == words.more and all(os.path.exists(name.split(" ", 1)[1]) for name in mark["outputs"]):
-        return DONE_BEFORE
+    if more:
+        changed = changed_outputs(mark["outputs"])
+        more = changed <= {DAMAGED}
+        if mark["more"] == words.more and not changed:
+            return DONE_BEFORE
     if mark is not None:
         for line in differences({**mark["inputs"], **mark["more"]}, {**words.inputs, **words.more}):
             print(f"    {line}", file=sys.stderr)
@@ -184,6 +194,26 @@ def begin(path: Path, words: Words) -> int:
     write_json(path.with_name(path.name + ".begun"), {
         "inputs": words.inputs, "more": words.more, "interim": words.interim,
         "writes": [str(folder) for folder in (*words.out, *words.keep)]})
+    return 0
+
+
+def changed_outputs(outputs: dict[str, str]) -> set[str]:
+    """What became of outputs that are not as the stage left them: `DAMAGED` (or lost), or a store's other content."""
+    changed = set()
+    for name, before in outputs.items():
+        kind, _, path = name.partition(" ")
+        now = DAMAGED if not os.path.exists(path) else store_identity(path) if kind == "store" else before
+        if now != before:
+            print(f"    {path} is not as the stage left it", file=sys.stderr)
+            changed.add(now)
+    return changed
+
+
+def anew(path: Path, words: Words) -> int:
+    """Clear away the folders of a stage that has begun; it is still begun then."""
+    begun = read(path.with_name(path.name + ".begun"))
+    discard(words)
+    write_json(path.with_name(path.name + ".begun"), begun)
     return 0
 
 
@@ -256,7 +286,9 @@ def size(path: Path) -> str:
 def main(verb: str, mark: str, *words: str) -> int:
     """Do what the command line says; the exit code."""
     try:
-        return begin(Path(mark), Words(list(words))) if verb == "begin" else end(Path(mark), list(words))
+        if verb == "end":
+            return end(Path(mark), list(words))
+        return {"begin": begin, "anew": anew}[verb](Path(mark), Words(list(words)))
     except MarkError as error:
         print(error)
     except OSError as error:

@@ -6,8 +6,8 @@
 # The task's number takes the place of JOB in LOG (x.JOB.log) and of the words "JOB" and "job=JOB" of COMMAND. At most K
 # tasks run at a time (by default as many as fit the processors or GPUs). A task sees only its own N GPUs, and none with
 # N = 0. --mem, --time and --warn, which limit a cluster's jobs, are taken and do nothing here. Tasks go on when one
-# fails; at the end the failed ones are named with the end of their logs, and the exit code is 1 (EX_TEMPFAIL when they
-# were only interrupted). Ctrl-C ends all tasks, giving them a minute to stop in order; a second Ctrl-C ends them at once.
+# fails; at the end the failed ones are named with the end of their logs, and the exit code is 1 (see `finish` in launcher.sh
+# for the others). Ctrl-C ends all tasks, giving them a minute to stop in order; a second Ctrl-C ends them at once.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=launcher.sh
 . "$(dirname "${BASH_SOURCE[0]}")/launcher.sh"

@@ -44,18 +44,22 @@ make_mini_corpus() {
 log_mels() {
   local mark=$3.done
   if begin_stage "$1" "$mark" "log-mel features of $2" --data "$2" --out "$3" --interim jobs="$nj" "${@:5}"; then
-    "$cmd" "${cpu_job[@]}" JOB=1:"$nj" "$4/logmel_$(basename "$2").JOB.log" \
-      python3 -m m2d.bin.extract_logmel data="$2" out="$3" job=JOB jobs="$nj"
-    bound python3 -m m2d.bin.merge_features dir="$3"
+    anew "$mark" --out "$3" extract_logmel "$2" "$3" "$4"
     end_stage "$mark" --store "$3"
   fi
+}
+
+extract_logmel() {  # DATA OUT LOGS
+  "$cmd" "${cpu_job[@]}" JOB=1:"$nj" "$3/logmel_$(basename "$1").JOB.log" \
+    python3 -m m2d.bin.extract_logmel data="$1" out="$2" job=JOB jobs="$nj" &&
+    bound python3 -m m2d.bin.merge_features dir="$2"
 }
 
 settings_of() { python3 -m m2d.bin.plan show=settings config="$1" "${@:2}"; }
 
 pretrain() {
-  "$cmd" "${train_job[@]}" --gpu "$ngpu" --nodes "$nodes" "$2/run.log" python3 ../../utils/torchrun.py \
-    -m m2d.bin.pretrain --config "$1" run.exp="$2" "${@:3}"
+  anew "$2/.pretrain.done" --keep "$2" "$cmd" "${train_job[@]}" --gpu "$ngpu" --nodes "$nodes" "$2/run.log" \
+    python3 ../../utils/torchrun.py -m m2d.bin.pretrain --config "$1" run.exp="$2" "${@:3}"
 }
 
 export_model() {

@@ -47,7 +47,8 @@ def run_agent(options: list[str], command: list[str]) -> int:
             run(parse_args([*options, __file__, "--rank", str(os.getpid()), name, *command]))
         except ChildFailedError as error:
             print(error, file=sys.stderr)
-            return 1
+            code = error.get_first_failure()[1].exitcode
+            return code if code > 0 else 128 - code
         except SignalException as error:
             return 128 + error.sigval
         return os.EX_TEMPFAIL if (folder / INTERRUPTED).exists() else 0

@@ -107,7 +107,7 @@ else
   for name in train valid; do
     if begin_stage 2 "$dump/$name/$teacher_store.done" "features of $name by $teacher" --needs "$data/.done" \
       --data "$data/$name" --weights "$teacher" --out "$dump/$name/$teacher_store" --interim jobs="$nj"; then
-      extract_teacher "$name"
+      anew "$dump/$name/$teacher_store.done" --out "$dump/$name/$teacher_store" extract_teacher "$name"
       end_stage "$dump/$name/$teacher_store.done" --store "$dump/$name/$teacher_store"
     fi
   done

@@ -2,11 +2,12 @@
 
     NAME.npy         a shard: rows [rows, width], float16 or int8, of whole utterances one after the other
     NAME.scale.npy   [rows] float16, the scale of each int8 row
-    NAME.part.json   the shard's utterances; written after it, so that a shard without it is not whole
+    NAME.part.json   the shard's utterances, content and times; written after it: a shard without it is not whole
     JOB.done         the job has seen all its utterances
     JOB.failed       utterances that could not be made into frames, with the reason
     index            text table over all shards (see `m2d.data.index`)
-    meta.json        width, dtype, totals, what the frames are, and `content` (see `m2d.data.content`)
+    meta.json        width, dtype, totals, what the frames are, `content` (see `m2d.data.content`), the shards and
+                     their files' modification times (see `m2d.data.damage`)
     stats.json       scalar mean and standard deviation over all frames and bins
 """
 
@@ -40,21 +41,6 @@ def quantise(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scale = (np.abs(frames).max(axis=1) / 127).astype(np.float16)
     steps = np.divide(frames, scale[:, None], out=np.zeros_like(frames), where=scale[:, None] > 0)
     return np.rint(steps).clip(-127, 127).astype(np.int8), scale
-
-
-def damage(directory: Path, shard: str, rows: int, width: int, dtype: np.dtype) -> str:
-    """What is wrong with a shard's files (missing, or not the bytes of header and rows); empty when they are whole."""
-    sizes = {f"{shard}.npy": rows * width * dtype.itemsize}
-    if dtype == np.int8:
-        sizes[f"{shard}.scale.npy"] = rows * DTYPES["float16"].itemsize
-    for file, content in sizes.items():
-        try:
-            size = (directory / file).stat().st_size
-        except FileNotFoundError:
-            return f"{directory / file}: shard is missing"
-        if size != HEADER_BYTES + content:
-            return f"{directory / file}: shard has {size} bytes instead of {HEADER_BYTES + content}"
-    return ""
 
 
 def read_meta(directory: str | Path) -> dict:

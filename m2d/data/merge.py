@@ -22,8 +22,8 @@ LOG = logging.getLogger(__name__)
 def merge_index(directory: str | Path, max_bad_share: float = 0.01) -> dict[str, Any]:
     """Merge the jobs of a folder and return the content of `stats.json`: `{"mean", "std", "frames"}`.
 
-    Raises `UserError` for a job that is missing or unfinished, settings that differ, an utterance that two jobs have,
-    and when more than `max_bad_share` of all utterances failed.
+    Raises `OtherRunError` for jobs of different settings; `UserError` for a job that is missing or unfinished, an
+    utterance that two jobs have, and when more than `max_bad_share` of all utterances failed.
     """
     directory = Path(directory)
     parts = read_parts(directory)
@@ -42,7 +42,8 @@ def merge_index(directory: str | Path, max_bad_share: float = 0.01) -> dict[str,
     rows, about = sum(shards.values()), next(iter(parts.values()))
     write_json(directory / "meta.json", {
         "width": about["width"], "dtype": about["dtype"], "info": about["info"], "utterances": len(lines),
-        "frames": rows, "content": as_hex(sum(int(part["content"], 16) for part in parts.values())), "shards": shards})
+        "frames": rows, "content": as_hex(sum(int(part["content"], 16) for part in parts.values())), "shards": shards,
+        "times": {file: time for part in parts.values() for file, time in part.get("times", {}).items()}})
     moments = sum((Moments(part["rows"] * about["width"], part["sum"], part["squares"]) for part in parts.values()),
                   Moments())
     stats = {"mean": moments.mean, "std": moments.std, "frames": rows}
@@ -67,8 +68,11 @@ def _check_jobs(directory: Path, parts: dict[str, dict], max_bad_share: float) -
     markers = {path.name.removesuffix(".done"): json.loads(path.read_text()) for path in directory.glob("*.done")}
     if not markers:
         raise UserError(f"{directory}: no finished job there: run the feature stage first")
+    first = next(iter(markers.values()))
+    for name, about in [*markers.items(), *parts.items()]:
+        check_same(directory, name, about, first)
     unfinished = sorted({shard.rpartition("-")[0] for shard in parts} - markers.keys())
-    jobs = max(marker["jobs"] for marker in markers.values())
+    jobs = first["jobs"]
     if unfinished or len(markers) != jobs:
         raise UserError(f"{directory}: {len(markers)} of {jobs} jobs are done"
                         + (f", {unfinished[0]} is unfinished" if unfinished else "") + ": run the feature stage again")
@@ -78,6 +82,3 @@ def _check_jobs(directory: Path, parts: dict[str, dict], max_bad_share: float) -
         raise UserError(f"{directory}: {failed} of {total} utterances failed (listed in its .failed files), more than "
                         f"max_bad_share={max_bad_share}: mend the data, or raise it")
     LOG.info("%s: %d utterances from %d jobs, %d more failed", directory, total - failed, jobs, failed)
-    first = next(iter(markers.values()))
-    for name, about in [*markers.items(), *parts.items()]:
-        check_same(directory, name, about, first)

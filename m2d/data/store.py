@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from m2d.common.errors import UserError
-from m2d.data.format import DTYPES, HEADER_BYTES, damage, read_meta
+from m2d.data.damage import store_damage
+from m2d.data.format import DTYPES, HEADER_BYTES, read_meta
 from m2d.data.index import Keys, map_entries, open_index
 
 MAX_OPEN_SHARDS = 384
@@ -27,8 +28,8 @@ class PackedStore:
     frames, whatever the shards), `info` (what the writer said of the frames), `keys` (sorted utterance ids), `entries`
     (the memory-mapped index). Copies in other processes share the index's pages.
 
-    Raises `UserError` that names the file for a folder that is no store, a corrupt index, and a shard that is missing
-    or of the wrong size.
+    Raises `UserError` that names the file for a folder that is no store, a corrupt index, and a shard that is missing,
+    cut or changed.
     """
 
     def __init__(self, directory: str | Path):
@@ -40,9 +41,8 @@ class PackedStore:
         self.content: str = meta["content"]
         self.info: dict = meta["info"]
         self._shards = list(meta["shards"])
-        for shard, rows in meta["shards"].items():
-            if reason := damage(self.directory, shard, rows, self.width, self.dtype):
-                raise UserError(f"{reason}: restore the file or run the feature stage again")
+        if reason := store_damage(self.directory, meta):
+            raise UserError(f"{reason}: restore the file or run the feature stage again")
         self._map(open_index(self.directory, meta["shards"]))
         if len(self) != meta["utterances"]:
             raise UserError(f"{self.directory}/index: has {len(self)} lines where meta.json says {meta['utterances']}: "

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from m2d.audio.statistics import Moments
-from m2d.common.errors import UserError
+from m2d.common.errors import OtherRunError, UserError
 from m2d.common.files import write_json
 from m2d.data.content import as_hex, content_of
+from m2d.data.damage import shard_damage, times_of
 from m2d.data.failures import FailureLog
-from m2d.data.format import DTYPES, HEADER_BYTES, damage, header, quantise
+from m2d.data.format import DTYPES, HEADER_BYTES, header, quantise
 
 LOG = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class PackedWriter:
     `finished` says that the job was closed before and nothing is left to do. Shards that are no longer whole are
     dropped, to be made again. `failed` takes utterances without frames, at most `max_failures`.
 
-    Raises `UserError` when the folder was begun with other settings and when it can't be written.
+    Raises `OtherRunError` when the job was begun with other settings, `UserError` when the folder can't be written.
     """
 
     def __init__(self, directory: str | Path, name: str, width: int, dtype: str = "float16", *, jobs: int = 1,
@@ -50,16 +51,19 @@ class PackedWriter:
         self.failed = FailureLog(self.directory / f"{name}.failed", max_failures)
         self.directory.mkdir(parents=True, exist_ok=True)
         parts = read_parts(self.directory, name)
+        self.finished = _marker(self.directory, name).is_file()
+        if self.finished:
+            check_same(self.directory, name, json.loads(_marker(self.directory, name).read_text()), self._about)
         for shard, part in list(parts.items()):
             check_same(self.directory, name, part, self._about)
-            if reason := damage(self.directory, shard, part["rows"], part["width"], self.dtype):
+            if reason := shard_damage(self.directory, shard, part["rows"], width, self.dtype, part.get("times", {})):
                 LOG.warning("%s: its utterances are done again", reason)
+                self.finished = False
                 _marker(self.directory, name).unlink(missing_ok=True)
                 (self.directory / f"{shard}.part.json").unlink()
                 del parts[shard]
         self.done = {utterance for part in parts.values() for utterance, _, _ in part["utterances"]}
         self._next = 1 + max((int(shard.rpartition("-")[2]) for shard in parts), default=-1)
-        self.finished = _marker(self.directory, name).is_file()
         self._shard: _Shard | None = None
 
     def append(self, utterance: str, frames: np.ndarray) -> None:
@@ -163,7 +167,8 @@ class _Shard:
             os.replace(self._temporary(file), self.directory / file)
         write_json(self.directory / f"{self.name}.part.json", {
             **about, "rows": self.rows, "sum": self.moments.total, "squares": self.moments.squares,
-            "content": as_hex(self.content), "utterances": self.utterances})
+            "content": as_hex(self.content), "times": times_of(self.directory, self.name, self.dtype),
+            "utterances": self.utterances})
 
     def discard(self) -> None:
         for file, stream in self._streams.items():
@@ -172,11 +177,11 @@ class _Shard:
 
 
 def check_same(directory: Path, name: str, found: dict, wanted: dict) -> None:
-    """Raise `UserError` when a job or shard was made with other settings than `wanted`."""
+    """Raise `OtherRunError` when a job or shard was made with other settings than `wanted`."""
     for key in ("width", "dtype", "jobs", "info"):
         if found[key] != wanted[key]:
-            raise UserError(f"{directory}: {name} was made with {key} {found[key]}, now it is {wanted[key]}: "
-                            "go on with the first, or delete the folder")
+            raise OtherRunError(f"{directory}: {name} was made with {key} {found[key]}, now it is {wanted[key]}: "
+                                "give another folder, or remove this one")
 
 
 def read_parts(directory: Path, name: str | None = None) -> dict[str, dict]:

@@ -15,16 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import torch
-
 from m2d.common.cli import LOG_FORMAT
 from m2d.common.config import load_config, to_yaml
 from m2d.common.errors import OtherRunError, UserError
 from m2d.common.files import write_json, write_text
 from m2d.common.provenance import command, environment
-from m2d.training.checkpoint import checkpoints, read_checkpoint, read_newest
+from m2d.training.checkpoint import read_checkpoint, read_newest
 from m2d.training.config import PretrainConfig, changes, plain
-from m2d.training.data_modules import open_data
 from m2d.training.distributed import Ranks, default_dtype
 
 LOG = logging.getLogger(__name__)
@@ -126,19 +123,6 @@ class Experiment:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         return descriptor
-
-
-def run_state(config: PretrainConfig) -> str:
-    """What `run.exp` holds: `new` (no checkpoint), `begun` or `finished`, of these options and these data.
-
-    Raises `OtherRunError` for a run of others, which names what differs.
-    """
-    directory = Path(config.run.exp)
-    finished = (directory / "done").is_file()
-    if not finished and not checkpoints(directory / "checkpoints"):
-        return "new"
-    refuse_other_run(config, open_data(config, torch.device("cpu")).identity(), *_recorded(directory))
-    return "finished" if finished else "begun"
 
 
 def refuse_other_run(config: PretrainConfig, identity: dict[str, Any], before: dict[str, Any],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from m2d.common.errors import EXIT_INTERRUPTED, UserError
+from m2d.common.errors import UserError
 from m2d.data.sampler import GlobalSampler
 from m2d.nn import ObjectiveOutput
 from m2d.nn.layer_decay import set_lr
@@ -224,7 +225,7 @@ class Trainer:
             writer.wait()
         if done < total:
             LOG.warning("asked to stop: checkpoint written after step %d; the same command goes on", done)
-            return EXIT_INTERRUPTED
+            return os.EX_TEMPFAIL
         if self.ranks.is_main:
             self._finish(experiment)
         return 0

@@ -1,5 +1,6 @@
 """What is changed between two calls of run.sh: what depends on it is done anew, and nothing else is."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -69,6 +70,35 @@ def other_teacher(world):
     safetensors.numpy.save_file(weights, path, {"format": "pt"})
 
 
+def store_of(world, name):
+    return world.recipe.directory / "dump/librispeech" / name / "logmel"
+
+
+def edit_shard(world):
+    """One bit of one frame, in place."""
+    path = store_of(world, "train") / "logmel.1-0.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def replace_store(world):
+    """Features of another set in the place of the training set's."""
+    shutil.rmtree(store_of(world, "train"))
+    shutil.copytree(store_of(world, "valid"), store_of(world, "train"))
+
+
+def forget_marks(world):
+    """The run is there and its stage is not done, as after an interruption; its data were other ones."""
+    experiment = world.recipe.directory / "exp/tiny"
+    mark = experiment / ".pretrain.done"
+    mark.rename(experiment / ".pretrain.done.begun")
+    begun = json.loads((experiment / ".pretrain.done.begun").read_text())
+    (experiment / ".pretrain.done.begun").write_text(json.dumps({**begun, "interim": {}}))
+    data = json.loads((experiment / "data.json").read_text())
+    (experiment / "data.json").write_text(json.dumps({**data, "mean": data["mean"] + 1}))
+
+
 def edit(path, before, after):
     text = path.read_text()
     assert before in text
@@ -89,6 +119,9 @@ MODEL = {"pretrain", "export"}
     ("one audio file", lambda world: other_sound(world.speech[3]), [], {"data", *TRAIN, *MODEL}),
     ("one noise file", lambda world: other_sound(world.noise[0]), [], {"data", "logmel noise", *MODEL}),
     ("the teacher's weights", other_teacher, [], {"teacher train", "teacher valid", *MODEL}),
+    ("a bit of a shard", edit_shard, [], {"logmel train"}),
+    ("a whole store", replace_store, [], {"logmel train"}),
+    ("the data of a run that pre-training alone can tell", forget_marks, [], MODEL),
     ("--parts", lambda world: None, ["--parts", "train-clean-100 dev-clean"], {"data", *TRAIN, *MODEL}),
 ])
 def test_what_depends_on_it_is_done_anew(world, finished, name, change, options, redone):

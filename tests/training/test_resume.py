@@ -11,7 +11,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from m2d.common.errors import EXIT_INTERRUPTED, EXIT_OTHER_RUN
+from m2d.common.errors import OtherRunError
 from m2d.training.checkpoint import checkpoints
 
 KILLS = 20
@@ -89,7 +89,7 @@ def test_signal_to_all_processes(number, options, start, finish, state_of, tmp_p
     wait_until(lambda: Path(tmp_path, "stopped/metrics.jsonl").exists()
                and Path(tmp_path, "stopped/metrics.jsonl").stat().st_size, run)
     os.killpg(run.pid, number)
-    assert run.wait() == EXIT_INTERRUPTED, run.said()
+    assert run.wait() == os.EX_TEMPFAIL, run.said()
     assert "the same command goes on" in run.said()
     assert 0 < state_of(stopped)["step"] < 200
     expected = finish(in_exp(options, tmp_path / "plain"))
@@ -114,7 +114,7 @@ def test_second_run_in_one_directory_is_refused(long_options, start, finish, tmp
     assert second.wait() == 1
     assert f"error: {tmp_path}/exp: another run is going on in this directory (process {first.pid} on" in second.said()
     os.kill(first.pid, signal.SIGTERM)
-    assert first.wait() == EXIT_INTERRUPTED
+    assert first.wait() == os.EX_TEMPFAIL
 
 
 def test_changed_options_are_refused_with_what_changed(options, start, finish, state_of, tmp_path):
@@ -122,7 +122,7 @@ def test_changed_options_are_refused_with_what_changed(options, start, finish, s
     (tmp_path / "exp/done").unlink()
     changed = [*options, "optim.base_lr=0.2", "data.workers=1", "run.valid_epochs=2"]
     run = start(changed)
-    assert run.wait() == EXIT_OTHER_RUN
+    assert run.wait() == OtherRunError.status
     assert "(optim.base_lr: 0.1 -> 0.2; optim.epochs: 2 -> 3)" in run.said()
     run = start([*changed, "run.allow_config_change=true", "optim.batch_size=2"])
     assert run.wait() == 1

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from m2d.common.config import load_config
-from m2d.common.errors import EXIT_INTERRUPTED, UserError
+from m2d.common.errors import UserError
 from m2d.pretrained.published import to_published
 from m2d.training.config import PretrainConfig
 from m2d.training.data_modules import open_data
@@ -134,7 +134,7 @@ def test_torchrun_stopped_by_a_signal(options, start, state_of, tmp_path):
         run = start([*options, f"run.exp={tmp_path}/{exp}"])
         wait_for_step(tmp_path / exp / "metrics.jsonl", last)
         os.kill(run.pid, signal.SIGTERM)
-        assert run.wait() == EXIT_INTERRUPTED
+        assert run.wait() == os.EX_TEMPFAIL
     one, two = (train_lines(tmp_path / exp / "metrics.jsonl") for exp in ("one", "two"))
     for name in ("loss", "m2d", "off", "grad_norm", "lr", "ema_rate"):
         assert [line[name] for line in two[:10]] == pytest.approx([line[name] for line in one[:10]], rel=1e-3)

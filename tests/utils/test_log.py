@@ -26,8 +26,7 @@ fi
 if begin_stage 1 dump/x.done "features" --needs data/.done --data data/train --out dump/x --interim nj="$nj"; then
   mkdir -p dump/x; echo 1; touch "dump/x/part.$nj"
   if $fail; then false; fi
-  content=$(md5sum speech/* | cut -d " " -f 1 | md5sum | cut -d " " -f 1)
-  echo "{\\"content\\": \\"$content\\"}" >dump/x/meta.json
+  anew dump/x.done --out dump/x bash ./make_store.sh
   end_stage dump/x.done --store dump/x
 fi
 if begin_stage 2 exp/x/.done "tasks" --after dump/x.done --yaml conf.yaml tasks="$tasks" --more seeds="$seeds" \\
@@ -38,9 +37,19 @@ fi
 """
 
 
+MAKE_STORE = """
+[ ! -e dump/x/of_other_settings ] || exit 65
+mkdir -p dump/x
+content=$(md5sum speech/* | cut -d " " -f 1 | md5sum | cut -d " " -f 1)
+echo "{\\"content\\": \\"$content\\", \\"width\\": 1, \\"dtype\\": \\"float16\\", \\"frames\\": 0," \\
+  "\\"utterances\\": 0, \\"info\\": {}, \\"shards\\": {}}" >dump/x/meta.json
+"""
+
+
 @pytest.fixture
 def recipe(shell):
     name = shell.script("run.sh", RECIPE)
+    shell.script("make_store.sh", MAKE_STORE)
     (shell.cwd / "speech").mkdir()
     for file in ("a.wav", "b.wav"):
         (shell.cwd / "speech" / file).write_text(file)
@@ -120,6 +129,27 @@ def test_an_interrupted_stage_goes_on(recipe, shell):
     (shell.cwd / "dump/x/.half.7.tmp").touch()  # as a killed process leaves it
     assert recipe()[0] == "12"
     assert (shell.cwd / "dump/x/done_so_far").exists() and not (shell.cwd / "dump/x/.half.7.tmp").exists()
+
+
+def test_a_folder_of_other_settings_is_made_anew_by_the_same_call(recipe, shell):
+    recipe("--fail", "true")
+    (shell.cwd / "dump/x/of_other_settings").touch()  # the command knows what the marks do not: it ends with EX_DATAERR
+    ran, done = recipe()
+    assert ran == "12" and done.returncode == 0 and "dump/x is of other inputs: removed" in done.stderr
+    assert not (shell.cwd / "dump/x/of_other_settings").exists()
+    assert recipe()[0] == ""
+
+
+def test_a_damaged_store_is_mended_in_place_and_a_replaced_one_made_anew(recipe, shell):
+    recipe()
+    meta = shell.read("dump/x/meta.json")
+    for text, stays in (("{}", True), (re.sub(r'("content": )"\w+"', r'\1"other"', meta), False)):
+        (shell.cwd / "dump/x/meta.json").write_text(text)
+        (shell.cwd / "dump/x/witness").touch()
+        ran, done = recipe()
+        assert ran == "1" and "dump/x is not as the stage left it" in done.stderr
+        assert shell.read("dump/x/meta.json") == meta and (shell.cwd / "dump/x/witness").exists() == stays
+    assert recipe()[0] == ""
 
 
 def test_outputs_of_unknown_origin_are_not_taken(recipe, shell):

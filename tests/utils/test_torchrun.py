@@ -1,9 +1,8 @@
 """utils/torchrun.py on this machine: how many processes, and what an interruption is."""
 
+import os
 import signal
 import sys
-
-from m2d.common.errors import EXIT_INTERRUPTED
 
 TRAINING = """
 import os, signal, sys, time
@@ -41,7 +40,7 @@ def test_one_process_per_gpu(shell):
 def test_a_failed_rank_is_a_failure(shell):
     (shell.cwd / "train.py").write_text(TRAINING)
     done = shell.run(sys.executable, shell.utils / "torchrun.py", "train.py", "fail", LAUNCH_GPUS="2")
-    assert done.returncode == 1 and "exitcode  : 3" in done.stderr
+    assert done.returncode == 3 and "exitcode  : 3" in done.stderr
 
 
 def test_a_warning_reaches_all_ranks_and_all_of_them_end_in_order(shell, wait_for):
@@ -50,5 +49,5 @@ def test_a_warning_reaches_all_ranks_and_all_of_them_end_in_order(shell, wait_fo
     wait_for(lambda: all((shell.cwd / f"ready.{rank}").exists() for rank in (0, 1)), 60)
     agent.send_signal(signal.SIGUSR1)
     out, _ = agent.communicate(timeout=60)
-    assert agent.returncode == EXIT_INTERRUPTED
+    assert agent.returncode == os.EX_TEMPFAIL
     assert "saved 0" in out and "saved 1" in out
