@@ -33,7 +33,8 @@ def merge_index(directory: str | Path, max_bad_share: float = 0.01) -> dict[str,
                    for utterance, offset, frames in part["utterances"])
     for (one, _), (other, _) in itertools.pairwise(lines):
         if one == other:
-            raise UserError(f"{directory}: utterance '{one.decode()}' is in two jobs: delete the folder and run again")
+            raise UserError(f"{directory}: utterance '{one.decode()}' is in two jobs: remove the folder, and give all "
+                            "jobs the same data directory")
     if not lines:
         raise UserError(f"{directory}: no utterance could be made into features: see the .failed lists there")
     with atomic_open(directory / "index", "wb") as stream:

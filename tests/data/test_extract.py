@@ -13,7 +13,7 @@ from m2d.audio.logmel import LogMel
 from m2d.audio.wave import read_audio
 from m2d.bin import extract_logmel, merge_features, prepare_data
 from m2d.common import cli
-from m2d.common.errors import UserError
+from m2d.common.errors import OtherRunError, UserError
 from m2d.data.datadir import DataDir
 from m2d.data.extract import JobOptions
 from m2d.data.store import PackedStore
@@ -107,7 +107,7 @@ def test_features_of_other_data_are_not_taken_for_these(corpus):
     extract(corpus)
     soundfile.write(corpus / "audio" / "more.wav", np.zeros(1600), 16000)
     command(prepare_data, "corpus=folder", f"root={corpus}/audio", f"out={corpus}/more")
-    with pytest.raises(UserError, match="delete the folder"):
+    with pytest.raises(OtherRunError, match="now it is"):
         extract(corpus, data="more")
 
 
