@@ -210,7 +210,7 @@ def changed_outputs(outputs: dict[str, str]) -> set[str]:
 
 
 def anew(path: Path, words: Words) -> int:
-    """Clear away the folders of a stage that has begun; it is still begun then."""
+    """Clear away the folders of a stage that has begun and stays begun."""
     begun = read(path.with_name(path.name + ".begun"))
     discard(words)
     write_json(path.with_name(path.name + ".begun"), begun)
