@@ -36,6 +36,8 @@ IEMOCAP=${IEMOCAP:-}
 # s3prl's own fold tables of it, where you have them: a folder with Session1/ ... (without, they are made)
 IEMOCAP_TABLES=${IEMOCAP_TABLES:-}
 
+# ASV: VOXCELEB1 and its list of pairs (empty: veri_test.txt in that folder); it needs libsox, see the README
+VOXCELEB1_PAIRS=${VOXCELEB1_PAIRS:-}
 # SF: SNIPS, the preprocessed Audio SNIPS; SD: folder of Kaldi data directories train, dev and test of Libri2Mix; QbE:
 # quesst14Database. ASR reads SUPERB_LIBRISPEECH. These have no stand-in in the mini corpus.
 SNIPS=${SNIPS:-}

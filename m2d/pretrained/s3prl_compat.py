@@ -59,7 +59,7 @@ def _sox_effects() -> None:
     import torchaudio
 
     module = sys.modules.get("torchaudio.sox_effects") or types.ModuleType("torchaudio.sox_effects")
-    if getattr(module, "apply_effects_file", None) is _apply_effects_file or _libsox_works():
+    if getattr(module, "apply_effects_file", None) is _apply_effects_file or libsox_works():
         return
     module.apply_effects_file = _apply_effects_file
     if not hasattr(module, "apply_effects_tensor"):  # imported by the hub, called by its MOS predictor alone
@@ -67,7 +67,8 @@ def _sox_effects() -> None:
     sys.modules["torchaudio.sox_effects"] = torchaudio.sox_effects = module
 
 
-def _libsox_works() -> bool:
+def libsox_works() -> bool:
+    """Whether torchaudio has libsox's effects and finds the library."""
     try:
         from torchaudio import sox_effects
 

@@ -23,6 +23,7 @@ class LearningRates:
     asr: float | None = option(None, "ASR")
     ks: float | None = option(None, "KS")
     sid: float | None = option(None, "SID")
+    asv: float | None = option(None, "ASV")
     sd: float | None = option(None, "SD")
     ic: float | None = option(None, "IC")
     sf: float | None = option(None, "SF")
@@ -36,7 +37,7 @@ class SuperbConfig:
     model: str = option(MISSING, f"{FORMS}; logmel:FRAMES for patches of more than 2 frames")
     exp: str = option(MISSING, "folder for this model's runs, results.json and RESULTS.md")
     tasks: list[str] = option(factory=lambda: ["pr", "ks", "ic", "sid", "er"],
-                              help="which of pr asr ks qbe sid sd ic sf er; commands of one exp, one per task, may "
+                              help="which of pr asr ks qbe sid asv sd ic sf er; commands of one exp, one per task, may "
                                    "run at the same time")
     seeds: list[int] = option(factory=lambda: [0], help="each task is trained once per seed")
     conf: str = option("conf/superb", "folder with a settings file per task")

@@ -32,7 +32,8 @@ class Corpora:
     speech_commands: str = option("", "KS: Speech Commands v0.01")
     speech_commands_test: str = option("", "KS: its test set, with _silence_ and _unknown_")
     quesst14: str = option("", "QbE: quesst14Database")
-    voxceleb1: str = option("", "SID: folder with dev/wav and test/wav")
+    voxceleb1: str = option("", "SID, ASV: folder with dev/wav and test/wav")
+    voxceleb1_pairs: str = option("", "ASV: veri_test.txt, lines '0|1 id10270/VIDEO/00001.wav id10273/VIDEO/00002.wav'")
     voxceleb1_split: str = option("", "SID: iden_split.txt, lines '1|2|3 id10001/VIDEO/00001.wav'")
     libri2mix: str = option("", "SD: folder of Kaldi data directories train, dev and test of Libri2Mix")
     fluent: str = option("", "IC: fluent_speech_commands_dataset")
@@ -73,6 +74,7 @@ class Task:
             where s3prl looks for it. None: they are found by searching folders.
         published: the corpus in `m2d.data.corpora.published` that the parts belong to.
         by_layer: nothing is trained; each layer is evaluated and the best on the dev part counts.
+        every_state: there is no dev part; each kept state is tested and the best counts.
         statistics_split: the part whose log-mel statistics normalise the input.
     """
 
@@ -88,6 +90,7 @@ class Task:
     recordings: Callable[[dict[str, Any]], Iterator[tuple[str, list[Path]]]] | None = None
     published: str = ""
     by_layer: bool = False
+    every_state: bool = False
     statistics_split: str = "train"
 
 

@@ -102,15 +102,18 @@ def _train_and_test(run: Run, options: list[str]) -> dict[str, Any]:
     options = [*options, "-p", str(folder)]
     LOG.info("%s: training %s steps, log in %s", run.name, run.config["runner"]["total_steps"], folder / "train.log")
     _logged(folder / "train.log", ["-m", "train", "-a", *options])
-    best = folder / task.best
-    if not best.is_file():  # s3prl keeps none when the dev accuracy stays 0
-        best = _newest_state(folder)
-    printed = _logged(folder / "test.log", ["-m", "evaluate", "-t", task.split, "-e", str(best), *options])
+    best = folder / task.best  # s3prl keeps none when the dev accuracy stays 0
+    chosen = [best] if best.is_file() else _kept_states(folder)[0 if task.every_state else -1:]
+    tested = {path: _scores(run, folder, _logged(
+        folder / "test.log", ["-m", "evaluate", "-t", task.split, "-e", str(path), *options])) for path in chosen}
+    column = task.measures[0].column
+    best = min(tested, key=lambda path: tested[path][column])
     state = torch.load(best, map_location="cpu", weights_only=True)
     for leftover in set(folder.glob("states-*.ckpt")) - {best}:
         leftover.unlink()
-    return {"scores": _scores(run, folder, printed), "dev": float(state["Downstream"]["best_score"]),
-            "best_step": state["Step"], "lr": run.config["optimizer"]["lr"], "layer_weights": _layer_weights(state)}
+    dev = tested[best][column] if task.every_state else float(state["Downstream"]["best_score"])
+    return {"scores": tested[best], "dev": dev, "best_step": state["Step"], "lr": run.config["optimizer"]["lr"],
+            "layer_weights": _layer_weights(state)}
 
 
 def _best_layer(run: Run, options: list[str]) -> dict[str, Any]:
@@ -196,11 +199,11 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _newest_state(folder: Path) -> Path:
+def _kept_states(folder: Path) -> list[Path]:
     states = sorted(folder.glob("states-*.ckpt"), key=lambda path: int(path.stem.split("-")[1]))
     if not states:
         raise UserError(f"{folder}: no checkpoint; runner.save_step must not exceed runner.total_steps")
-    return states[-1]
+    return states
 
 
 def _layer_weights(state: dict[str, Any]) -> list[float]:

@@ -75,6 +75,8 @@ def voxceleb1(root: Path) -> None:
             tone(root / ("test" if part == 3 else "dev") / "wav" / name, speaker)
             lines.append(f"{part} {name}\n")
     (root / "iden_split.txt").write_text("".join(lines))
+    wavs = [f"id{10001 + speaker}/c/00001.wav" for speaker in range(3)]
+    (root / "veri_test.txt").write_text("".join(f"{int(a == b)} {a} {b}\n" for a in wavs for b in wavs))
 
 
 def iemocap(root: Path) -> None:
@@ -159,6 +161,7 @@ def corpora(tmp_path_factory) -> Corpora:
         librispeech=str(root / "libri"), lexicon=[str(root / "libri" / "lexicon.txt")],
         speech_commands=str(root / "commands" / "v1"), speech_commands_test=str(root / "commands" / "test"),
         fluent=str(root / "fluent"), voxceleb1=str(root / "vox"), voxceleb1_split=str(root / "vox" / "iden_split.txt"),
+        voxceleb1_pairs=str(root / "vox" / "veri_test.txt"),
         iemocap=str(root / "iemocap"), snips=str(root / "snips"), libri2mix=str(root / "libri2mix"),
         quesst14=str(root / "quesst14"))
 

@@ -64,7 +64,7 @@ def test_several_lexicons_are_a_list(superb):
 def test_an_unknown_task_is_named(superb):
     done = superb("pr kws")
     assert done.returncode == 1
-    assert "unknown task 'kws' (known superb tasks: pr ks ic sid er asr sf sd qbe)" in done.stderr
+    assert "unknown task 'kws' (known superb tasks: pr ks ic sid er asr asv sf sd qbe)" in done.stderr
     assert "<" not in done.stdout
 
 
