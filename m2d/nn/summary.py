@@ -41,7 +41,7 @@ class Summary:
 def summarise(config: ModelConfig) -> Summary:
     """Count by running one step on the meta device: the networks themselves are the formula."""
     with torch.device("meta"):
-        objective = build_objective(config)
+        objective = build_objective(config).to("meta")  # the positions are real numbers, see sincos_positions
         encoder = config.encoder
         x = torch.empty(1, encoder.in_channels, *encoder.input_size)
         noise = torch.empty(1, encoder.grid.n_patches)
