@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
-EXTENSIONS = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv", ".amr", ".3gp"})
+EXTENSIONS = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv", ".amr", ".3gp",
+                        ".g722", ".gsm"})
 """Endings that are FFmpeg's alone, in lower case."""
 
-CONTAINERS = "mov,matroska,aac,asf,ogg,amr,mp3,wav,flac"
+CONTAINERS = "mov,matroska,aac,asf,ogg,amr,mp3,wav,flac,g722,gsm"
 """FFmpeg's names of what it may open: no play lists, which would name other files."""
 
 PREROLL_S = 0.2
@@ -89,7 +90,7 @@ def _open(source: str | io.BytesIO) -> InputContainer:
 
 def _sound(container: InputContainer) -> AudioStream:
     stream = next(iter(container.streams.audio), None)
-    if stream is None or not stream.rate:
+    if stream is None or stream.codec_context is None or not stream.rate:  # no sound, or of a codec it does not know
         raise ValueError("no sound in it")
     return stream
 
@@ -101,7 +102,7 @@ def _header(container: InputContainer, stream: AudioStream) -> Header:
     elif container.duration is not None:
         seconds = Fraction(container.duration, 1_000_000)
     return Header(stream.rate, None if seconds is None else round(seconds * stream.rate),
-                  container.format.name in ("aac", "mp3", "amr"))
+                  container.format.name in ("aac", "mp3", "amr", "g722", "gsm"))
 
 
 def _reason(error: av.FFmpegError | ValueError) -> str:

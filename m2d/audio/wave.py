@@ -78,8 +78,12 @@ def audio_files(folder: str | Path) -> list[str]:
 def audio_duration(path: str | Path) -> float:
     """Length of a file in seconds, from its header. Raises `AudioError` when the file can't be opened as audio."""
     with _open(path) as (header, read):
-        samples = len(read(0, None)) if header.samples is None or header.is_estimate else header.samples
-        return samples / header.rate
+        if header.samples is not None and not header.is_estimate:
+            return header.samples / header.rate
+        try:
+            return len(read(0, None)) / header.rate
+        except ValueError as error:
+            raise AudioError(f"{path}: damaged audio ({_reason(error)})") from error
 
 
 @contextmanager
@@ -92,8 +96,9 @@ def _open(path: str | Path) -> Iterator[tuple[ffmpeg.Header, Callable[[int, int 
             with soundfile.SoundFile(source) as file:
                 if file.frames <= 0:
                     raise AudioError(f"{path}: no samples in it")
-                yield ffmpeg.Header(file.samplerate, file.frames, False), partial(_read_part, file)
-                return
+                if file.format != "RAW":  # what libsndfile makes of any bytes called .au
+                    yield ffmpeg.Header(file.samplerate, file.frames, False), partial(_read_part, file)
+                    return
         except soundfile.LibsndfileError as error:
             reason = _reason(error)
     try:

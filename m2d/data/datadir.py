@@ -180,19 +180,26 @@ def _parse_segment(text: str) -> Segment:
     return Segment(recording, float(start), float(end))
 
 
-PARSERS = {"segments": _parse_segment, "utt2dur": float, "utt2num_frames": int}
+def _parse_path(text: str) -> str:
+    if not text:
+        raise ValueError(text)
+    return text
+
+
+PARSERS = {"wav": _parse_path, "segments": _parse_segment, "utt2dur": float, "utt2num_frames": int}
 _FORMATS = {"segments": lambda s: f"{s.recording} {s.start:.3f} {s.end:.3f}", "utt2dur": lambda s: f"{s:.3f}"}
 
 
 def _read_table(path: Path, parse) -> dict:
     table = {}
-    with open(path, encoding="utf-8") as stream:
+    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
         for number, line in enumerate(stream, 1):
             key, _, value = line.strip().partition(" ")
             if not key or key in table:
                 raise UserError(f"{path}: line {number}: " + (f"'{key}' is there twice" if key else "empty line"))
             try:
+                line.encode("utf-8")
                 table[key] = parse(value.strip())
             except ValueError as error:
-                raise UserError(f"{path}: line {number}: can't be read: '{line.strip()}'") from error
+                raise UserError(f"{path}: line {number}: can't be read: {line.strip()!r}") from error
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,12 @@ def faults(path: str | Path) -> Iterator[str]:
         if name in tables:
             yield from _both_ways(path / FILES[name], tables[name].keys(), ids, complete=name == "utt2spk")
     recordings = {segment.recording for segment in tables.get("segments", {}).values()} or tables["wav"].keys()
+    for utterance, (_, start, end) in tables.get("segments", {}).items():
+        if not 0 <= start < (math.inf if end == -1 else end):
+            yield f"{path}/segments: '{utterance}' runs from {start} to {end} s"
+    for recording, file in tables["wav"].items():
+        if file.endswith("|"):
+            yield f"{path}/wav.scp: '{recording}' is a command; write its output to a file and give that"
     for recording in sorted(recordings - tables["wav"].keys()):
         yield f"{path}/segments: recording '{recording}' is not in wav.scp"
     for recording in sorted(tables["wav"].keys() - recordings):
@@ -52,6 +59,7 @@ def fix(path: str | Path) -> dict[str, int]:
             for _ in _read(path / file, PARSERS.get(name, str), tables[name]):
                 pass
             lines[name] = (path / file).read_bytes().count(b"\n")
+    tables["wav"] = {recording: file for recording, file in tables["wav"].items() if not file.endswith("|")}  # commands
     tables["segments"] = {utterance: segment for utterance, segment in tables["segments"].items()
                           if segment.recording in tables["wav"] and (segment.end < 0 or segment.end > segment.start)}
     kept = set(tables["segments"] if "segments" in lines else tables["wav"])

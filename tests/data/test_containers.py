@@ -55,19 +55,9 @@ def test_webdataset_shards(tmp_path):
     assert data.labels == {"s1-u1": "x,y", "s2-u3": "5"}
 
 
-@pytest.mark.parametrize("files, said", [
-    ({"a.flac": b"", "a.json": b"[1]"}, r"a\.json can't be read \(no object"),
-    ({"a.json": b"{}"}, "no audio in it: expected .*KEY.flac")])
-def test_broken_shards(files, said, tmp_path):
-    shard(tmp_path / "x.tar", files)
-    with pytest.raises(UserError, match=said):
-        read_webdataset(tmp_path)
-
-
-def test_a_cut_off_or_compressed_shard_is_named(tmp_path):
-    path = shard(tmp_path / "x.tar", {"a.flac": flac(5), "b.flac": flac(5)})
-    path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(UserError, match=r"x\.tar: no uncompressed tar, or cut off"):
+def test_a_shard_without_audio(tmp_path):
+    shard(tmp_path / "x.tar", {"a.json": b"{}"})
+    with pytest.raises(UserError, match=r"no audio in it: expected .*KEY\.flac"):
         read_webdataset(tmp_path)
 
 
@@ -92,10 +82,7 @@ def test_parquet_without_ids_or_audio(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"wav": [flac()] * 11}), tmp_path / "x.parquet")
     assert whole(read_parquet(tmp_path / "x.parquet"), tmp_path).utterances[:2] == ["x-00", "x-01"]
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "x.parquet")
-    with pytest.raises(UserError, match=r"x\.parquet: no column audio, .* among text"):
-        read_parquet(tmp_path)
-    (tmp_path / "x.parquet").write_bytes(b"PAR1 broken")
-    with pytest.raises(UserError, match=r"x\.parquet: not readable as parquet"):
+    with pytest.raises(UserError, match=r"no audio in it: expected \*\.parquet files with a column audio"):
         read_parquet(tmp_path)
 
 
@@ -108,7 +95,7 @@ def test_a_hugging_face_dataset_on_disk(tmp_path):
     datasets.DatasetDict({"train": table}).save_to_disk(tmp_path / "split")
     with pytest.raises(UserError, match="holds the splits train: name the folder of one"):
         read_huggingface(tmp_path / "split")
-    with pytest.raises(UserError, match="no dataset that save_to_disk left"):
+    with pytest.raises(UserError, match="no dataset of audio that save_to_disk left"):
         read_huggingface(tmp_path)
 
 
@@ -119,9 +106,6 @@ def test_hdf5(tmp_path):
         file["s1/u2"].attrs.update({"sampling_rate": 8000, "text": "EIGHT"})
     data = whole(read_hdf5(tmp_path), tmp_path)
     assert data.utterances == ["s1-u1", "s1-u2"] and data.text == {"s1-u2": "EIGHT"}
-    (tmp_path / "x.h5").write_bytes(b"broken")
-    with pytest.raises(UserError, match=r"x\.h5: not readable as HDF5"):
-        read_hdf5(tmp_path)
 
 
 def test_lhotse_cuts(tmp_path):

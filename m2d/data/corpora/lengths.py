@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from m2d.audio.containers import split_reference
 from m2d.audio.wave import AudioError, audio_duration
 from m2d.common.progress import progress
 from m2d.common.threads import in_threads
+from m2d.data.corpora.faults import warn_of
 from m2d.data.datadir import DataDir
-
-LOG = logging.getLogger(__name__)
-SHOWN = 20  # broken files that are named
 
 
 def measure(data: DataDir) -> None:
@@ -24,18 +21,14 @@ def measure(data: DataDir) -> None:
         return
     plain = [key for key, path in data.wav.items() if split_reference(path) is None]
     seconds: dict[str, float] = {}
-    broken = 0
+    faults: list[str] = []
     found = in_threads(_duration, (data.wav[key] for key in plain))
     for key, length in progress(zip(plain, found, strict=True), "lengths", total=len(plain)):
         if isinstance(length, float):
             seconds[key] = length
-            continue
-        broken += 1
-        if broken <= SHOWN:
-            LOG.warning("%s", length)
-    if broken:
-        LOG.warning("%d of %d recordings can't be opened%s: the feature stage will leave them out", broken,
-                    len(data.wav), f" (the first {SHOWN} are named above)" if broken > SHOWN else "")
+        else:
+            faults.append(str(length))
+    warn_of(faults, f"{len(data.wav)} recordings")
     if not data.segments:
         data.utt2dur = seconds
         return

@@ -10,6 +10,7 @@ from m2d.audio.containers import open_dataset, open_hdf5, open_parquet, referenc
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
 from m2d.data.corpora import CORPORA
+from m2d.data.corpora.faults import warn_of
 from m2d.data.corpora.tables import ID, LABEL, SPEAKER, TEXT, add, finish, first
 from m2d.data.datadir import DataDir
 
@@ -22,9 +23,11 @@ def read_parquet(root: str | Path) -> DataDir:
     """Every row of the `*.parquet` files below `root` (or of the file `root`), in the order of their names.
 
     The audio is a column of bytes, or of structs with `bytes` (as the Hugging Face hub stores audio). Ids are of an id
-    column, else FILE-ROW. Raises `UserError` for a file that can't be read, has no audio column, or repeats an id.
+    column, else FILE-ROW. A file that can't be read or has no audio column is left out, with a warning. Raises
+    `UserError` for an id that comes twice, or when there is no audio.
     """
     root, data = Path(root), DataDir({})
+    faults: list[str] = []
     for file in progress(sorted(root.rglob("*.parquet")) if root.is_dir() else [root], "parquet files"):
         try:
             table = open_parquet(file)
@@ -33,7 +36,8 @@ def read_parquet(root: str | Path) -> DataDir:
                       (row for batch in table.iter_batches(columns=[name for name in names if name in KNOWN])
                        for row in batch.to_pylist()), table.metadata.num_rows)
         except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-            raise UserError(f"{file}: not readable as parquet ({str(error).splitlines()[0]})") from error
+            faults.append(f"{file}: left out: not readable as parquet ({str(error).splitlines()[0]})")
+    warn_of(faults, root)
     return finish(data, root, f"expected *.parquet files with a column {', '.join(AUDIO)}")
 
 
@@ -46,14 +50,14 @@ def read_huggingface(root: str | Path) -> DataDir:
     root, data = Path(root), DataDir({})
     try:
         table = open_dataset(root)
+        names = table.column_names
+        kept = table.select_columns([name for name in names if name in KNOWN])
+        classes = {name: kind for name, kind in kept.features.items() if hasattr(kind, "int2str")}
+        rows = ({**row, **{name: kind.int2str(row[name]) for name, kind in classes.items() if row[name] is not None}}
+                for row in kept) if kept.column_names else ({} for _ in range(len(table)))
+        _add_rows(data, root, root.name, names, rows, len(table))
     except (OSError, ValueError) as error:
-        raise UserError(f"{root}: no dataset that save_to_disk left ({str(error).splitlines()[0]})") from error
-    names = table.column_names
-    kept = table.select_columns([name for name in names if name in KNOWN])
-    classes = {name: kind for name, kind in kept.features.items() if hasattr(kind, "int2str")}
-    rows = ({**row, **{name: kind.int2str(row[name]) for name, kind in classes.items() if row[name] is not None}}
-            for row in kept) if kept.column_names else ({} for _ in range(len(table)))
-    _add_rows(data, root, root.name, names, rows, len(table))
+        raise UserError(f"{root}: no dataset of audio that save_to_disk left ({str(error).splitlines()[0]})") from error
     return finish(data, root, f"expected a column {', '.join(AUDIO)}")
 
 
@@ -65,6 +69,7 @@ def read_hdf5(root: str | Path) -> DataDir:
     speaker and labels.
     """
     root, data = Path(root), DataDir({})
+    faults: list[str] = []
     files = sorted([*root.rglob("*.h5"), *root.rglob("*.hdf5")]) if root.is_dir() else [root]
     for file in progress(files, "HDF5 files"):
         try:
@@ -73,9 +78,11 @@ def read_hdf5(root: str | Path) -> DataDir:
                 opened.visititems(lambda name, entry, found=entries: found.append((name, dict(entry.attrs)))
                                   if hasattr(entry, "dtype") else None)
         except OSError as error:
-            raise UserError(f"{file}: not readable as HDF5 ({error})") from error
+            faults.append(f"{file}: left out: not readable as HDF5 ({error})")
+            continue
         for name, attributes in entries:
             add(data, name.replace("/", "-"), reference(file, name), attributes)
+    warn_of(faults, root)
     return finish(data, root, "expected *.h5 files with a dataset for each recording")
 
 
@@ -83,7 +90,7 @@ def _add_rows(data: DataDir, file: Path, stem: str, names: list[str], rows: Iter
               count: int) -> None:
     column = next((name for name in AUDIO if name in names), None)
     if column is None:
-        raise UserError(f"{file}: no column {', '.join(AUDIO)} among {', '.join(names)}")
+        raise ValueError(f"no column {', '.join(AUDIO)} among {', '.join(names)}")
     width = len(str(max(count - 1, 0)))
     for number, row in enumerate(rows):
         given = first(row, ID)
