@@ -1,12 +1,12 @@
-"""Audio that lies inside larger files: `FILE::KEY` names a member of a tar, a row of a table, an entry of an HDF5 file.
+"""Audio inside container files: `FILE::KEY` names a member of a tar, a row of a table, an entry of an HDF5 file.
 
     shard-000.tar::spk1/utt7.flac        a member of an uncompressed tar (webdataset shards, Lhotse Shar)
     part-0.parquet::audio:12             row 12 of a parquet column of bytes, or of structs with `bytes`
-    dataset_folder::audio:12             the same of a Hugging Face dataset that `save_to_disk` left
+    dataset_folder::audio:12             the same for a Hugging Face dataset written by `save_to_disk`
     clips.h5::utt7                       an HDF5 dataset: an encoded file (uint8) or samples with `sampling_rate`
     clips.h5::waveform:12                row 12 of an HDF5 dataset, as packs of AudioSet have it
 
-Each process keeps the indexes of the files that it read last.
+Each process caches the indexes of the files that it read last.
 """
 
 from __future__ import annotations

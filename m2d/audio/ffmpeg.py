@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 EXTENSIONS = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv", ".amr", ".3gp",
                         ".g722", ".gsm"})
-"""Endings that are FFmpeg's alone, in lower case."""
+"""Extensions that only FFmpeg reads, in lower case."""
 
 CONTAINERS = "mov,matroska,aac,asf,ogg,amr,mp3,wav,flac,g722,gsm"
-"""FFmpeg's names of what it may open: no play lists, which would name other files."""
+"""FFmpeg demuxers that may be used: none for play lists, which refer to other files."""
 
 PREROLL_S = 0.2
-"""Seconds decoded before a part and dropped: AAC and Opus take up to 80 ms to settle on what the whole file gives."""
+"""Seconds decoded before a part and dropped: AAC and Opus decoders need up to 80 ms to converge."""
 
 
 class Header(NamedTuple):
-    """What a file says of itself."""
+    """Header of an audio file."""
 
     rate: int
-    samples: int | None  # None where the container does not tell
-    is_estimate: bool  # told from the bit rate
+    samples: int | None  # None if the container does not say
+    is_estimate: bool  # estimated from the bit rate
 
 
 def probe(source: str | io.BytesIO) -> Header:
-    """Rate and length of a file or its content. Raises ImportError without PyAV, ValueError where no sound is read."""
+    """Header of a file or its content. Raises ImportError without PyAV, ValueError if there is no readable audio."""
     with _open(source) as container:
         return _header(container, _sound(container))
 

@@ -18,14 +18,14 @@ SILENCE = -15.942385
 """log(LOG_EPS): the log-mel value of digital silence."""
 
 BLOCK = 256
-"""Frames worked on at a time: what lies between waveform and log-mel then stays in a processor's cache."""
+"""Frames per block: the intermediate results of a block fit into a CPU's cache."""
 
 
 @dataclass(frozen=True)
 class LogMelConfig:
     """Front-end settings: Hz, samples and number of bins. The defaults are those of the published models.
 
-    Raises `UserError` for settings that no front end can have.
+    Raises `UserError` for settings that contradict each other.
     """
 
     sample_rate: int = 16000
@@ -77,7 +77,7 @@ class LogMel(nn.Module):
         super().__init__()
         self.config = config = config or LogMelConfig()
         window = torch.hann_window(config.win_length)
-        outside = config.n_fft - config.win_length  # a window shorter than the transform stands in its middle
+        outside = config.n_fft - config.win_length  # a window shorter than the transform is centred in it
         self.window = F.pad(window, (outside // 2, outside - outside // 2))
         self.mel = mel_filters(config)
 
@@ -88,7 +88,7 @@ class LogMel(nn.Module):
     def forward(self, wav: Tensor) -> Tensor:
         """Log-mel `[..., F, T]` float32 of `wav` `[..., N]` in -1..1 at the configured rate; T = 1 + N // hop.
 
-        A clip of half a window or less, which has too few samples to be reflected, is first extended with zeros.
+        A clip of half a window or less is too short to be reflected and is first padded with zeros.
         """
         if self.window.device != wav.device:
             self.window, self.mel = self.window.to(wav.device), self.mel.to(wav.device)
@@ -97,7 +97,7 @@ class LogMel(nn.Module):
         clips = F.pad(clips, (0, max(0, half + 1 - samples)))
         clips = F.pad(clips, (half, half), mode="reflect")
         frames = clips.unfold(-1, self.config.n_fft, self.config.hop_length)[:, :self.frames(samples)]
-        with torch.autocast(wav.device.type, enabled=False):  # powers span more than half precision holds
+        with torch.autocast(wav.device.type, enabled=False):  # powers exceed the range of half precision
             logmel = torch.cat([self._block(block) for block in frames.split(BLOCK, dim=1)], dim=1)
         return logmel.mT.reshape(*wav.shape[:-1], self.config.n_mels, -1)
 

@@ -13,9 +13,9 @@ def mix_noise(speech: Tensor, noise: Tensor | None, ratio: float, mean_speech: f
     """Mixture of raw log-mels `speech` and `noise` (equal shapes), normalised, float32 (M2D-S, section 3.3).
 
     `log(max(ratio * exp(noise - mean_noise) + (1 - ratio) * exp(speech - mean_speech), LOG_EPS)) / std_speech`: each
-    set loses its own scalar mean, so that `ratio` compares powers relative to their sets, and the result is divided by
-    the speech set's deviation and not centred again, as in the published models. `ratio` 1 is noise alone. At 0 the
-    noise is not looked at and may be None; the result is `normalise(speech)`.
+    set's own scalar mean is subtracted, so that `ratio` weighs powers relative to their sets' means. The result is
+    divided by the standard deviation of the speech set and not centred again, as in the published models. `ratio` 1 is
+    noise alone; at 0 the noise is ignored and may be None, and the result is `normalise(speech)`.
     """
     if ratio == 0:
         return normalise(speech, mean_speech, std_speech)

@@ -16,7 +16,7 @@ class Moments:
     squares: float = 0.0
 
     def add(self, values: np.ndarray) -> None:
-        """Take in the values of an array of any shape."""
+        """Add the values of an array of any shape."""
         values = np.array(values, np.float64)
         self.count += values.size
         self.total += float(values.sum())
@@ -27,7 +27,7 @@ class Moments:
 
     @property
     def mean(self) -> float:
-        """Mean of all values so far; there must be one."""
+        """Mean of all values, of which there must be at least one."""
         return self.total / self.count
 
     @property

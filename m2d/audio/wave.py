@@ -1,4 +1,4 @@
-"""Audio files to mono waveforms: any format and rate libsndfile or FFmpeg knows, decoded only where asked for."""
+"""Audio files to mono waveforms: any format and rate that libsndfile or FFmpeg reads; parts are decoded alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from m2d.audio.containers import ContainerError, read_entry, split_reference
 from m2d.common.errors import UserError
 
 EXTENSIONS = ffmpeg.EXTENSIONS | {".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".au", ".sph"}
-"""File names taken for audio when a folder is searched, in lower case."""
+"""Extensions of audio files, in lower case."""
 
 HEADER_TOLERANCE_S = 0.1
-"""Seconds by which a header may promise too much: those of mp3 and ogg files count codec padding or estimate."""
+"""Seconds by which a header may overstate the length: in mp3 and ogg it includes codec padding or is estimated."""
 
 
 class AudioError(UserError):
@@ -33,8 +33,8 @@ def read_audio(path: str | Path, sample_rate: int = 16000, start: float = 0.0,
     """Samples `[N]` float32 of a file, or of `duration` seconds of it from `start`, as the mean of its channels.
 
     The path may name an entry of a larger file (`m2d.audio.containers`).
-    Only the part asked for is decoded; other rates are resampled by soxr. A part that reaches beyond the end of the
-    file is cut there.
+    Only the requested part is decoded; other rates are resampled by soxr. A part that exceeds the file is cut at its
+    end.
 
     Raises `AudioError` for a file that is missing, not audio, without samples, shorter than its header says,
     with samples that are not finite numbers, or that ends before `start`.
@@ -63,7 +63,7 @@ def read_audio(path: str | Path, sample_rate: int = 16000, start: float = 0.0,
 
 
 def audio_files(folder: str | Path) -> list[str]:
-    """Audio files below a folder, by their ending: sorted relative paths with `/`.
+    """Sorted paths, relative with `/`, of the audio files below a folder, recognised by their extension.
 
     Links are followed; hidden files and folders (`._x.wav` of macOS) are left out.
     """
@@ -88,7 +88,7 @@ def audio_duration(path: str | Path) -> float:
 
 @contextmanager
 def _open(path: str | Path) -> Iterator[tuple[ffmpeg.Header, Callable[[int, int | None], np.ndarray]]]:
-    """What the header says, and a reader (first sample, count) -> `[N, C]`: libsndfile's, FFmpeg's where it can't."""
+    """The header and a reader (first sample, count) -> `[N, C]`: libsndfile's, or FFmpeg's for what it can't read."""
     source = _source(path)
     reason = "libsndfile does not read this format: pip install 'm2d[ffmpeg]' for FFmpeg"
     if Path(path).suffix.lower() not in ffmpeg.EXTENSIONS:

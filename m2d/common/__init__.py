@@ -1,1 +1,1 @@
-"""What every room of the package shares: options, errors, files that are whole or absent, progress."""
+"""Shared by the whole package: options, errors, atomic file writes, registries, progress."""

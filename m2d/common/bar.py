@@ -1,4 +1,4 @@
-"""A line on a terminal that is drawn over and over. Needs the standard library alone."""
+"""A progress bar on a terminal. Uses the standard library only."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ BAR_WIDTH = 24
 
 
 def redraws(stream: TextIO) -> bool:
-    """Whether lines may be drawn over: a terminal that can do so, and nobody who asks for plain text (`NO_COLOR`)."""
+    """Whether the stream is a terminal that can redraw a line, and `NO_COLOR` is not set."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR")
 
 
 def clear_code(stream: TextIO) -> str:
-    """What to write before a line of its own, so that it takes the place of a bar; nothing where there are no bars."""
+    """The control code that makes the next line overwrite a bar; empty where bars are not drawn."""
     return CLEAR if redraws(stream) else ""
 
 
 class Bar:
-    """The line of one piece of work. Draw only where `redraws` says so."""
+    """One progress bar. To be drawn only where `redraws` is true."""
 
     def __init__(self, stream: TextIO | None = None):
         self.stream = stream or sys.stderr
@@ -46,13 +46,13 @@ class Bar:
         self.stream.flush()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Erase the bar."""
         self.stream.write(CLEAR)
         self.stream.flush()
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person reads them: 42s, 3m10s, 5h02m, 2d03h."""
+    """A duration in readable form: 42s, 3m10s, 5h02m, 2d03h."""
     seconds = int(seconds)
     if seconds < 60:
         return f"{seconds}s"

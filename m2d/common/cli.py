@@ -1,4 +1,4 @@
-"""The shell side of an entry point: `python -m m2d.bin.NAME [--config FILE.yaml] [key=value ...]`."""
+"""Command line of the entry points: `python -m m2d.bin.NAME [--config FILE.yaml] [key=value ...]`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 def parse(table: type[T], description: str, argv: list[str] | None = None, positional: tuple[str, ...] = ()) -> T:
     """Options of one entry point. `--help` prints the table and exits.
 
-    Words that are no `key=value` are the values of the `positional` options in turn; one that is a list takes all that
-    are left. Raises `UserError` as `load_config` does, for `--config` without a file, and for a word too many.
+    Arguments other than `key=value` are values of the `positional` options, in order; a list option takes all that
+    remain. Raises `UserError` as `load_config` does, for `--config` without a file and for an argument too many.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if "-h" in words or "--help" in words:
@@ -50,12 +50,12 @@ def parse(table: type[T], description: str, argv: list[str] | None = None, posit
 
 
 def _is_file(table: type, word: str) -> bool:
-    """Whether a word with a `=` names a file: no option, and there."""
+    """Whether an argument with a `=` is an existing file and not an option."""
     return word.partition("=")[0] not in known_keys(table) and os.path.exists(word)
 
 
 def _place(table: type, positional: tuple[str, ...], values: list[str]) -> dict[str, str | list[str]]:
-    """Values by the names of the positional options."""
+    """The positional options that have values."""
     given: dict[str, str | list[str]] = {}
     for name in positional:
         if values and known_keys(table)[name].default_factory is list:
@@ -63,7 +63,7 @@ def _place(table: type, positional: tuple[str, ...], values: list[str]) -> dict[
         elif values:
             given[name], *values = values
     if values:
-        raise UserError(f"'{values[0]}' is a word too many: write options as key=value (see --help)")
+        raise UserError(f"unexpected argument '{values[0]}': write options as key=value (see --help)")
     return given
 
 
@@ -84,7 +84,7 @@ def run(table: type[T], main: Callable[[T], int | None], description: str, posit
 
 @contextmanager
 def quiet_at_closed_pipe() -> Iterator[None]:
-    """End the process with status 1, without a traceback, when the reader of standard output goes: `| head`."""
+    """Exit with status 1, without a traceback, when the reader of standard output closes the pipe (`| head`)."""
     try:
         yield
         sys.stdout.flush()
@@ -94,6 +94,6 @@ def quiet_at_closed_pipe() -> Iterator[None]:
 
 
 def setup_log() -> None:
-    """Log lines go to standard error, in the one form of all stages; on a terminal they take the place of a bar."""
+    """Log to standard error in the format of all stages; on a terminal a log line overwrites the progress bar."""
     logging.basicConfig(level=logging.INFO, format=clear_code(sys.stderr) + LOG_FORMAT, datefmt="%Y-%m-%d %H:%M:%S",
                         stream=sys.stderr)

@@ -1,8 +1,7 @@
-"""Options: one dataclass is the table; a YAML file overrides it; `key=value` on the command line overrides both.
+"""Options: a dataclass holds the defaults, a YAML file overrides them, `key=value` on the command line overrides both.
 
-`key+=item` adds one item to a list as it stands: the way to pass names that hold commas or brackets.
-
-The dataclass is the only place where a default is written. An unknown key is an error that names the nearest known one.
+`key+=item` appends an item to a list without parsing it, for names with commas or brackets. An unknown key is an error
+that names the nearest known one.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ T = TypeVar("T")
 
 
 def known_keys(table: type, prefix: str = "") -> dict[str, dataclasses.Field]:
-    """All dotted keys of an option table, nested tables included, in the order they are written."""
+    """All dotted keys of an option table, nested tables included, in the order of their definition."""
     kinds = typing.get_type_hints(table)
     keys: dict[str, dataclasses.Field] = {}
     for field in dataclasses.fields(table):
@@ -97,7 +96,7 @@ def describe(table: type) -> str:
 
 
 def _override(field: dataclasses.Field, key: str, value: str) -> DictConfig:
-    """One `key=value` as a tree. The value is YAML, but an option of text takes it as it stands: `label=(a): x`."""
+    """One `key=value` as a tree. The value is parsed as YAML, except for string options: `label=(a): x`."""
     kind = getattr(field.type, "__name__", str(field.type))
     if kind == "str" or (kind == "str | None" and value != "null"):
         return _tree(key, _literal(value))
@@ -108,9 +107,9 @@ def _override(field: dataclasses.Field, key: str, value: str) -> DictConfig:
 
 
 def _longer(field: dataclasses.Field, merged: DictConfig, key: str, item: str) -> DictConfig:
-    """A list option with one more item, which is taken as it stands."""
+    """A list option with one more item, which is not parsed."""
     if not str(field.type).startswith("list"):
-        raise UserError(f"option '{key}+={item}': {key} is no list: write {key}=VALUE")
+        raise UserError(f"option '{key}+={item}': {key} is not a list: write {key}=VALUE")
     return _tree(key, [_literal(known) for known in [*OmegaConf.select(merged, key), item]])
 
 
@@ -121,7 +120,7 @@ def _tree(key: str, value: Any) -> DictConfig:
 
 
 def _literal(value: Any) -> Any:
-    """The value, text so that OmegaConf sees no `${...}` to fill in."""
+    """The value, in text with `${` escaped against OmegaConf's interpolation."""
     return value.replace("${", "\\${") if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""Where and how precisely a network computes."""
+"""Devices and precisions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 def pick_device(name: str, index: int = 0) -> torch.device:
-    """The device called `name`; `auto`: GPU number `index`, counted round the visible ones, or the CPU without any.
+    """The device called `name`; `auto`: GPU number `index` modulo the visible ones, or the CPU if there is none.
 
-    Raises `UserError` for a device that is not to be had.
+    Raises `UserError` for a device that is not available.
     """
     gpus = torch.cuda.device_count()
     if name == "auto":
@@ -21,5 +21,5 @@ def pick_device(name: str, index: int = 0) -> torch.device:
         place = torch.device(name)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device={name}: not to be had here (GPUs: {gpus}); device=cpu always works") from error
+        raise UserError(f"device={name}: not available here (GPUs: {gpus}); device=cpu always works") from error
     return place

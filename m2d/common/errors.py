@@ -1,4 +1,4 @@
-"""The errors a user can act on, and the exit codes of entry points."""
+"""Errors that the user can act on, and exit codes of the entry points."""
 
 
 class UserError(Exception):
@@ -11,7 +11,7 @@ class UserError(Exception):
 
 
 class OtherRunError(UserError):
-    """A folder holds work of other options or data than those asked for: an experiment, or packed features."""
+    """A folder (experiment or packed features) holds work with other options or data than the requested ones."""
 
     status = 65
     """EX_DATAERR of sysexits.h; the recipes then clear the folder away and run the command again."""

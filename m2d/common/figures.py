@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def new_figure(**settings: Any) -> Figure:
-    """A figure of matplotlib. Raises `UserError` where it is not installed."""
+    """A matplotlib figure. Raises `UserError` if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -22,9 +22,9 @@ def new_figure(**settings: Any) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure whole or not at all, in the format of its name's ending (without one: PNG).
+    """Write a figure atomically, in the format of its file extension (without one: PNG).
 
-    Raises `UserError` for an ending that is no format of figures.
+    Raises `UserError` for an extension that matplotlib can't write.
     """
     path = Path(path)
     kind, known = path.suffix[1:] or "png", figure.canvas.get_supported_filetypes()

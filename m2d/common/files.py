@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place and renamed."""
+"""Atomic writes: files and directories are written beside their destination and renamed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_open(path: str | Path, mode: str = "w") -> Iterator[IO]:
-    """Open a temporary neighbour of `path` for writing; it takes the name only when the block ends without an error."""
+    """Open a temporary file beside `path` for writing; it replaces `path` if the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -30,9 +30,9 @@ def atomic_open(path: str | Path, mode: str = "w") -> Iterator[IO]:
 
 @contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """A temporary neighbour directory that takes the place of `path` when the block ends without an error.
+    """A temporary directory beside `path` that replaces it if the block ends without an error.
 
-    Its files get the permissions of the umask, also those that a library made readable to their owner alone.
+    Its files get the umask's permissions, including those that a library made readable by their owner only.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,18 +53,18 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a whole text file or nothing."""
+    """Write a text file atomically."""
     with atomic_open(path) as stream:
         stream.write(text)
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a whole JSON file or nothing."""
+    """Write a JSON file atomically."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def sha256(path: str | Path) -> str:
-    """Hex digest of a file's content."""
+    """SHA-256 of a file's content in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while block := stream.read(1 << 20):

@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them. Needs the standard library alone."""
+"""Child processes that end with their parent. Uses the standard library only."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent, process `parent`, ends, however that ends (Linux).
+    """Have the kernel kill this process when its parent, process `parent`, ends for any reason (Linux).
 
-    A later exec keeps this. Where the parent has ended already, so does this process, at once.
+    The setting survives exec. If the parent has already ended, this process ends at once.
     """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

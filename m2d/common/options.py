@@ -1,4 +1,4 @@
-"""How an option table is written. Needs Python alone, so that `m2d.nn` runs where only torch and numpy are."""
+"""Fields of option tables. Uses the standard library only, so that `m2d.nn` needs nothing but torch and numpy."""
 
 from __future__ import annotations
 

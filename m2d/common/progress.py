@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines with an ETA in a log file."""
+"""Progress reports: a bar on a terminal, plain lines with an ETA in a log file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LOG = logging.getLogger(__name__)
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yield the items, showing how many are done, the rate and the time left.
+    """Yield the items and report how many are done, the rate and the ETA.
 
-    The lines in a log come every 5 s at first, later every 30 s; utils/watch.py makes bars of them.
+    A log gets a line every 5 s at first, later every 30 s; utils/watch.py shows them as bars.
     """
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]

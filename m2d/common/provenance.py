@@ -17,7 +17,7 @@ PACKAGES = ("m2d", "torch", "torchaudio", "numpy", "omegaconf", "tensorboard")
 
 def environment() -> dict[str, Any]:
     """Versions, machine, device, and the state of the source, for environment.json."""
-    import torch  # which those who ask for versions alone may do without
+    import torch  # not needed for the versions alone
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
@@ -39,7 +39,7 @@ def versions(packages: tuple[str, ...]) -> dict[str, str | None]:
 
 
 def source() -> dict[str, Any]:
-    """`git`: the commit of this package's source; `changed`: whether it differs. None where git can't tell."""
+    """`git`: commit of this package's source; `changed`: whether it was modified. None for both without git."""
     def git(*words: str) -> str | None:
         try:
             found = subprocess.run(["git", "-C", str(Path(__file__).resolve().parent), *words], capture_output=True,

@@ -1,4 +1,4 @@
-"""Kinds of things that are found by name: objectives, teachers, tasks, corpora. One module of a package each."""
+"""Registries of objectives, teachers, tasks, corpora ...: each entry is one module and is found by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Entries of one kind, by name. A new entry is a new module in `package` with `@REGISTRY.register(NAME)`.
 
-    Looking up a name imports the module of that name alone, where there is one; listing the names imports all.
+    Looking up a name imports only the module of that name, if there is one; listing the names imports all modules.
     """
 
     def __init__(self, kind: str, package: str):
@@ -25,7 +25,7 @@ class Registry(Generic[T]):
         self._is_loaded = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that enters a class or function under `name`. Raises ValueError for a name that is taken."""
+        """Decorator that registers a class or function under `name`. Raises ValueError if the name is taken."""
         def enter(entry: T) -> T:
             if name in self._entries:
                 raise ValueError(f"{self.kind} '{name}' is registered twice")
@@ -34,7 +34,7 @@ class Registry(Generic[T]):
         return enter
 
     def get(self, name: str) -> T:
-        """The entry called `name`. Raises `UserError` that names the nearest for one that is not there."""
+        """The entry called `name`. Raises `UserError` with the nearest name if there is none."""
         if name not in self._entries and name in self._modules():
             importlib.import_module(f"{self.package}.{name}")
         if name not in self._entries and name not in (known := list(self)):

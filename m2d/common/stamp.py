@@ -1,8 +1,7 @@
-"""What finished work followed from: identities of inputs by content, and stamps in the folders that were made of them.
+"""Fingerprints of inputs, and stamps that record them in the folders made from these inputs.
 
-The rule for audio is cheap enough to be applied at every start: a file is taken to be the same while its name, size and
-modification time (ns) are. Small files, weights and settings are known by their bytes, packed stores by the digest of
-their frames.
+Audio files are identified by name, size and modification time (ns), which is cheap enough for every start; small files,
+weights and settings by their bytes; packed stores by the digest of their frames.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ STAMP = "prepared.json"
 
 
 def stamp_of(options: Any, sources: Iterable[str | Path]) -> dict[str, Any]:
-    """What a folder follows from: options (a dataclass) and the content of folders and files as it is now."""
+    """Fingerprint of options (a dataclass) and of the current content of folders and files."""
     return {"options": dataclasses.asdict(options), "sources": {str(path): corpus_identity(path) for path in sources}}
 
 
 def is_made(stamp: dict[str, Any], *directories: str | Path) -> bool:
-    """Whether all folders are as `mark_made` left them with this stamp."""
+    """Whether all folders carry this stamp."""
     files = [Path(directory) / STAMP for directory in directories]
     return all(file.is_file() and json.loads(file.read_text(encoding="utf-8")) == stamp for file in files)
 
 
 def mark_made(stamp: dict[str, Any], *directories: str | Path) -> None:
-    """Leave the stamp in folders that are whole. A folder that is written anew as a whole loses it."""
+    """Write the stamp into finished folders. Replacing a folder removes its stamp."""
     for directory in directories:
         write_json(Path(directory) / STAMP, stamp)
 
@@ -41,7 +40,7 @@ def mark_made(stamp: dict[str, Any], *directories: str | Path) -> None:
 def corpus_identity(path: str | Path) -> str:
     """Hex digest of a corpus: all files below a folder, or a text file and the files that it lists one a line.
 
-    Links are followed, hidden files do not count. What is not there has an identity too.
+    Links are followed, hidden files are ignored. A missing path has a digest too.
     """
     path = Path(path)
     if path.is_dir():
@@ -56,7 +55,7 @@ def corpus_identity(path: str | Path) -> str:
 def walk(root: Path) -> list[str]:
     """Paths below `root`, sorted, of all files that are not hidden.
 
-    A folder that links lead to twice is read once. One with a stamp was prepared from a corpus and is no part of it.
+    A folder that several links lead to is read once. A stamped folder was prepared from a corpus and is skipped.
     """
     found, seen = [], set()
     for folder, folders, files in os.walk(root, followlinks=True):

@@ -1,4 +1,4 @@
-"""Many small questions to a disk, asked by several threads at once."""
+"""File-system calls made by several threads at once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-THREADS = 16  # a network disk answers many questions at once
+THREADS = 16  # a network file system serves many requests at once
 RUN = 256  # items that a thread takes at a time
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`function` of each item, in their order. Memory does not grow with the number of items."""
+    """Yield `function(item)` for each item, in order and in constant memory."""
     source = iter(items)
     with ThreadPoolExecutor(THREADS) as pool:
         while runs := [run for _ in range(4 * THREADS) if (run := list(itertools.islice(source, RUN)))]:

@@ -1,7 +1,8 @@
 """Random numbers that are pure functions of (seed, epoch, index): no state to save, no dependence on workers or ranks.
 
 A counter goes through the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-generators", OOPSLA 2014), so that the numbers are the same with any version of numpy.
+generators", OOPSLA 2014), so that the numbers are the same with any version of numpy. numpy's Philox guarantees the
+same, but needs a generator per sample: 5.1 ms instead of 0.06 ms for three numbers for each of 512 samples.
 """
 
 from __future__ import annotations

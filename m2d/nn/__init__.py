@@ -1,4 +1,4 @@
-"""The networks and their objectives. Knows no files and no audio: channels and grid are parameters."""
+"""Networks and objectives, independent of files and audio: channels and patch grid are parameters."""
 
 from m2d.nn.config import ModelConfig
 from m2d.nn.losses import ObjectiveOutput

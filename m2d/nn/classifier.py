@@ -17,8 +17,8 @@ HEAD_STD = 2e-5
 class Classifier(nn.Module):
     """MAE's network for fine-tuning, with global average pooling (He et al. 2022, appendix A.1).
 
-    A LayerNorm of its own follows the pooling; the encoder's, which would precede it, is not used. It is trained by the
-    loop of pre-training: the loss is the cross entropy with label weights, which mixing makes of labels.
+    A LayerNorm of its own follows the pooling; the encoder's final one is not used. The loop of pre-training trains it.
+    The loss is the cross entropy with the soft labels of Mixup and CutMix.
     """
 
     terms = {"top1": "top-1 accuracy"}  # noqa: RUF012
@@ -46,4 +46,4 @@ class Classifier(nn.Module):
         return ObjectiveOutput(loss, {"top1": hits}, {})
 
     def update_target(self, rate: float) -> None:
-        """Nothing: there is no target network."""
+        """Does nothing: there is no target network."""

@@ -13,9 +13,9 @@ from m2d.nn.patches import visible_count
 
 @dataclass
 class ModelConfig:
-    """What is built and trained. Raises `UserError` for values that do not fit together."""
+    """Architecture and objective. Raises `UserError` for values that do not fit together."""
 
-    objective: str = option("m2d", "what is learnt: a module of m2d.nn.objectives by its name")
+    objective: str = option("m2d", "name of the objective, a module of m2d.nn.objectives")
     input_size: list[int] = option(factory=lambda: [80, 608], help="frequency bins, time frames of one input")
     patch_size: list[int] = option(factory=lambda: [16, 16], help="frequency bins, time frames of one patch")
     in_channels: int = option(1, "channels of the input: 1 for log-mel, 3 for images")
@@ -52,7 +52,7 @@ class ModelConfig:
 
     @property
     def encoder(self) -> EncoderConfig:
-        """The online encoder's part."""
+        """Configuration of the online encoder."""
         size = Size(self.width, self.depth, self.heads) if self.size == "custom" else ENCODERS[self.size]
         return EncoderConfig(tuple(self.input_size), tuple(self.patch_size), self.in_channels, *size)
 

@@ -12,7 +12,7 @@ from m2d.nn.transformer import Transformer
 
 
 class PatchEmbed(nn.Module):
-    """The convolution of kernel = stride = patch that ViT begins with, applied to chosen patches only.
+    """ViT's patch embedding, a convolution with kernel = stride = patch, applied to selected patches only.
 
     The weight keeps the convolution's shape [D, C, f, t]; on pixels already cut into patches it is one Linear.
     """
@@ -41,7 +41,7 @@ class Encoder(nn.Module):
         nn.init.normal_(self.cls_token, std=0.02)
 
     def randomise(self, seed: int) -> None:
-        """Replace the weights by freshly drawn ones: the floor that pre-training is compared with."""
+        """Re-initialise the weights: the untrained baseline of pre-training."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.load_state_dict(Encoder(self.config).state_dict())
@@ -53,7 +53,7 @@ class Encoder(nn.Module):
     def embed(self, pixels: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Class token and the patches at `index` [B, n] of `pixels` [B, L, P], positions added -> [B, 1 + n, D].
 
-        Only the chosen patches are embedded.
+        Only these patches are embedded.
         """
         tokens = self.patch_embed(gather(pixels, index)) + self.positions[index]
         return self.with_class_token(tokens)
@@ -71,11 +71,11 @@ class Encoder(nn.Module):
         return self.transformer(self.embed(pixels, index))
 
     def layers(self, x: torch.Tensor, n_time_valid: torch.Tensor | None = None) -> list[torch.Tensor]:
-        """Every layer's view of a whole input, [B, C, F, T'] -> list of [B, N_F, N_T', D], without the class token.
+        """Output of every layer for a whole input, [B, C, F, T'] -> list of [B, N_F, N_T', D], without the class token.
 
         T' may be shorter than the model's input: its patches take the first columns of the position grid. The last
-        layer is after the final LayerNorm. `n_time_valid` [B] tells how many columns of patches are real: nothing
-        attends to the others, so that a real one is what it would be without them.
+        layer is after the final LayerNorm. `n_time_valid` [B] is the number of real columns of patches: attention masks
+        the padding, so that it does not change the real ones.
 
         Raises ValueError for an input longer than the model's or shorter than a patch.
         """

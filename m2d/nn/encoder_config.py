@@ -1,4 +1,4 @@
-"""What an encoder is: input, patches, size."""
+"""Configuration of the encoder: input, patches, size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENCODERS = {"small": Size(384, 12, 6), "base": Size(768, 12, 12), "large": Size(
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """All that the encoder alone depends on. Raises `UserError` for values that do not fit together."""
+    """Input, patches and size of an encoder. Raises `UserError` for values that do not fit together."""
 
     input_size: tuple[int, int]  # frequency bins, time frames
     patch_size: tuple[int, int]  # frequency bins, time frames
@@ -56,5 +56,5 @@ class EncoderConfig:
 
     @property
     def grid(self) -> Grid:
-        """Patches along frequency and time; a rest shorter than a patch at the end of the time axis is not used."""
+        """Patches along frequency and time; a remainder of the time axis shorter than a patch is not used."""
         return Grid(self.input_size[0] // self.patch_size[0], self.input_size[1] // self.patch_size[1])

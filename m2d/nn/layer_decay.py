@@ -1,4 +1,4 @@
-"""Learning rates that fall from the head to the input, for fine-tuning (BEiT; MAE fine-tunes so)."""
+"""Layer-wise learning-rate decay for fine-tuning (BEiT, MAE)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 
 
 def layer_scale(name: str, depth: int, decay: float) -> float:
-    """Learning rate of a parameter over the head's, by its name in a network that holds its encoder as `encoder`.
+    """Learning rate of a parameter relative to the head's, by its name in a network with the attribute `encoder`.
 
-    decay^(depth - i) in block i of 0 .. depth - 1, decay^(depth + 1) before the blocks, 1 behind them.
+    decay^(depth - i) in block i of 0 .. depth - 1, decay^(depth + 1) before the blocks, 1 after them.
     """
     block = re.match(r"encoder\.transformer\.blocks\.(\d+)\.", name)
     if block:
@@ -19,6 +19,6 @@ def layer_scale(name: str, depth: int, decay: float) -> float:
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Use `lr` from now on, in each parameter group times its `scale`."""
+    """Set the learning rate of each parameter group to `lr` times its `scale`."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["scale"]

@@ -1,4 +1,4 @@
-"""What the objectives have in common: standardised targets, the l2-normalised error, what a step returns."""
+"""Shared by the objectives: standardised targets, the l2-normalised error, the result of a forward pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STANDARDISE_EPS = 1e-6
 
 
 class ObjectiveOutput(NamedTuple):
-    """What one forward pass of an objective returns. All tensors are scalars, float32, on the device."""
+    """Result of an objective's forward pass. All tensors are scalars, float32, on the device."""
 
     loss: torch.Tensor  # to be minimised: the weighted sum of the terms
     terms: dict[str, torch.Tensor]  # each loss unweighted and detached: m2d, off, mae
@@ -36,5 +36,5 @@ def cosine_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor
 
 @torch.no_grad()
 def deviation(x: torch.Tensor) -> torch.Tensor:
-    """Deviation of each dimension over all tokens of all clips, averaged, [B, N, D] -> scalar. Near 0: collapsed."""
+    """Standard deviation over all tokens of all clips, mean over dimensions, [B, N, D] -> scalar. Near 0: collapse."""
     return x.detach().float().flatten(0, -2).std(dim=0).mean()

@@ -1,4 +1,4 @@
-"""The patch grid: cutting an input into patches, their fixed positions, the split into visible and masked."""
+"""The patch grid: cutting an input into patches, fixed positions, the split into visible and masked patches."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def gather(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
 def patchify(x: torch.Tensor, patch_size: tuple[int, int]) -> torch.Tensor:
     """Pixels of each patch, [B, C, F, T] -> [B, L, C * f * t], patches row-major over (F, T).
 
-    A rest of the time axis shorter than a patch is left out, as a convolution of stride t leaves it.
+    A remainder of the time axis shorter than a patch is dropped, as by a convolution of stride t.
     """
     (batch, channels, height, width), (f, t) = x.shape, patch_size
     n_freq, n_time = height // f, width // t
@@ -68,7 +68,7 @@ def sincos_positions(grid: Grid, width: int) -> torch.Tensor:
 
     As in MAE, but for a rectangular grid: the first half of the channels encodes time, the second half frequency, each
     half [sin | cos] of the index times 10000^(-i / (D/4)), i = 0 .. D/4 - 1. The class token's position is zero and has
-    no row here. They are real numbers also under `torch.device("meta")`.
+    no row here. They have values even under `torch.device("meta")`.
     """
     quarter = width // 4
     omega = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64, device="cpu") / quarter)

@@ -32,8 +32,8 @@ class Predictor(nn.Module):
     def tokens(self, latent: torch.Tensor, mask: Mask) -> torch.Tensor:
         """Input of the blocks: latents [B, 1 + N_visible, D] -> [B, 1 + L, W]: class token, visible, masked.
 
-        Attention does not know the order of its tokens, only their positions: the patches stay shuffled, and no gather
-        is needed before the blocks nor after.
+        Attention does not depend on the order of its tokens, and each has its position added: the patches stay
+        shuffled, without a gather before or after the blocks.
         """
         latent = self.embed(latent)
         hidden = self.mask_token.expand(latent.shape[0], mask.masked.shape[1], -1)

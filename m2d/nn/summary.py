@@ -1,4 +1,4 @@
-"""What a configuration costs, before anything is trained: parameters, tokens, FLOPs, memory. Nothing is allocated."""
+"""Cost of a configuration: parameters, tokens, FLOPs, memory. Nothing is allocated."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Summary:
 
 
 def summarise(config: ModelConfig) -> Summary:
-    """Count by running one step on the meta device: the networks themselves are the formula."""
+    """Count by running one step of the networks on the meta device."""
     with torch.device("meta"):
         objective = build_objective(config).to("meta")  # the positions are real numbers, see sincos_positions
         encoder = config.encoder
@@ -59,7 +59,7 @@ def summarise(config: ModelConfig) -> Summary:
 
 
 def activation_bytes(config: ModelConfig, bf16: bool) -> int:
-    """Estimate of what one sample keeps for the backward pass, with attention that does not keep its matrix."""
+    """Estimated memory of one sample's activations, with attention that does not store its matrix."""
     n_patches = config.encoder.grid.n_patches
     parts: list[tuple[Size, int]] = [(config.encoder.size, 1 + config.n_visible), (config.predictor, 1 + n_patches)]
     total = 0

@@ -43,7 +43,7 @@ class Mlp(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (Huang et al. 2016): in training a sample's branch is left out at `rate`, else scaled up."""
+    """Stochastic depth (Huang et al. 2016): in training a sample's branch is dropped at `rate`, else scaled up."""
 
     def __init__(self, rate: float):
         super().__init__()
@@ -110,7 +110,7 @@ class Transformer(nn.Module):
 
 
 def init_linear(module: nn.Module) -> None:
-    """Xavier-uniform weight and zero bias for a Linear; anything else is left alone."""
+    """Xavier-uniform weight and zero bias for a Linear; other modules stay unchanged."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

@@ -27,14 +27,14 @@ class Teacher(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def load(cls, model: str, layer: int | None) -> Teacher:
-        """The teacher of folder or hub id `model`, its output taken behind `layer` (None: the teacher's own default).
+        """The teacher of folder or hub id `model`, cut after `layer` (None: the teacher's default).
 
         Raises `UserError` for a model that can't be found or read, and a layer that it does not have.
         """
 
     @abstractmethod
     def frame_count(self, samples: int) -> int:
-        """Rows that `forward` gives for a clip of so many samples; 0 for one that is too short."""
+        """Number of rows for a clip of `samples` samples; 0 for one that is too short."""
 
     @abstractmethod
     def forward(self, wavs: Sequence[Tensor]) -> list[Tensor]:
@@ -50,7 +50,7 @@ TEACHERS: Registry[type[Teacher]] = Registry("kind of teacher", __name__)
 def load_teacher(model: str, layer: int | None = None) -> Teacher:
     """The frozen teacher that `model` names: a folder, a hub id, a checkpoint file of M2D, or a kind without files.
 
-    Raises `UserError` as `Teacher.load` does, and for a model of a kind that can't teach.
+    Raises `UserError` as `Teacher.load` does, and for a model type that has no teacher.
     """
     path = Path(model).expanduser()
     if path.is_file():
@@ -63,5 +63,5 @@ def load_teacher(model: str, layer: int | None = None) -> Teacher:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where the parameters of a network are."""
+    """Device of a network's parameters."""
     return next(module.parameters()).device

@@ -28,7 +28,7 @@ class TeacherOptions(NetworkOptions):
 
 
 class TeacherFrames:
-    """A teacher on its device, under autocast where half precision is asked for."""
+    """A teacher on its device, under autocast for half precision."""
 
     def __init__(self, teacher: Teacher, place: torch.device, precision: str):
         self._teacher, self._place, self._precision = teacher.to(place), place, precision
@@ -43,9 +43,9 @@ class TeacherFrames:
 
 
 def extract_teacher(data: DataDir, teacher: Teacher, options: TeacherOptions) -> None:
-    """Write one job's part of `data` as shards of `options.out`, `[T, width]` each; goes on where it was.
+    """Write one job's part of `data` as shards of `options.out`, `[T, width]` each; resumes after an interruption.
 
-    Rows are as the teacher gives them, nothing is trimmed; the store's header has their rate in Hz. HuBERT's front end
+    Rows are the teacher's output, untrimmed; the store's header has their rate in Hz. HuBERT's front end
     makes `(samples - 80) // 320` of them, 50 Hz, where the log-mel has `1 + samples // 160` frames: row i goes with
     log-mel frames 2 i and 2 i + 1, and one to three log-mel frames at the end have no row.
 

@@ -1,4 +1,4 @@
-"""The log-mel itself as teacher: what distillation gives without a model."""
+"""The log-mel itself as teacher: distillation without a model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LogMelTeacher(Teacher):
 
     @classmethod
     def load(cls, model: str, layer: int | None = None) -> LogMelTeacher:
-        """Raises `UserError` where a layer is asked for."""
+        """Raises `UserError` if a layer is given."""
         if layer is not None:
             raise UserError(f"layer={layer} does not apply to model={model}: give layer=null")
         return cls()

@@ -36,7 +36,7 @@ class M2DTeacher(Teacher):
         return cls(load_pretrained(model), layer)
 
     def frame_count(self, samples: int) -> int:
-        """Columns of patches, the last one filled up."""
+        """Columns of patches, the last one padded."""
         return -(-self.model.logmel.frames(samples) // self.model.encoder.config.patch_size[1])
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Where a teacher comes from: a local folder, or a model of the Hugging Face hub by its id."""
+"""Locates a teacher: a local folder, or a model id of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 CONNECT_S = 5.0
-"""Seconds given to the hub to answer at all; its own client would go on trying for one to two minutes."""
+"""Timeout in seconds of the hub's first answer; its own client would retry for one to two minutes."""
 
 
 def read_config(model: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def read_config(model: str) -> dict[str, Any]:
 def locate(model: str) -> Path:
     """The folder that holds a transformers model's `config.json`, `preprocessor_config.json` and weights.
 
-    What the hub's cache holds is taken from there without asking the network.
+    Files in the hub's cache are used without network access.
 
     Raises `UserError` for a folder that is missing or incomplete, an unknown id, and a hub that can't be reached.
     """
@@ -54,7 +54,7 @@ def locate(model: str) -> Path:
 
 
 def _from_hub(model: str, fetch: Callable[[str, bool], Path]) -> Path:
-    """What `fetch(model, cache only)` gives: from the cache, else from the network."""
+    """Result of `fetch(model, cache only)`: from the cache, else from the network."""
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model):
         raise UserError(f"{model}: no such folder, and not the id of a model on the hub either. {_local_copy(model)}")
     try:

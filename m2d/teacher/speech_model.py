@@ -1,4 +1,4 @@
-"""A layer of a transformers speech model (HuBERT, wav2vec 2.0, WavLM and their kin) as frame features."""
+"""A layer of a transformers speech model (HuBERT, wav2vec 2.0, WavLM and similar ones) as frame features."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class SpeechTeacher(Teacher):
     def __init__(self, model: nn.Module, prepare: transformers.SequenceFeatureExtractor, layer: int):
         """Cut `model` to its first `layer` transformer layers.
 
-        `hidden_states[layer]` is the residual stream behind layer `layer`. In pre-norm models (Large) it is not
-        normalised, except behind the last layer, where it has passed the final LayerNorm: so transformers 4 has it,
-        and `last_hidden_state` in every version.
+        `hidden_states[layer]` is the residual stream after layer `layer`. In pre-norm models (Large) it is not
+        normalised, except after the last layer, where the final LayerNorm was applied, as in transformers 4 and in
+        `last_hidden_state` of every version.
 
         Raises `UserError` for a layer that the model does not have.
         """
@@ -86,14 +86,14 @@ class SpeechTeacher(Teacher):
 
 
 def row_count(config: transformers.PretrainedConfig, samples: int) -> int:
-    """Rows the convolutions of a speech model make of so many samples."""
+    """Number of rows that the convolutions of a speech model make from `samples` samples."""
     for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
         samples = max(0, (samples - kernel) // stride + 1)
     return samples
 
 
 def sample_count(config: transformers.PretrainedConfig, rows: int) -> int:
-    """The least samples of which the convolutions of a speech model make so many rows."""
+    """Fewest samples from which the convolutions of a speech model make `rows` rows."""
     for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
         rows = (rows - 1) * stride + kernel
     return rows

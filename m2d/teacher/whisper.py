@@ -14,9 +14,9 @@ from m2d.teacher.loading import check_layer, load_network
 
 @TEACHERS.register("whisper")
 class WhisperTeacher(Teacher):
-    """The encoder of Whisper (Radford et al. 2022). It reads windows of 30 s, filled up with silence.
+    """The encoder of Whisper (Radford et al. 2022). It reads windows of 30 s, padded with silence.
 
-    A longer clip is cut into such windows. Of each, the rows of the clip's own audio are kept.
+    A longer clip is cut into such windows. Rows of padding are dropped.
     """
 
     def __init__(self, model: nn.Module, prepare: transformers.SequenceFeatureExtractor, layer: int | None):
@@ -39,7 +39,7 @@ class WhisperTeacher(Teacher):
         return cls(*load_network(model), layer)
 
     def frame_count(self, samples: int) -> int:
-        """One row for each 20 ms that the clip covers fully."""
+        """One row per 20 ms of the clip, incomplete ones excluded."""
         return samples // self.hop
 
     @torch.no_grad()

@@ -106,7 +106,7 @@ def test_words_without_a_key_have_their_places(tmp_path, monkeypatch):
     assert cli.parse(Places, "", ["model=m", "files=[a,b]"], positional=("model", "files")).files == ["a", "b"]
     with pytest.raises(UserError, match="'model' has no default"):
         cli.parse(Places, "", [], positional=("model", "files"))
-    with pytest.raises(UserError, match="'n' is a word too many"):
+    with pytest.raises(UserError, match="unexpected argument 'n'"):
         cli.parse(Places, "", ["m", "n"], positional=("model",))
     with pytest.raises(UserError, match="unknown option 'tops', did you mean 'top'"):
         cli.parse(Places, "", ["m", "tops=3"], positional=("model", "files"))
@@ -128,7 +128,7 @@ def test_items_of_a_list_are_taken_as_they_stand():
                                       "path=/a/${b}/$(c)"])
     assert found == Lists(strange, [3, 4], "/a/${b}/$(c)")
     assert load_config(Lists, None, ["names+=c"]).names == ["a", "b", "c"]
-    with pytest.raises(UserError, match="path is no list"):
+    with pytest.raises(UserError, match="path is not a list"):
         load_config(Lists, None, ["path+=x"])
     with pytest.raises(UserError, match=re.escape("option 'seeds+=x'")):
         load_config(Lists, None, ["seeds+=x"])

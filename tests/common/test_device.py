@@ -16,5 +16,5 @@ def test_jobs_take_the_gpus_in_turn(monkeypatch):
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:77", "cpu:x"])
 def test_what_is_not_to_be_had_is_refused(name):
-    with pytest.raises(UserError, match=f"device={name}: not to be had here"):
+    with pytest.raises(UserError, match=f"device={name}: not available here"):
         pick_device(name)

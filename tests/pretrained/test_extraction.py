@@ -139,7 +139,7 @@ def test_unreadable_audio_is_listed_up_to_a_share(corpus, model, tmp_path):
 
 
 @pytest.mark.parametrize(("option", "message"), [
-    ("layer=2", "layers 0 to 1"), ("precision=half", "must be one of"), ("device=cuda:99", "not to be had")])
+    ("layer=2", "layers 0 to 1"), ("precision=half", "must be one of"), ("device=cuda:99", "not available")])
 def test_settings_that_do_not_fit(corpus, model, tmp_path, option, message):
     with pytest.raises(UserError, match=message):
         run(corpus, model, tmp_path / "out", option)

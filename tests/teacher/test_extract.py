@@ -126,7 +126,7 @@ def test_unusable_audio_is_listed_and_too_much_of_it_is_an_error(tmp_path, audio
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"device": "gpu"}, "device=gpu: not to be had"),
+    ({"device": "gpu"}, "device=gpu: not available"),
     ({"precision": "bfloat16", "device": "cpu"}, "for GPUs only"),
 ])
 def test_settings_that_can_not_be_had_are_refused(tmp_path, data, teacher, options, message):

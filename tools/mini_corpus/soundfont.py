@@ -2,6 +2,7 @@
 
 Written from the SoundFont 2.04 specification; of the generators it follows key and velocity ranges, tuning, loops, the
 volume envelope, attenuation and a fixed low-pass filter. Modulators, LFOs and the modulation envelope are left out.
+FluidSynth plays all of the format, but pip does not install it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What pre-training minimises: one module per objective, found by the name in `model.objective`."""
+"""Objectives of pre-training: one module each, found by the name in `model.objective`."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Prediction(NamedTuple):
     pixels: torch.Tensor  # [B, L, P] of all patches
     mask: Mask
     latent: torch.Tensor  # [B, 1 + N_visible, D] the encoder's output, class token first
-    masked: torch.Tensor  # [B, N_masked, out_width] what the predictor says of the masked patches
+    masked: torch.Tensor  # [B, N_masked, out_width] the predictor's output for the masked patches
 
 
 class Objective(nn.Module, ABC):
-    """Online encoder and predictor, and a loss on what is predicted of the masked patches.
+    """Online encoder and predictor, and a loss on the predictions for the masked patches.
 
     A module registers its class under a name. `forward` takes the normalised batch x `[B, C, F, T]`, `mask_noise`
     `[B, L]` uniform in [0, 1) (None: drawn on the device) and, where the objective has a teacher, its frames.
     """
 
     title: ClassVar[str]  # in tables
-    terms: ClassVar[dict[str, str]]  # its losses by name, as tables call them
+    terms: ClassVar[dict[str, str]]  # names of its losses in tables
     default_predictor: ClassVar[tuple[int, int, int]] = (512, 8, 16)  # width, depth, heads: MAE's decoder
 
     def __init__(self, config: ModelConfig, out_width: int):
@@ -68,7 +68,7 @@ class Objective(nn.Module, ABC):
         return None
 
     def update_target(self, rate: float) -> None:
-        """Move the target network, where there is one, towards the online encoder with this EMA decay."""
+        """EMA update of the target network, if there is one, with this decay."""
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective", __name__)

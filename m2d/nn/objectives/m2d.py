@@ -1,4 +1,4 @@
-"""Masked Modeling Duo: the online network predicts what the target network makes of the masked patches."""
+"""Masked Modeling Duo: the online network predicts the target network's output for the masked patches."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from m2d.nn.transformer import Transformer
 class M2D(Objective):
     """M2D (section 3).
 
-    The target has blocks and a final LayerNorm of its own, initialised independently and moved by `update_target`
-    alone; patch embedding, positions and class token are the online encoder's, read without gradient.
+    The target has its own blocks and final LayerNorm, initialised independently and updated by `update_target` only; it
+    shares patch embedding, positions and class token with the online encoder, without gradient.
     """
 
     title = "M2D"
@@ -64,7 +64,7 @@ class M2D(Objective):
 
     @torch.no_grad()
     def update_target(self, rate: float) -> None:
-        """Move the target's blocks and LayerNorm: target = rate * target + (1 - rate) * online (M2D, equation 3)."""
+        """Update the target's blocks and LayerNorm: target = rate * target + (1 - rate) * online (M2D, equation 3)."""
         if self.target is not None:
             online = list(self.encoder.transformer.parameters())
             torch._foreach_lerp_(list(self.target.parameters()), online, 1 - rate)

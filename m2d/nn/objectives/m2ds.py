@@ -65,7 +65,7 @@ class M2DS(M2D):
         return ObjectiveOutput(loss, terms, monitor)
 
     def student_frames(self, prediction: Prediction) -> torch.Tensor:
-        """The student's answer to the teacher's frames, [B, N_T, W], from latents and predictions.
+        """The student's prediction of the teacher's frames, [B, N_T, W], from latents and predictions.
 
         Patches of one time frame are concatenated, lowest frequency first, when the input is split in frequency.
         """
@@ -91,4 +91,4 @@ class M2DS(M2D):
         whole = torch.div(teacher_frames, per_patch, rounding_mode="floor")  # patches that the teacher covers fully
         real = torch.arange(n_time, device=error.device) < whole.unsqueeze(1)
         per_clip = error.where(real, 0.0).sum(dim=1) / real.sum(dim=1).clamp(min=1)
-        return per_clip.mean()  # clips count alike, so that a batch in parts has the same mean
+        return per_clip.mean()  # all clips weigh the same, so that micro-batches have the same mean
