@@ -41,7 +41,7 @@ class TaskLog:
     def __init__(self, path: str):
         self.path, self.offset, self.rest = path, 0, ""
         self.begun = self.ended = False
-        self.node = self.last = ""
+        self.node = self.last = self.progress = ""  # the last line, and the last with a count in this part of the work
         self.fraction = 0.0
 
     def read(self) -> None:
@@ -66,14 +66,16 @@ class TaskLog:
         elif line and not line.startswith("#"):
             self.last = PREFIX.sub("", line)
             if count := COUNT.search(self.last):
-                self.fraction = int(count[1]) / int(count[2])
+                self.progress, self.fraction = self.last, int(count[1]) / int(count[2])
+            elif " done in " in self.last:
+                self.progress = ""
 
     def text(self) -> str:
-        """The last line, of a progress line what matters first."""
-        count, loss, rate, left = (pattern.search(self.last) for pattern in (COUNT, LOSS, RATE, LEFT))
+        """Of a progress line what matters, first the count; without one the last line."""
+        count, loss, rate, left = (pattern.search(self.progress) for pattern in (COUNT, LOSS, RATE, LEFT))
         if not count or not rate:
             return self.last
-        what = self.last[:count.start()] if "step" not in count[0] else "step"
+        what = self.progress[:count.start()] if "step" not in count[0] else "step"
         parts = [f"{what} {count[1]}/{count[2]}", f"loss {loss[1]}" if loss else "",
                  f"{rate[1]} {rate[2]}/s" if rate[2] else f"{rate[1]}/s", f"ETA {left[1]}" if left else ""]
         return "  ".join(part for part in parts if part)
@@ -97,7 +99,7 @@ class Watch:
         if len(tasks) == 1:
             task = tasks[0]
             text = where + (task.text() if task.begun else "not begun yet")
-            return (task.fraction if COUNT.search(task.last) else None), text
+            return (task.fraction if task.progress else None), text
         ended = sum(task.ended for task in tasks)
         done = sum(1.0 if task.ended else task.fraction for task in tasks) / len(tasks)
         elapsed = time.monotonic() - self.start

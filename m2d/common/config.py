@@ -110,7 +110,7 @@ def _longer(field: dataclasses.Field, merged: DictConfig, key: str, item: str) -
     """A list option with one more item, which is not parsed."""
     if not str(field.type).startswith("list"):
         raise UserError(f"option '{key}+={item}': {key} is not a list: write {key}=VALUE")
-    return _tree(key, [_literal(known) for known in [*OmegaConf.select(merged, key), item]])
+    return _tree(key, [_literal(known) for known in [*(OmegaConf.select(merged, key) or []), item]])
 
 
 def _tree(key: str, value: Any) -> DictConfig:

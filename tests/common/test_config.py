@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 import pytest
+from omegaconf import MISSING
 
 from m2d.common import cli
 from m2d.common.config import describe, load_config, option, to_yaml
@@ -121,6 +122,11 @@ class Lists:
     path: str = option("", "a path")
 
 
+@dataclass
+class Required:
+    names: list[str] = option(MISSING, "names, which must be given")
+
+
 def test_items_of_a_list_are_taken_as_they_stand():
     """Names with commas, brackets, quotes or what looks like an interpolation."""
     strange = ["a,b", "[x]", "it's", '"q"', "${HOME}", "{y: 1}", "*", "- z", "line\nbreak", "#no"]
@@ -128,6 +134,7 @@ def test_items_of_a_list_are_taken_as_they_stand():
                                       "path=/a/${b}/$(c)"])
     assert found == Lists(strange, [3, 4], "/a/${b}/$(c)")
     assert load_config(Lists, None, ["names+=c"]).names == ["a", "b", "c"]
+    assert load_config(Required, None, ["names+=c", "names+=d"]).names == ["c", "d"]
     with pytest.raises(UserError, match="path is not a list"):
         load_config(Lists, None, ["path+=x"])
     with pytest.raises(UserError, match=re.escape("option 'seeds+=x'")):

@@ -84,7 +84,7 @@ def test_a_log_is_read_as_it_grows_and_again_after_a_restart(tmp_path):
     assert task.begun and task.fraction == 0.25 and task.last.startswith("x (y:1)") and task.rest == "half a"
     log.write_text(text + " line\n# status 75 2026 after 3 s\n")
     task.read()
-    assert task.ended and task.last == "half a line"
+    assert task.ended and task.last == "half a line" and task.text() == "x (y:1) INFO: features 30/120  3.1/s  ETA 29s"
     log.write_text(log.read_text() + "# started 2026-11-25 14:00:00 on n2, Slurm job 3, restart 1\n")
     task.read()
     assert not task.ended and task.node == "n2"
