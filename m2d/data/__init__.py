@@ -1,1 +1,1 @@
-"""Files to batches: Kaldi data directories, packed frames, crops and their order."""
+"""From files to batches: Kaldi data directories, packed frames, crops, samplers, loaders."""

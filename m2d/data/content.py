@@ -1,4 +1,4 @@
-"""What identifies the content of a packed store: its utterances and their stored frames, however they are sharded."""
+"""Digest of a packed store: of its utterances and their stored frames, independent of the shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Kaldi's users do with data directories: check, mend, take parts, combine, split."""
+"""Kaldi's operations on data directories: validate, fix, subset, combine, split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACKUP = ".backup"
 
 
 def faults(path: str | Path) -> Iterator[str]:
-    """Everything that is wrong with a directory, each as `FILE: line N: what`; tables are read one after the other."""
+    """All errors in a directory as lines `FILE: line N: what`; one table is in memory at a time."""
     path = Path(path)
     if not (path / "wav.scp").is_file():
         yield f"{path}/wav.scp: no such file"
@@ -47,7 +47,7 @@ def faults(path: str | Path) -> Iterator[str]:
 def fix(path: str | Path) -> dict[str, int]:
     """Sort the tables and drop the lines that have no partner or can't be read. Returns lines dropped, per file.
 
-    The tables as they were are kept in `.backup` below the directory. Raises `UserError` when nothing would be left.
+    The original tables are kept in `.backup` below the directory. Raises `UserError` if nothing would be left.
     """
     path = Path(path)
     if not (path / "wav.scp").is_file():
@@ -118,7 +118,7 @@ def subset(data: DataDir, *, utterances: Iterable[str] | None = None, speakers: 
 def combine(parts: Sequence[DataDir]) -> DataDir:
     """All utterances of several directories; a table that only some of them have is left out, as in Kaldi.
 
-    Raises `UserError` for an id that stands for different things in two of them.
+    Raises `UserError` for an id that means different things in two of them.
     """
     whole = DataDir({})
     for name in FILES:
@@ -151,7 +151,7 @@ def split(path: str | Path, jobs: int) -> list[Path]:
 
 
 def _read(path: Path, parse, table: dict[str, Any]) -> Iterator[str]:
-    """Put the lines that can be read into `table`; yield what is wrong with the others."""
+    """Put the readable lines into `table`; yield what is wrong with the others."""
     last = b""
     with open(path, "rb") as stream:
         for number, line in enumerate(stream, 1):

@@ -23,7 +23,7 @@ from m2d.data.store import PackedStore
 LOG = logging.getLogger(__name__)
 
 MAX_WITHOUT_TEACHER = 0.01
-"""Share of the speech that may lack teacher frames and is then left out; more means that the stage went wrong."""
+"""Share of utterances that may lack teacher frames and are then skipped; more means that the stage failed."""
 
 FRAMES_PER_S = 100
 """Of log-mels."""
@@ -54,11 +54,11 @@ class BatchDataset(Dataset):
 class PretrainDataset(BatchDataset):
     """Crops of `crop_frames` log-mel frames (10 ms each) from packed stores, a batch at a time.
 
-    With a `teacher` store, speech is used as far as the teacher's frames reach, in whole patches of
-    `patch_frames`, and utterances the teacher lacks are left out. Without `noise` (noise ratio 0) batches have none;
-    at ratio 1 the noise is all that is used, and an epoch still is as many samples as there are utterances of speech.
+    With a `teacher` store, speech is used up to the end of the teacher's frames, in whole patches of `patch_frames`;
+    utterances without teacher frames are skipped. Without `noise` (noise ratio 0) batches have none; at ratio 1 only
+    the noise is used, and an epoch still has one sample per utterance of speech.
 
-    Raises `UserError` for stores that do not fit together, and a crop that is no whole number of patches.
+    Raises `UserError` for stores that do not fit together, and a crop that is not a whole number of patches.
     """
 
     def __init__(self, speech: PackedStore, crop_frames: int, patch_frames: int = 1, teacher: PackedStore | None = None,
@@ -165,7 +165,7 @@ def _read(store: PackedStore, crops: np.ndarray, rows: np.ndarray, starts: np.nd
 
 
 def _place(draws: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Draws in [0, 1) to whole numbers 0 .. places - 1, 0 where there is none."""
+    """Draws in [0, 1) to integers 0 .. places - 1; 0 if `places` is 0."""
     return np.floor(draws * np.maximum(places, 1)).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""The extraction loop: one job's part of a data directory, audio to frames to a writer; and the log-mel as one use."""
+"""The extraction loop of one job, from audio through frames to a writer; and the extraction of log-mels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclass
 class JobOptions:
-    """What every extraction command is told."""
+    """Options of every extraction command."""
 
     data: str = option(MISSING, "data directory: wav.scp and perhaps segments, utt2dur")
     out: str = option(MISSING, "folder of the features")
@@ -40,7 +40,7 @@ class JobOptions:
 
 @dataclass
 class NetworkOptions(JobOptions):
-    """What the extraction commands that run a network are told besides."""
+    """Further options of the extraction commands that run a network."""
 
     device: str = option("auto", "cpu, cuda:N, or auto: each job the next GPU in turn, the CPU where there is none")
     precision: str = option("float32", "float32, bfloat16 or float16 (autocast)", choices=tuple(PRECISIONS))
@@ -49,7 +49,7 @@ class NetworkOptions(JobOptions):
 
 
 class Writer(Protocol):
-    """Where frames go: `done` holds the utterances that are there, `finished` tells that the job was closed before."""
+    """Destination of frames: `done` holds the utterances written so far, `finished` whether the job is complete."""
 
     done: set[str]
     finished: bool
@@ -62,7 +62,7 @@ class Writer(Protocol):
         """Begin."""
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Keep what is finished; without an error the job has seen all its utterances."""
+        """Keep finished work; without an error, mark the job as complete."""
 
 
 class Frames(Protocol):
@@ -71,20 +71,20 @@ class Frames(Protocol):
     sample_rate: int
 
     def frame_count(self, samples: int) -> int:
-        """Frames of a clip of so many samples; 0 for a clip that is too short."""
+        """Number of frames of a clip of `samples` samples; 0 for a clip that is too short."""
 
     def __call__(self, wavs: list[torch.Tensor]) -> list[np.ndarray]:
         """Frames `[T_i, D]` of each waveform `[N_i]`, float32."""
 
 
 def allowed_failures(data: DataDir, options: JobOptions) -> int:
-    """How many utterances of all of `data` may fail."""
+    """Number of utterances of the whole `data` that may fail."""
     return int(options.max_bad_share * len(data))
 
 
 def extract(data: DataDir, writer: Writer, model: Frames, options: JobOptions, *, what: str, batch_seconds: float = 0.0,
             workers: int = 0) -> None:
-    """Write the frames of one job's part of `data`; goes on where the writer was.
+    """Write the frames of one job's part of `data`; resumes after the utterances that the writer has.
 
     Batches hold clips of like length, `batch_seconds` of audio at most; at 0, one clip each in the order of their ids.
     Audio that can't be read or is shorter than a frame is noted in the writer's list of failures, which raises
@@ -135,7 +135,7 @@ class LogMelFrames:
 
 
 def extract_logmel(data: DataDir, options: JobOptions, config: LogMelConfig | None = None) -> None:
-    """Write one job's part of `data` as shards of `options.out`, float16 `[T, F]` each; goes on where it was.
+    """Write one job's part of `data` as shards of `options.out`, float16 `[T, F]` each; resumes after an interruption.
 
     Audio that can't be read is listed in `logmel.JOB.failed`. Raises `UserError` when that is more than `max_bad_share`
     of all of `data`, and when `out` can't be written or was begun with other settings or other data.

@@ -1,4 +1,4 @@
-"""The utterances of a job that could not be made into frames."""
+"""The utterances of a job for which feature extraction failed."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ class FailureLog:
                             "allowed: mend the data, or raise max_bad_share")
 
     def write(self) -> None:
-        """Write the file, sorted by utterance; it is there also when nothing failed."""
+        """Write the file, sorted by utterance, even if nothing failed."""
         write_text(self.path, "".join(f"{utterance} {reason}\n" for utterance, reason in sorted(self._reasons.items())))

@@ -44,7 +44,7 @@ def quantise(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_meta(directory: str | Path) -> dict:
-    """`meta.json` of a store. Raises `UserError` when the folder is no finished store."""
+    """`meta.json` of a store. Raises `UserError` if the folder is not a finished store."""
     path = Path(directory) / "meta.json"
     if not path.is_file():
         raise UserError(f"{path}: no such file: {directory} is no finished feature store; run the feature stage, then "

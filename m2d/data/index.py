@@ -1,8 +1,8 @@
-"""The index of a packed store: a text table, and its memory-mapped twin that opens at once and is shared by processes.
+"""The index of a packed store: a text table, and its memory-mapped cache that opens at once and is shared by processes.
 
-`index` is the truth: sorted lines `utterance shard:offset:frames`, offset and frames counted in rows of the shard.
-`index.npy` holds the same as one structured array and is rebuilt whenever it does not belong to the text; it carries
-the text's modification time as its own to say which text it was made from.
+The text `index` is authoritative: sorted lines `utterance shard:offset:frames`, offset and frames in rows of the shard.
+The cache `index.npy` holds the same as one structured array. Its modification time is set to that of the text that it
+was made from, and it is rebuilt when the two differ.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ def open_index(directory: Path, shards: dict[str, int]) -> np.ndarray:
 
     `shards` maps each shard's name to its number of rows. Raises `UserError` for a missing or corrupt text index.
     """
-    text, twin = directory / "index", directory / "index.npy"
+    text, cache = directory / "index", directory / "index.npy"
     if not text.is_file():
         raise UserError(f"{text}: no such index: run the feature stage (or m2d.bin.merge_features dir={directory})")
-    entries = map_entries(directory) if _belongs(twin, text) else None
+    entries = map_entries(directory) if _belongs(cache, text) else None
     if entries is None:
-        _write_twin(twin, text, _parse(text, shards))
+        _write_cache(cache, text, _parse(text, shards))
         entries = map_entries(directory)
     return entries
 
 
 def map_entries(directory: Path) -> np.ndarray | None:
-    """The memory-mapped twin as it lies there; None when it is damaged."""
+    """The memory-mapped index cache; None if it is damaged."""
     try:
         entries = np.asarray(np.load(directory / "index.npy", mmap_mode="r"))  # np.memmap's own indexing is slow
     except (ValueError, EOFError):
@@ -67,24 +67,24 @@ class Keys(Sequence):
         return isinstance(utterance, str) and self.find(utterance) >= 0
 
 
-def _belongs(twin: Path, text: Path) -> bool:
-    return twin.is_file() and twin.stat().st_mtime_ns == text.stat().st_mtime_ns
+def _belongs(cache: Path, text: Path) -> bool:
+    return cache.is_file() and cache.stat().st_mtime_ns == text.stat().st_mtime_ns
 
 
-def _write_twin(twin: Path, text: Path, entries: np.ndarray) -> None:
+def _write_cache(cache: Path, text: Path, entries: np.ndarray) -> None:
     stamp = text.stat().st_mtime_ns
     try:
-        with atomic_open(twin, "wb") as stream:
+        with atomic_open(cache, "wb") as stream:
             np.save(stream, entries)
             stream.flush()
             os.utime(stream.name, ns=(stamp, stamp))
     except OSError as error:
-        raise UserError(f"{twin}: is missing or not made from {text}, and can't be written ({error.strerror}): run "
-                        f"'python -m m2d.bin.merge_features dir={twin.parent}' as the owner of the folder") from error
+        raise UserError(f"{cache}: is missing or not made from {text}, and can't be written ({error.strerror}): run "
+                        f"'python -m m2d.bin.merge_features dir={cache.parent}' as the owner of the folder") from error
 
 
 def _parse(text: Path, shards: dict[str, int]) -> np.ndarray:
-    """All lines, block by block: a list of two million Python strings would take most of a gigabyte."""
+    """All lines, block by block, because a list of two million Python strings would take most of a gigabyte."""
     numbers = {name.encode(): i for i, name in enumerate(shards)}
     blocks = []
     with open(text, "rb") as stream:

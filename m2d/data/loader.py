@@ -1,4 +1,4 @@
-"""Batches read ahead by worker processes, and what is said when one of them fails."""
+"""Prefetching of batches by worker processes, with clear errors when one of them fails."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ IN_USE = 3
 class PretrainLoader:
     """Batches of a dataset in a sampler's order, read ahead by `workers` processes (0: by this one).
 
-    Iteration, one at a time, follows the sampler to the end of its last epoch. A batch's memory is used again when
-    `IN_USE` more have been drawn. Raises `UserError` that names the file when data can't be read, and the data when a
+    Iteration, one at a time, follows the sampler to the end of its last epoch. A batch's memory is reused after
+    `IN_USE` more batches. Raises `UserError` that names the file when data can't be read, and the data when a
     worker dies.
     """
 
@@ -50,8 +50,8 @@ class PretrainLoader:
             _Reader(self.dataset, layout, blocks), batch_size=None, sampler=_Numbered(self.sampler),
             num_workers=self.workers, pin_memory=self.pin_memory, collate_fn=_unchanged,
             prefetch_factor=self.prefetch if self.workers else None, worker_init_fn=_ignore_signals,
-            generator=torch.Generator()))  # its own: the loader's draws must not move the run's generator
-        mapped: dict[int, Tensor] = {}  # while a block is referred to, torch does not map its memory anew
+            generator=torch.Generator()))  # a separate generator: the loader must not advance the run's
+        mapped: dict[int, Tensor] = {}  # torch does not remap a block's memory while it is referenced
         try:
             for number in itertools.count():
                 batch = next(self._batches, None)
@@ -70,33 +70,33 @@ class PretrainLoader:
 
 
 def default_workers() -> int:
-    """Loader processes for one rank: its share of the CPUs but one, at least 1 and at most 4."""
+    """Loader processes for one rank: its share of the CPUs minus one, from 1 to 4."""
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, min(4, len(os.sched_getaffinity(0)) // ranks - 1))
 
 
 def _close(loader: weakref.ref[PretrainLoader]) -> None:
-    """End workers that an error has left alive: at exit Python signals its children, these ignore it, and it waits."""
+    """Kill workers that outlive an error: they ignore the signal that Python sends at exit, and it would wait."""
     if loader() is not None:
         loader()._batches = None
 
 
 def is_worker_death(error: Exception) -> bool:
-    """Whether torch's loader says that a worker process died.
+    """Whether an error of torch's loader means that a worker process died.
 
-    It says so in a signal handler, at any moment, or by a broken connection when a batch was just being handed over.
+    It is raised in a signal handler at any time, or is a broken connection while a batch is handed over.
     """
     return not isinstance(error, RuntimeError) or "DataLoader worker" in str(error)
 
 
 def worker_death(data: str | Path, error: Exception) -> UserError:
-    """The death of a worker, in words that say what to do."""
+    """The error for a worker that died, with advice."""
     return UserError(f"{data}: a worker reading it died ({' '.join(str(error).split())}): often for want of memory or "
                      "room in /dev/shm; use fewer workers or a smaller batch")
 
 
 class _Numbered(Sampler):
-    """A sampler's batches with their numbers, which decide the blocks that they are read to."""
+    """A sampler's batches with their numbers, which select the blocks that they are read into."""
 
     def __init__(self, sampler: GlobalSampler):
         self._sampler = sampler
@@ -107,9 +107,9 @@ class _Numbered(Sampler):
 
 
 class _Reader(Dataset):
-    """Reads batches to the blocks of a ring, in a worker or here.
+    """Reads batches into the blocks of a ring, in a worker or in this process.
 
-    Hands a `UserError` over as an item: raised in a worker it would arrive wrapped in a page of traceback.
+    A `UserError` is returned as an item: raised in a worker, it would arrive wrapped in a traceback.
     """
 
     def __init__(self, dataset: PretrainDataset, layout: Layout, blocks: list[Tensor]):
@@ -126,7 +126,7 @@ class _Reader(Dataset):
 
 
 def _ignore_signals(_: int) -> None:
-    """Slurm and terminals signal every process of a job; the training process alone decides when its workers end."""
+    """Ignore signals that Slurm and terminals send to every process: the training process ends its workers."""
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
 

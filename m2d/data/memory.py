@@ -1,7 +1,7 @@
 """Memory for batches: all tensors of a batch in one block, and a ring of blocks that worker processes fill.
 
-A ring rather than fresh tensors: the kernel clears fresh shared pages when they are first touched, which costs several
-times as much as reading a batch into memory that is there (tools/bench/README.md).
+A ring is used instead of new tensors because the kernel clears new shared pages on first use, which takes several times
+as long as reading a batch into existing memory (tools/bench/README.md).
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def views(block: Tensor, layout: Layout) -> dict[str, Tensor]:
 
 
 def ring(layout: Layout, places: int, shared: bool) -> list[Tensor]:
-    """So many blocks; with `shared`, processes started later fill the same memory.
+    """`places` blocks; with `shared`, in memory that processes started later write to.
 
-    Raises `UserError` where there is not so much shared memory: it would end in a bus error in the middle of a run.
+    Raises `UserError` if there is too little shared memory, which would end in a bus error in the middle of a run.
     """
     blocks = [new_block(layout) for _ in range(places)]
     if shared:

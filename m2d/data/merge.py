@@ -1,4 +1,4 @@
-"""The jobs of a feature folder become one store: `index`, `meta.json`, `stats.json`."""
+"""Merges the jobs of a feature folder into one store: `index`, `meta.json`, `stats.json`."""
 
 from __future__ import annotations
 

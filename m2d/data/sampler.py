@@ -17,7 +17,7 @@ class GlobalSampler(Sampler):
     Each optimiser step takes the next `global_batch` samples of the order; rank r of `ranks` gets the r-th run of
     `global_batch / ranks` of them, in `accumulate` parts of `local_batch`. The incomplete last batch of an epoch is
     dropped. Steps are counted from 0 over all epochs; iteration goes from `step` to the end of the last epoch, so that
-    loading runs ahead over the end of an epoch.
+    prefetching continues across epochs.
 
     Raises `UserError` for a batch that can't be divided, or is larger than the data.
     """
@@ -54,11 +54,11 @@ class GlobalSampler(Sampler):
                 yield epoch, order[start:start + self.local_batch]
 
     def state_dict(self, step: int) -> dict[str, int]:
-        """State after `step` optimiser steps. The caller counts them: workers have drawn batches ahead of training."""
+        """State after `step` optimiser steps. The caller counts them, because workers prefetch batches."""
         return {"seed": self.seed, "size": self.size, "global_batch": self.global_batch, "step": step}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on at a saved step, on any number of ranks. Raises `UserError` when the order would not be the same."""
+        """Resume at a saved step, on any number of ranks. Raises `UserError` if the order would differ."""
         for key in ("seed", "size", "global_batch"):
             if state[key] != getattr(self, key):
                 raise UserError(f"sampler: {key} was {state[key]} and is {getattr(self, key)}: the order of samples "

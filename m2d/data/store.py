@@ -1,7 +1,7 @@
-"""Packed frames, reading: utterances as runs of rows in large `.npy` shards, so that a crop reads only its own bytes.
+"""Reader of packed frames: utterances are runs of rows in large `.npy` shards, so that a crop reads only its own bytes.
 
-The folder's files: `m2d.data.format`. Shards are read by positioned reads rather than through a memory map: rows go
-straight into the batch, and a file that shrinks or vanishes in a run is an error with a name instead of a bus error.
+The files are described in `m2d.data.format`. Shards are read by positioned reads instead of a memory map: rows go
+straight into the batch, and a file that shrinks or vanishes during a run is a clear error instead of a bus error.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from m2d.data.format import DTYPES, HEADER_BYTES, read_meta
 from m2d.data.index import Keys, map_entries, open_index
 
 MAX_OPEN_SHARDS = 384
-"""Files a store keeps open: three stores of a terabyte stay below the usual limit of 1,024."""
+"""Files that a store keeps open: three stores of a terabyte stay below the usual limit of 1,024."""
 
 
 class PackedStore:
     """A folder of packed frames, validated when opened.
 
-    Attributes: `directory`, `width` (D), `dtype` (as stored), `total_frames`, `content` (hex digest of ids and
-    frames, whatever the shards), `info` (what the writer said of the frames), `keys` (sorted utterance ids), `entries`
-    (the memory-mapped index). Copies in other processes share the index's pages.
+    Attributes: `directory`, `width` (D), `dtype` (as stored), `total_frames`, `content` (hex digest of ids and frames,
+    independent of the shards), `info` (the writer's description of the frames), `keys` (sorted utterance ids),
+    `entries` (the memory-mapped index). Copies in other processes share the index's pages.
 
     Raises `UserError` that names the file for a folder that is no store, a corrupt index, and a shard that is missing,
     cut or changed.
@@ -66,7 +66,7 @@ class PackedStore:
 
     @property
     def rate(self) -> float:
-        """Frames per second of a store of teacher frames; 50 where an older one does not say."""
+        """Frames per second of a store of teacher frames; 50 for an older store without this entry."""
         return self.info.get("teacher", {}).get("rate", 50.0)
 
     @property
@@ -126,7 +126,7 @@ class PackedStore:
     def _fill(self, name: str, rows: np.ndarray, position: int) -> None:
         left, position = memoryview(rows).cast("B"), HEADER_BYTES + position
         try:
-            while left:  # a network file system, or a read of over 2 GiB, may give less than was asked for
+            while left:  # a read from a network file system, or of over 2 GiB, may return less than requested
                 done = os.preadv(self._descriptor(name), [left], position)
                 if not done:
                     raise UserError(f"{self.directory / name}: cut off at byte {position}: restore the file or run the "

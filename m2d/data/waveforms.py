@@ -14,8 +14,8 @@ from m2d.data.datadir import DataDir
 def length_batches(data: DataDir, utterances: list[str], batch_seconds: float) -> Iterator[list[str]]:
     """Batches of utterances of like length, the longest first, each at most `batch_seconds` when padded.
 
-    An utterance longer than that is a batch of its own. The longest come first so that memory that does not suffice
-    shows at once.
+    An utterance longer than that is a batch of its own. The longest come first, so that insufficient memory shows at
+    once.
     """
     seconds = {utterance: _seconds(data, utterance) for utterance in utterances}
     batch: list[str] = []
@@ -29,7 +29,7 @@ def length_batches(data: DataDir, utterances: list[str], batch_seconds: float) -
 
 
 def _seconds(data: DataDir, utterance: str) -> float:
-    """Length of an utterance; 0 for a file that can't be opened, which is told where it is read."""
+    """Length of an utterance; 0 for a file that can't be opened, which is reported when it is read."""
     if utterance in data.utt2dur:
         return data.utt2dur[utterance]
     path, start, duration = data.source(utterance)

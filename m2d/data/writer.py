@@ -1,4 +1,4 @@
-"""Packed frames, writing: each job fills shards of its own; what is finished survives an interruption.
+"""Writer of packed frames: each job fills its own shards, and finished shards survive an interruption.
 
 A shard is written under a temporary name and renamed when full (files: `m2d.data.format`).
 """
@@ -27,11 +27,11 @@ from m2d.data.format import DTYPES, HEADER_BYTES, header, quantise
 LOG = logging.getLogger(__name__)
 
 SHARD_BYTES = 1 << 30
-"""A shard is closed when it has grown to this: the most work that an interruption can cost."""
+"""Size at which a shard is closed: the most that an interruption can lose."""
 
 
 class PackedWriter:
-    """Appends utterances to the shards of one job; a context manager: left by an error, it keeps what is finished.
+    """Context manager that appends utterances to the shards of one job and keeps finished ones on an error.
 
     `name` is the job's name, unique in the folder (`logmel.3`); `jobs` is how many jobs fill the folder together, so
     that a merge can tell that one is missing. `info` describes the frames (settings, model) and must be the same in all
@@ -88,7 +88,7 @@ class PackedWriter:
                 self._finish_shard()
 
     def close(self) -> None:
-        """Finish the last shard and mark the job as done, unless it was done before."""
+        """Finish the last shard and mark the job as done, unless it already is."""
         if self.finished:
             return
         with self._disk():

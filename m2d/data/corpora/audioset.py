@@ -1,4 +1,4 @@
-"""AudioSet as people have it: what is left of the official clips, named by YouTube id, beside the official lists."""
+"""AudioSet as it is usually available: the remaining official clips, named by YouTube id, and the official lists."""
 
 from __future__ import annotations
 
@@ -34,12 +34,11 @@ class Clip(NamedTuple):
 
 @CORPORA.register("audioset")
 def read_audioset(root: str | Path, parts: list[str], metadata: str | Path | None = None) -> DataDir:
-    """The clips of the chosen parts that are there, with their labels; ids are `Y` and the YouTube id.
+    """The available clips of the selected parts, with their labels; ids are `Y` and the YouTube id.
 
-    Of a clip that is there several times (in the folders of its classes, in two formats) the first is taken. `labels`
-    holds MIDs joined by commas; `classes` their position and name when `class_labels_indices.csv` is there. How many of
-    the official clips were found is logged, per part. Raises `UserError` for a missing list, or when none of all the
-    clips is there.
+    Of several copies of a clip (in the folders of its classes, in two formats) the first is used. `labels` holds MIDs
+    joined by commas; `classes` their position and name, if `class_labels_indices.csv` is there. The number of official
+    clips that were found is logged for each part. Raises `UserError` for a missing list, or if no clip is found.
     """
     root, lists = Path(root), Path(metadata or root)
     if not parts:

@@ -1,4 +1,4 @@
-"""AudioSet's clips wherever people keep them: as files, or packed in tar, parquet and HDF5 files."""
+"""AudioSet's clips as they are usually stored: as files, or packed in tar, parquet and HDF5 files."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ HDF5_AUDIO = ("waveform", "mp3", *AUDIO)
 
 
 def clips_below(root: Path) -> Iterator[tuple[str, str]]:
-    """Name without ending, and path or reference, of everything below `root` that may be a clip; files come first.
+    """Name without extension, and path or reference, of everything below `root` that may be a clip; files come first.
 
-    A pack that can't be read is named in a warning, and the others are read. Raises `UserError` where there is no such
-    folder.
+    A pack that can't be read is skipped with a warning. Raises `UserError` if there is no such folder.
     """
     root = root.absolute()
     if not root.is_dir():
@@ -74,7 +73,7 @@ def _first(known: tuple[str, ...], there: list[str]) -> str:
 
 
 def _stem(name: str | bytes) -> str:
-    """A clip's name without folders and an audio ending."""
+    """A clip's name without folders and audio extension."""
     path = PurePosixPath(name.decode("utf-8") if isinstance(name, bytes) else str(name))
     return path.stem if path.suffix.lower() in EXTENSIONS else path.name
 

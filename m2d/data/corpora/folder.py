@@ -1,4 +1,4 @@
-"""Any audio: a folder searched through, or a text file that lists audio files."""
+"""Any audio: a folder that is searched, or a text file that lists audio files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def find_audio(root: str | Path) -> list[Path]:
 
 
 def _name(paths: list[Path], base: Path) -> dict[str, str]:
-    """Ids for files: the path below `base` with dashes for slashes, and the ending where two differ by it alone."""
+    """Ids of files: the path below `base` with dashes for slashes, with the extension where only that differs."""
     base = base.absolute()
 
     def identify(path: Path, ending: bool) -> str:

@@ -1,4 +1,4 @@
-"""Lengths of a corpus's recordings, from their headers, before any feature is made."""
+"""Lengths of a corpus's recordings, from their headers, before feature extraction."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from m2d.data.datadir import DataDir
 
 
 def measure(data: DataDir) -> None:
-    """Fill `utt2dur` where it is empty. Recordings inside larger files are left out: to read one is to read its audio.
+    """Fill `utt2dur` if it is empty, except for recordings inside container files, which would have to be decoded.
 
-    Files that can't be opened are named and have no length; the feature stage leaves them out.
+    Files that can't be opened are logged and have no length; the feature stage skips them.
     """
     if data.utt2dur:
         return

@@ -19,9 +19,8 @@ LOG = logging.getLogger(__name__)
 def read_lhotse(root: str | Path) -> DataDir:
     """The cuts of a manifest (`cuts.jsonl.gz`): their parts of recordings, transcripts and speakers.
 
-    Paths are relative to the folder of the manifest where they are not absolute. Cuts that are mixed or padded, or
-    whose recording is no file of one source, are left out and counted. Raises `UserError` without the `lhotse`
-    package, or when no cut is left.
+    Relative paths start at the manifest's folder. Mixed or padded cuts, and those whose recording is not one file, are
+    skipped and counted. Raises `UserError` without the `lhotse` package, or if no cut is left.
     """
     try:
         import lhotse

@@ -1,4 +1,4 @@
-"""From the options of the data stage to data directories."""
+"""The data stage: from its options to data directories."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PrepareConfig:
 
 
 def prepare(config: PrepareConfig) -> None:
-    """Write the data directory, and that of held-out utterances when asked, unless they are of these options and files.
+    """Write the data directory and that of held-out utterances, unless both were made from these options and files.
 
     Raises `UserError` for an option that does not apply to the corpus, and as the readers of the corpora do.
     """
@@ -70,7 +70,7 @@ def prepare(config: PrepareConfig) -> None:
 
 
 def _show_size(config: PrepareConfig, data: DataDir) -> None:
-    """Say how many utterances, hours and speakers there are, beside what is published."""
+    """Log the numbers of utterances, hours and speakers beside the published ones."""
     hours = sum(data.utt2dur.values()) / 3600 if data.utt2dur else None
     found = Size(len(data), hours, len(set(data.utt2spk.values())) or None)
     if config.corpus == "audioset" and data.utt2dur:
@@ -80,7 +80,7 @@ def _show_size(config: PrepareConfig, data: DataDir) -> None:
 
 
 def _show_lengths(seconds: list[float]) -> None:
-    """Say how many clips are not as long as AudioSet's."""
+    """Log how many clips do not have the length of AudioSet's."""
     other = sum(abs(length - CLIP_S) > CLIP_TOLERANCE_S for length in seconds)
     if other:
         LOG.info("%d of %d recordings are not %g s long (%g s more or less): from %.1f to %.1f s", other, len(seconds),
@@ -88,7 +88,7 @@ def _show_lengths(seconds: list[float]) -> None:
 
 
 def _sources(config: PrepareConfig) -> list[Path]:
-    """The folders and files whose content the data directory follows from: of a corpus in parts, the chosen ones."""
+    """The folders and files that the data directory is made from: of a corpus in parts, the selected ones."""
     root = Path(config.root)
     parts = [folder / part for part in config.parts for folder in (root, root / "LibriSpeech")]
     metadata = [] if config.metadata is None else [Path(config.metadata)]

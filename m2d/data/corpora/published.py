@@ -1,4 +1,4 @@
-"""Utterances, hours and speakers of a corpus as it lies here, beside what is published of it."""
+"""Utterances, hours and speakers of a local corpus, compared with the published figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOURS_ROUNDED_TO = 0.1
 
 
 class Size(NamedTuple):
-    """How large a corpus, or a part of it, is; None for what is not known."""
+    """Size of a corpus or of a part of it; None for unknown figures."""
 
     utterances: int
     hours: float | None = None
@@ -30,7 +30,7 @@ def published(corpus: str, parts: Iterable[str]) -> Size | None:
 
 
 def compared(found: Size, wanted: Size | None) -> tuple[str, bool]:
-    """The size in words, with the published one beside it; and whether the two differ."""
+    """The size as text beside the published one, and whether the two differ."""
     words, differs = [], False
     for name, value, other in zip(("utterances", "h", "speakers"), found, wanted or (None,) * 3, strict=True):
         if value is None:

@@ -43,7 +43,7 @@ def read_parquet(root: str | Path) -> DataDir:
 
 @CORPORA.register("huggingface")
 def read_huggingface(root: str | Path) -> DataDir:
-    """Every row of the dataset that `save_to_disk` left in the folder `root`; else as `read_parquet`.
+    """Every row of the dataset that `save_to_disk` wrote to the folder `root`; otherwise as `read_parquet`.
 
     Class labels are given by their names.
     """

@@ -1,4 +1,4 @@
-"""What the columns of tables and the JSON beside audio are called, and how they become a data directory."""
+"""Common names of table columns and JSON fields, and their conversion to a data directory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ID = ("id", "utt_id", "utterance_id", "file", "file_name", "filename", "key", "v
 
 
 def add(data: DataDir, utterance: str, source: str, fields: Mapping[str, Any]) -> None:
-    """Enter an utterance with the text, speaker and labels among its `fields`.
+    """Add an utterance with the text, speaker and labels among its `fields`.
 
-    Blanks in the id become underscores. Raises `UserError` for an id that is there already.
+    Blanks in the id become underscores. Raises `UserError` for an id that exists already.
     """
     utterance = re.sub(r"\s+", "_", utterance)
     if utterance in data.wav:
@@ -32,12 +32,12 @@ def add(data: DataDir, utterance: str, source: str, fields: Mapping[str, Any]) -
 
 
 def first(fields: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    """The value of the first of these names that is there and says something."""
+    """The value of the first of these names that is present and not empty."""
     return next((fields[name] for name in names if fields.get(name) not in (None, "", [])), None)
 
 
 def finish(data: DataDir, root: object, what: str) -> DataDir:
-    """The directory, without speakers where not every utterance has one. Raises `UserError` when nothing was found."""
+    """The directory, without speakers unless every utterance has one. Raises `UserError` if it is empty."""
     if not data.wav:
         raise UserError(f"{root}: no audio in it: {what}")
     if len(data.utt2spk) < len(data.wav):

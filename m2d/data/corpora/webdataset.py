@@ -1,4 +1,4 @@
-"""Tar shards in webdataset's layout: audio, and beside it JSON, text or a class, under one key."""
+"""Tar shards in webdataset's layout: audio and JSON, text or a class under the same key."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Getting corpora: the catalogue of what can be downloaded, transfers that resume, archives unpacked safely."""
+"""Downloads of corpora: the catalogue, transfers that resume, safe unpacking of archives."""

@@ -1,4 +1,4 @@
-"""Corpora by name: fetched, unpacked and checked, or the page where a person has to ask for them."""
+"""Corpora by name: fetched, unpacked and checked, or the web page where access has to be requested."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Corpus:
     includes: list[str] = field(default_factory=list)
 
     def location(self, out: Path) -> Path:
-        """What the line of db.sh names, after the corpus was unpacked below `out`."""
+        """The path for db.sh, once the corpus is unpacked below `out`."""
         return (out / (self.place or self.expect[0].split("/")[0])).absolute()
 
     def missing(self, root: Path) -> list[str]:
-        """Those of the expected paths that are not below `root`."""
+        """The expected paths that are missing below `root`."""
         return [path for path in self.expect if next(root.glob(path), None) is None]
 
 
@@ -71,7 +71,7 @@ def chosen(catalogue: dict[str, Corpus], names: Sequence[str]) -> list[Corpus]:
 
 
 def download(corpora: Sequence[Corpus], out: str | Path, keep_archives: bool = False, **transfer: Any) -> None:
-    """Fetch, unpack and check corpora below `out`; one that is whole already is left alone.
+    """Fetch, unpack and check corpora below `out`; complete ones are skipped.
 
     `transfer` goes to `fetch`. Corpora behind a page are only checked.
 
@@ -123,7 +123,7 @@ def _mark(corpus: Corpus, out: Path) -> Path:
 
 
 def _is_done(corpus: Corpus, out: Path) -> bool:
-    """Whether these very files were unpacked there before, and nothing that is expected has gone since."""
+    """Whether these files were unpacked there before and all expected paths are still there."""
     mark = _mark(corpus, out)
     if not mark.is_file() or corpus.missing(out):
         return False
@@ -134,7 +134,7 @@ def _is_done(corpus: Corpus, out: Path) -> bool:
 
 
 def _check_disk(corpora: Sequence[Corpus], out: Path) -> None:
-    """Archives of one corpus at a time lie beside what is unpacked."""
+    """Raise `UserError` if there is too little disk space; archives are kept for one corpus at a time."""
     needed = sum(corpus.gb[1] for corpus in corpora) + max((corpus.gb[0] for corpus in corpora), default=0)
     place = out.absolute()
     while not place.exists():

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it broke off, checked, and given its name only when it is whole."""
+"""Download of one file over HTTP: resumed after an interruption, verified, and renamed only when complete."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from m2d.common.progress import duration
 
 LOG = logging.getLogger(__name__)
 BLOCK = 1 << 18
-TIMEOUT_S = 60.0  # without a byte: the connection is taken for dead
-ATTEMPTS = 5  # in a row that bring nothing
+TIMEOUT_S = 60.0  # without a byte before the connection counts as dead
+ATTEMPTS = 5  # in a row without progress
 REPORT_S = 15.0
 BROKEN = (OSError, http.client.HTTPException)  # URLError, timeouts and resets are OSErrors
 
@@ -39,7 +39,7 @@ class Remote:
 
 
 class _BadContent(Exception):
-    """What arrived is not the file: the partial copy is of no use."""
+    """The received data are not the file: the partial copy is useless."""
 
 
 def fetch(remote: Remote, folder: str | Path, *, attempts: int = ATTEMPTS, pause_s: float = 2.0,
@@ -71,7 +71,7 @@ def fetch(remote: Remote, folder: str | Path, *, attempts: int = ATTEMPTS, pause
 
 
 def _from_mirror(url: str, part: Path, remote: Remote, attempts: int, pause_s: float, timeout_s: float) -> None:
-    """Bring `part` to the end from one mirror. A wrong file is fetched once more from its beginning."""
+    """Complete `part` from one mirror. A wrong file is fetched once more from its beginning."""
     failures, restarted = 0, False
     while True:
         before = part.stat().st_size if part.is_file() else 0

@@ -1,4 +1,4 @@
-"""Archives to folders: nothing is written outside the folder, and a half-unpacked archive is never taken for whole."""
+"""Unpacking of archives: nothing is written outside the folder, and a partial result is never taken for complete."""
 
 from __future__ import annotations
 
