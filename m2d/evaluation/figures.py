@@ -1,4 +1,4 @@
-"""Figures of evaluations: confusion matrices, layers, masking ratio against groups of tasks."""
+"""Figures of evaluations: confusion matrices, embeddings, layers, masking ratio against groups of tasks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from m2d.evaluation.paper import GROUP_TITLES, Printed
 
 MAX_NAMED = 60
 """Classes up to which a confusion matrix carries their names."""
+SHOWN_CLIPS, SHOWN_CLASSES = 2000, 10
+"""Of an embedding: clips drawn, and classes that get a colour; the other classes are grey."""
 
 
 def draw_confusion(path: Path, confusion: np.ndarray, classes: list[str], title: str) -> None:
@@ -26,6 +28,32 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: list[str], title:
     if len(classes) <= MAX_NAMED:
         axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=7)
         axes.set_yticks(range(len(classes)), classes, fontsize=7)
+    save_figure(figure, path)
+
+
+def draw_embedding(path: Path, vectors: np.ndarray, targets: np.ndarray, classes: list[str], title: str) -> None:
+    """Clips as points on the first two principal components of their standardised features.
+
+    `vectors` `[clips, D]` (rows that are not finite are left out), `targets` `[clips]` the class of each.
+    """
+    rows = np.flatnonzero(np.isfinite(vectors).all(1))
+    rows = np.random.default_rng(0).permutation(rows)[:SHOWN_CLIPS]
+    if len(rows) < 3:
+        return
+    x, targets = vectors[rows].astype(np.float64), targets[rows]
+    x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-6)
+    left, sizes, _ = np.linalg.svd(x, full_matrices=False)
+    points, shares = left[:, :2] * sizes[:2], sizes[:2] ** 2 / np.sum(sizes ** 2)
+    figure = new_figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    common = np.argsort(-np.bincount(targets, minlength=len(classes)), kind="stable")[:SHOWN_CLASSES]
+    others = ~np.isin(targets, common)
+    axes.scatter(*points[others].T, s=8, color="0.8", label="other classes" if others.any() else None)
+    for index in sorted(common):
+        axes.scatter(*points[targets == index].T, s=10, label=classes[index])
+    axes.set(title=title, xlabel=f"first principal component ({shares[0]:.0%} of the variance)",
+             ylabel=f"second ({shares[1]:.0%})")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     save_figure(figure, path)
 
 

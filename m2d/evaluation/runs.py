@@ -16,6 +16,7 @@ from m2d.common.errors import UserError
 from m2d.common.files import sha256
 from m2d.evaluation.clips import statistics
 from m2d.evaluation.features import compute_features, unreadable
+from m2d.evaluation.figures import draw_embedding
 from m2d.evaluation.finetune import TaskArrays, Tuned, best_weights, finetune
 from m2d.evaluation.linear import LinearOptions
 from m2d.evaluation.measure_tables import measured
@@ -84,6 +85,10 @@ def linear_tasks(config: LinearConfig) -> None:
         result = evaluate(features, task, config.linear, device) | {"unreadable": unreadable(directory)}
         _log_score(label, task, result)
         write_result(directory, "linear", label, config.model, task, config.linear, result, depends)
+        if not task.multilabel:
+            vectors = features if features.ndim == 2 else features[:, -1]
+            draw_embedding(directory / "embedding.png", vectors, task.targets().argmax(1), task.classes,
+                           f"{label}: {task.title}, frozen features")
 
 
 def finetune_task(config: FinetuneConfig) -> None:

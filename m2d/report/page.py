@@ -115,7 +115,10 @@ def _points(experiment: Experiment, name: str) -> list[tuple[float, float]]:
     return [(line["epoch"], line[name]) for line in experiment.metrics if line.get(name) is not None]
 
 
-CAPTIONS = {"masked_input": "Input, what is masked, and the cosine of prediction and target at each masked patch"}
+CAPTIONS = {"masked_input": "Input, what is masked, and the cosine of prediction and target at each masked patch",
+            "embedding": "Clips by the first two principal components of their frozen features",
+            "confusion": "True and predicted classes",
+            "layers": "Score of each layer, and its weight in the learnt sum"}
 
 
 def _pictures(experiments: list[Experiment], root: Path) -> str:

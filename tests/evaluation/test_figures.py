@@ -44,3 +44,17 @@ def test_a_confusion_matrix_is_in_shares_of_the_true_class(drawn, tmp_path, clas
     assert axes.get_title() == "a title" and axes.get_ylabel() == "true"
     named = [label.get_text() for label in axes.get_yticklabels()] == names
     assert named == (classes <= figures.MAX_NAMED)
+
+
+def test_an_embedding_separates_clusters_and_leaves_out_what_is_not_finite(drawn, tmp_path):
+    noise = np.random.default_rng(0)
+    targets = np.arange(120) % 12
+    vectors = noise.normal(size=(120, 5)) + 100 * (targets % 2)[:, None]
+    vectors[7] = np.nan
+    figures.draw_embedding(tmp_path / "e.png", vectors, targets, [f"class {index}" for index in range(12)], "a title")
+    axes = drawn[0].axes[0]
+    _, *coloured = axes.collections
+    assert len(coloured) == figures.SHOWN_CLASSES
+    assert sum(len(points.get_offsets()) for points in axes.collections) == 119
+    sides = [np.sign(points.get_offsets()[:, 0].mean()) for points in coloured]
+    assert sides[0] == -sides[1] and axes.get_xlabel().startswith("first principal component (")
