@@ -1,1 +1,1 @@
-"""Pre-training: options, schedules, the loop, checkpoints, ranks, what is shown of a run."""
+"""Pre-training: options, schedules, the loop, checkpoints, ranks, monitoring."""

@@ -1,15 +1,15 @@
-"""Checkpoints: whole or absent, checksummed, written beside training, read back from the newest that is sound.
+"""Checkpoints: written atomically and asynchronously, with checksums; the newest intact one is read back.
 
 A checkpoint is `step_NNNNNNNNN.pt`, a dictionary that `torch.load(weights_only=True)` reads:
 
     model       state dict of the objective (encoder, predictor, target ...)
     optimizer   state dict of AdamW
     config      the resolved `PretrainConfig` as nested plain dictionaries
-    identity    what the data were: a text for each part (`DataModule.identity`)
+    identity    identity of the data: a text for each part (`DataModule.identity`)
     statistics  {"mean", "std"} of the log-mels that the model was trained on
     step        optimiser steps done
     epoch       the same in epochs (float)
-    data        {"seed", "size", "global_batch", "step"}: the sampler's order and where in it the run stands
+    data        {"seed", "size", "global_batch", "step"}: the sampler's order and the run's position in it
     rng         a list with the random states of each rank: {"cpu": uint8 [5056], "cuda": uint8 [16]}
     monitor     counters of the run so far
 
@@ -51,7 +51,7 @@ def step_of(path: Path) -> int:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """One checkpoint, on the CPU. Raises `UserError` if it is not there, is not what its checksum says, or not ours."""
+    """One checkpoint, on the CPU. Raises `UserError` if it is missing, contradicts its checksum, or is not ours."""
     path = Path(path)
     mark = path.with_name(path.name + ".sha256")
     if not path.is_file():
@@ -67,9 +67,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def read_newest(directory: str | Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest sound checkpoint and its content, or None where there is none at all.
+    """The newest intact checkpoint and its content, or None if there is no checkpoint.
 
-    A broken one is named in the log and passed over. Raises `UserError` if all are broken.
+    A broken one is logged and skipped. Raises `UserError` if all are broken.
     """
     paths = checkpoints(directory)
     for path in reversed(paths):
@@ -84,15 +84,15 @@ def read_newest(directory: str | Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 class CheckpointWriter:
-    """Writes checkpoints from a thread, one at a time, and removes those past their time.
+    """Writes checkpoints in a thread, one at a time, and removes old ones.
 
-    Training stands still only while the state is copied to the host, and while the write before is not finished.
+    Training waits only for the copy of the state to the host and for an unfinished previous write.
     torch.distributed.checkpoint's asynchronous saving is no substitute: its metadata is a pickle, and it has no
-    checksum and no whole-or-absent directory.
+    checksum and no atomic directory.
     """
 
     def __init__(self, directory: str | Path, keep_last: int, keep_steps: int):
-        """Keep the newest `keep_last`, and for good those at multiples of `keep_steps` steps (0: none)."""
+        """Keep the newest `keep_last`, and permanently those at multiples of `keep_steps` steps (0: none)."""
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.keep_last = keep_last
@@ -103,9 +103,9 @@ class CheckpointWriter:
             orphan.unlink()
 
     def save(self, state: dict[str, Any]) -> float:
-        """Begin to write `state`, whose tensors may change afterwards. Returns the seconds that training stood still.
+        """Begin to write `state`, whose tensors may change afterwards. Returns the seconds that training waited.
 
-        Raises `UserError` if the write before this one failed.
+        Raises `UserError` if the previous write failed.
         """
         start = time.monotonic()
         self.wait()
@@ -117,7 +117,7 @@ class CheckpointWriter:
         return time.monotonic() - start
 
     def wait(self) -> None:
-        """Until nothing is being written. Raises `UserError` if the last write failed (full disk, lost mount)."""
+        """Wait for the last write. Raises `UserError` if it failed (full disk, lost mount)."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -156,7 +156,7 @@ class CheckpointWriter:
 
 
 def _to_host(value: Any) -> Any:
-    """A copy on the host of nested dictionaries and lists of tensors; copies from a GPU are only begun, not awaited."""
+    """A copy on the host of nested dictionaries and lists of tensors; copies from a GPU are asynchronous."""
     if isinstance(value, dict):
         return {key: _to_host(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -168,7 +168,7 @@ def _to_host(value: Any) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    """What the system said; torch's zip writer hides it behind a RuntimeError."""
+    """The system's error, which torch's zip writer hides behind a RuntimeError."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno:

@@ -1,4 +1,4 @@
-"""Runs side by side: how the losses fell, and whether a target or the latents collapsed, as a table and a figure."""
+"""Comparison of runs: losses, and whether target or latents collapsed, as a table and a figure."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Setting:
 
     @property
     def title(self) -> str:
-        """What the runs learn."""
+        """Objective and data of the runs."""
         return title(self.config)
 
     @property
     def collapsed(self) -> bool:
-        """Whether the target, or without one the latents, ever said the same of every patch."""
+        """Whether the target, or without one the latents, ever collapsed to the same value for every patch."""
         watched = next(name for name in DEVIATIONS if name in self.curves)
         return min(values.min() for _, values in self.curves[watched]) < COLLAPSED
 
@@ -79,7 +79,7 @@ def compare_runs(options: ComparisonOptions) -> None:
 
 
 def title(config: PretrainConfig) -> str:
-    """What a run learns, from its options: `M2D + denoising distillation, 80x4, noise 0.2`."""
+    """Objective and data of a run, from its options: `M2D + denoising distillation, 80x4, noise 0.2`."""
     model, noise = config.model, config.data.noise_ratio
     online = OBJECTIVES.get(model.objective).title
     parts = [online] if model.lambda_m2d > 0 else []
@@ -113,7 +113,7 @@ def document(rows: list[Setting], figure: str) -> str:
              f"Start / minimum / end of each run, in means over {WINDOW} steps. Of several seeds: the mean of the "
              "starts, the lowest minimum, the mean of the ends.",
              "The deviation is that of each dimension over all tokens of a batch, averaged over dimensions, of the "
-             "standardised target and of the online encoder's output; where it nears 0 the network says the same of "
+             "standardised target and of the online encoder's output; near 0, the network's output is the same for "
              f"every patch. Collapsed means that the target's deviation (without a target, the latents') fell under "
              f"{COLLAPSED:g}.", ""]
     table = markdown.table(["objective", *(QUANTITIES[name] for name in shown), "collapsed", "runs"], [
@@ -123,7 +123,7 @@ def document(rows: list[Setting], figure: str) -> str:
 
 
 def draw(rows: list[Setting]) -> Figure:
-    """A panel per quantity, a colour per setting, a line per run, against the share of the training that is done."""
+    """A panel per quantity, a colour per setting, a line per run, over the share of the training."""
     shown = [name for name in QUANTITIES if any(name in row.curves for row in rows)]
     figure = new_figure(figsize=(3.4 * len(shown), 3.2 + 0.22 * len(rows)), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
@@ -148,7 +148,7 @@ def _config(exp: Path) -> PretrainConfig:
 
 
 def _same(one: PretrainConfig, other: PretrainConfig) -> bool:
-    """Whether two runs differ at most by their seed, of all that shapes a result."""
+    """Whether two runs differ, among options that shape the result, at most in their seed."""
     return all(change.startswith("run.seed:") for change in changes(plain(one), plain(other)))
 
 

@@ -38,7 +38,7 @@ class ImageOptions:
 
 @dataclass
 class DataOptions:
-    """What is read. A store is a directory of packed frames as `extract_logmel` and `extract_teacher` write them."""
+    """The data. A store is a directory of packed frames as `extract_logmel` and `extract_teacher` write them."""
 
     kind: str = option("audio", "kind of data: a module of m2d.training.data_modules by its name")
     speech: str | None = option(None, "store of the training log-mels (or of any audio, for plain M2D)")
@@ -85,7 +85,7 @@ class OptimOptions:
 
 @dataclass
 class RunOptions:
-    """How a run is carried out and watched."""
+    """Execution and monitoring of a run."""
 
     exp: str = option(MISSING, "experiment directory; holding checkpoints of this run, it is resumed")
     seed: int = option(0, "seed of weights, order, crops, noise and masks")
@@ -93,7 +93,7 @@ class RunOptions:
     dtype: str = option("auto", "fp32, bf16 (autocast; weights and optimiser stay fp32); auto: as the run began, "
                                 "a new one bf16 on a GPU that has it, else fp32", choices=("auto", "fp32", "bf16"))
     compile: bool = option(False, "torch.compile the objective")
-    log_steps: int = option(20, "steps between readings of the losses, and progress lines", within="[1, inf)")
+    log_steps: int = option(20, "steps between progress lines and reading of the losses", within="[1, inf)")
     valid_epochs: int = option(1, "epochs between validation losses, for data.valid", within="[1, inf)")
     checkpoint_minutes: float = option(10.0, "minutes between checkpoints", within="[0, inf)")
     keep_last: int = option(2, "newest checkpoints that are kept", within="[1, inf)")
@@ -105,7 +105,7 @@ class RunOptions:
 
 @dataclass
 class Settings:
-    """All options of `python -m m2d.bin.pretrain`, not held against each other: a YAML file may leave the data open."""
+    """All options of `python -m m2d.bin.pretrain`, without cross-checks: a YAML file may leave the data open."""
 
     data: DataOptions = option(factory=DataOptions)
     model: ModelConfig = option(factory=ModelConfig)
@@ -142,7 +142,7 @@ def plain(config: Any) -> dict[str, Any]:
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """`key: old -> new` for every option that shapes the result and differs between two `plain` dictionaries.
 
-    An option that `before` lacks, written by an older version, had its default. `run.dtype=auto` is whatever it was.
+    An option missing in `before`, written by an older version, had its default. `run.dtype=auto` is never a change.
     """
     return _changes(before, now, plain(Settings()), "")
 

@@ -27,13 +27,13 @@ TIMEOUT = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among all of the run."""
+    """This process among all processes of the run."""
 
     rank: int
     local_rank: int
     size: int
     device: torch.device
-    control: dist.ProcessGroup | None  # gloo: small words between the hosts, without touching the device
+    control: dist.ProcessGroup | None  # gloo: small messages between hosts, without the device
 
     @property
     def is_main(self) -> bool:
@@ -41,7 +41,7 @@ class Ranks:
         return self.rank == 0
 
     def wrap(self, objective: nn.Module) -> nn.Module:
-        """DDP around the objective; every parameter gets a gradient in every step, so none are searched for."""
+        """DDP around the objective; every parameter gets a gradient in every step, so unused ones are not searched."""
         if self.size == 1:
             return objective
         devices = [self.device] if self.device.type == "cuda" else None
@@ -49,7 +49,7 @@ class Ranks:
                                        broadcast_buffers=False)
 
     def agree(self, word: int) -> int:
-        """The largest word that any rank says, known to all. Waits for the other hosts, not for the device."""
+        """All-reduce (maximum) of a small value of each rank. Waits for the other hosts, not for the device."""
         if self.size == 1:
             return word
         said = torch.tensor(word)
@@ -57,26 +57,26 @@ class Ranks:
         return int(said)
 
     def mean_(self, values: torch.Tensor) -> torch.Tensor:
-        """Mean over the ranks, in place, on the device."""
+        """All-reduce: mean over the ranks, in place, on the device."""
         if self.size > 1:
             dist.all_reduce(values)
             values /= self.size
         return values
 
     def max_(self, values: torch.Tensor) -> torch.Tensor:
-        """Maximum over the ranks, in place, on the device."""
+        """All-reduce: maximum over the ranks, in place, on the device."""
         if self.size > 1:
             dist.all_reduce(values, dist.ReduceOp.MAX)
         return values
 
     def sum_(self, values: torch.Tensor) -> torch.Tensor:
-        """Sum over the ranks, in place, on the device."""
+        """All-reduce: sum over the ranks, in place, on the device."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
 
     def gather(self, value: object) -> list:
-        """The plain value of every rank, in their order, on every rank."""
+        """All-gather: the plain value of every rank, in order, on every rank."""
         if self.size == 1:
             return [value]
         values: list = [None] * self.size
@@ -84,7 +84,7 @@ class Ranks:
         return values
 
     def on_main(self, call: Callable[[], T]) -> T:
-        """What `call` returns on rank 0, on all ranks. Its `UserError` is raised there, and ends the others quietly."""
+        """Broadcast of the result of `call` on rank 0. Its `UserError` is raised there and ends the others quietly."""
         result, error = None, None
         if self.is_main:
             try:
@@ -101,9 +101,9 @@ class Ranks:
 
 @contextlib.contextmanager
 def open_ranks(device: str) -> Iterator[Ranks]:
-    """Join the process group that torchrun's environment describes, if any, for the time of the block.
+    """Join the process group that torchrun's environment describes, if any, during the block.
 
-    `device` is auto, cuda or cpu. Raises `UserError` if there is no such device for this process.
+    `device` is auto, cuda or cpu. Raises `UserError` if this process has no such device.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
@@ -119,7 +119,7 @@ def open_ranks(device: str) -> Iterator[Ranks]:
 
 
 def default_dtype(device: torch.device) -> str:
-    """`run.dtype=auto` of a new run: bf16 on a GPU that computes in it, else fp32."""
+    """`run.dtype=auto` of a new run: bf16 on a GPU that supports it, else fp32."""
     is_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16" if is_bf16 else "fp32"
 

@@ -1,4 +1,4 @@
-"""The experiment directory: one run at a time, of one set of options and data; whether it is finished."""
+"""The experiment directory: the run's identity (options and data), its lock, and whether it is finished."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ LOG = logging.getLogger(__name__)
 
 
 class Experiment:
-    """The directory `run.exp`, held by rank 0 of this run alone while the block lasts.
+    """The directory `run.exp`, locked by rank 0 of this run during the block.
 
-    Raises `UserError` on entering if another run holds the directory.
+    Raises `UserError` on entering if another run has locked the directory.
     """
 
     def __init__(self, config: PretrainConfig, ranks: Ranks):
@@ -67,8 +67,8 @@ class Experiment:
     def find_run(self, identity: dict[str, Any]) -> None:
         """Set `finished` and `resumed` (the newest sound checkpoint, None for a new run); record options and data.
 
-        `identity` is that of the run's data. Settles `run.dtype=auto`: as the run began, a new one by the device.
-        Raises `OtherRunError` where the directory holds a run of other options or data, `UserError` where none of its
+        `identity` is that of the run's data. Resolves `run.dtype=auto`: as the run began, for a new one by the device.
+        Raises `OtherRunError` if the directory holds a run with other options or data, `UserError` if none of its
         checkpoints can be read.
         """
         self.finished, newest = self.ranks.on_main(lambda: self._newest(identity))
@@ -102,7 +102,7 @@ class Experiment:
         replay.chmod(0o755)
 
     def mark_done(self, step: int) -> None:
-        """Say that the run is finished."""
+        """Mark the run as finished."""
         write_json(self.directory / "done", {"step": step, "finished": time.strftime("%Y-%m-%d %H:%M:%S")})
 
     def _lock(self) -> int:
@@ -113,7 +113,7 @@ class Experiment:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
-                LOG.warning("%s: no locks on this file system (%s): see to it that no second run is started here",
+                LOG.warning("%s: no locks on this file system (%s): make sure that no second run is started here",
                             path, error.strerror)
                 return descriptor
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
@@ -141,7 +141,7 @@ def refuse_other_run(config: PretrainConfig, identity: dict[str, Any], before: d
 
 
 def _recorded(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options and identity of the data of the run in a directory, as its files tell."""
+    """Options and data identity of the run in a directory, from its files."""
     path = directory / "data.json"
     try:
         identity = json.loads(path.read_text(encoding="utf-8"))

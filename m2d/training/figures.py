@@ -1,4 +1,4 @@
-"""The figures at the end of a run: how the losses went, and what the model makes of one clip."""
+"""Figures at the end of a run: the losses, and the model's predictions for one clip."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def draw_figures(directory: Path, objective: Objective, data: DataModule) -> Non
 
 
 def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:
-    """Values of metrics.jsonl against epochs; names that no line has are left out, validation is dashed."""
+    """Values of metrics.jsonl over epochs; names without values are left out, validation is dashed."""
     figure = new_figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for name in names:
@@ -46,9 +46,9 @@ def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:
 
 @torch.no_grad()
 def masked_input(objective: Objective, data: DataModule) -> Figure:
-    """One sample of the data module: its input, what is masked, and how well it is predicted.
+    """One sample of the data module: its input, the mask and, with a target network, the quality of the predictions.
 
-    The last is, for objectives with a target network, the cosine of prediction and target at each masked patch.
+    The quality is the cosine of prediction and target at each masked patch.
     """
     config = objective.config
     grid, (f, t) = config.encoder.grid, config.patch_size

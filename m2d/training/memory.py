@@ -1,4 +1,4 @@
-"""How many samples a device works on at a time: the largest equal part of the batch that fits its memory."""
+"""Choice of the micro-batch: the largest equal part of the batch that fits a device's memory."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 import torch
 
 PROBE = 32
-"""Samples up to which the need is measured step by step; beyond, it is extrapolated and then tried."""
+"""Samples up to which memory is measured step by step; beyond, it is extrapolated and then tried."""
 
 USABLE = 0.9
-"""Share of the free memory that is reckoned with: allocators lose some to fragments, libraries take their own."""
+"""Share of the free memory that is used, leaving some for fragmentation and libraries."""
 
 
 def micro_batch(share: int, need: Callable[[int], int], available: float) -> int:
     """The largest divisor of a rank's `share` of the batch whose forward and backward pass fits.
 
     `need(n)` is the peak, in bytes, of a pass over n samples, nearly linear in n; it may raise
-    `torch.OutOfMemoryError`. 1 where not even one sample fits: the run will say so.
+    `torch.OutOfMemoryError`. 1 if not even one sample fits: the run will report it.
     """
     sizes = [size for size in range(1, share + 1) if share % size == 0]
     known: list[tuple[int, int]] = []
@@ -48,7 +48,7 @@ def _fits(size: int, need: Callable[[int], int], available: float, known: list[t
 
 
 def available_bytes(device: torch.device) -> float:
-    """Memory that this rank may use: of its GPU, or its part of the host's."""
+    """Memory that this rank may use: that of its GPU, or its share of the host's."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return USABLE * (free + torch.cuda.memory_reserved(device))
@@ -56,7 +56,7 @@ def available_bytes(device: torch.device) -> float:
 
 
 def host_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory of this host that is not in use, within the limits of the process's control groups (version 2)."""
+    """Unused memory of this host, within the limits of the process's control groups (version 2)."""
     lines = dict(line.split(":", 1) for line in (proc / "meminfo").read_text().splitlines())
     free = 1024 * int(lines["MemAvailable"].split()[0])
     own = next((line[3:] for line in (proc / "self/cgroup").read_text().splitlines() if line.startswith("0::")), "/")
@@ -65,7 +65,7 @@ def host_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup"
         limit = place / "memory.max"
         if limit.is_file() and (text := limit.read_text().strip()) != "max":
             stat = dict(line.split() for line in (place / "memory.stat").read_text().splitlines())
-            used = int((place / "memory.current").read_text()) - int(stat["inactive_file"])  # caches give way
+            used = int((place / "memory.current").read_text()) - int(stat["inactive_file"])  # caches can be reclaimed
             free = min(free, int(text) - used)
         if place == cgroups:
             break

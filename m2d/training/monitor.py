@@ -1,6 +1,6 @@
-"""What is seen of a run while it goes on: progress lines, metrics.jsonl, TensorBoard, warnings, the stop for trouble.
+"""Monitoring of a run: progress lines, metrics.jsonl, TensorBoard, warnings, the stop after non-finite steps.
 
-Values stay on the device until `flush`, every `run.log_steps` steps: the loop never waits for them.
+Values stay on the device until `flush`, every `run.log_steps` steps, so that the loop does not wait for them.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from m2d.training.optim import Schedule
 LOG = logging.getLogger(__name__)
 
 COLLAPSED = 0.05
-"""The deviation of the standardised target over tokens (1 where they are independent) below which it is warned of."""
+"""Standard deviation of the standardised target over tokens (1 if independent) below which a warning is logged."""
 
 
 class Monitor:
-    """Records of one run. All ranks call `step`, `flush`, `valid` and `state` alike; rank 0 writes.
+    """Records of one run. All ranks call `step`, `flush`, `valid` and `state`; rank 0 writes.
 
     `metrics.jsonl` has a line per optimiser step, whose `step` counts the steps done (1 is the first), and a line
     per validation, whose names begin with `valid_`; `skipped.jsonl` has the steps that were not finite, with their
     utterances. Lines, and the points of TensorBoard's curves, are written before a checkpoint that counts their steps;
-    on resuming, what is past the checkpoint is cut off: no step is lost, none is there twice.
+    on resuming, those past the checkpoint are removed: no step is lost or repeated.
     """
 
     def __init__(self, directory: Path, schedule: Schedule, ranks: Ranks, max_skipped: int, start: int = 0,
                  state: dict[str, int] | None = None):
-        """Go on after `start` steps, with the counters `state` of a checkpoint (None: a new run)."""
+        """Resume after `start` steps, with the counters `state` of a checkpoint (None: a new run)."""
         self.schedule, self.ranks, self.max_skipped = schedule, ranks, max_skipped
         self.skipped = (state or {}).get("skipped", 0)
         self.skipped_in_a_row = (state or {}).get("skipped_in_a_row", 0)
@@ -65,21 +65,21 @@ class Monitor:
         return round(self._done / self.schedule.steps_per_epoch, 6)
 
     def state(self) -> dict[str, int]:
-        """The counters, for a checkpoint; everything noted so far is on the disk after it."""
+        """The counters, for a checkpoint; everything recorded so far is written to disk."""
         self.flush()
         if self.ranks.is_main:
             self._board.flush()
         return {"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
 
     def step(self, values: dict[str, torch.Tensor], utterances: list[str], waited: float) -> None:
-        """Note a step: scalars on the device (`loss`, `grad_norm`, `skipped`, ...), its utterances, seconds waited."""
+        """Record a step: scalars on the device (`loss`, `grad_norm`, `skipped` ...), utterances, seconds of waiting."""
         self._names = list(values)
         self._rows.append(torch.stack([value.float() for value in values.values()]))
         self._utterances.append(utterances)
         self._waited += waited
 
     def flush(self) -> None:
-        """Read back and write what has been noted. The only place where the host waits for the device.
+        """Copy the recorded values to the host and write them; only here the host waits for the device.
 
         Raises `UserError`, on all ranks, when `max_skipped` steps in a row were not finite.
         """
@@ -101,7 +101,7 @@ class Monitor:
 
     def valid(self, measure: Callable[[], dict[str, float]]) -> None:
         """Write the validation losses that `measure` returns, after the steps done so far."""
-        self.flush()  # first: the time of the validation is not the steps'
+        self.flush()  # first, so that the validation's time is not counted as the steps'
         values = measure()
         if not self.ranks.is_main:
             return
@@ -172,7 +172,7 @@ class Monitor:
 
 
 def read_metrics(path: Path, last_step: int | None = None) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl, up to `last_step`; one that a killed run left half written is not among them."""
+    """The lines of a metrics.jsonl, up to `last_step`, without an incomplete last line of a killed run."""
     lines = [json.loads(text) for text in path.read_text(encoding="utf-8").split("\n")[:-1]]
     return [line for line in lines if last_step is None or line["step"] <= last_step]
 

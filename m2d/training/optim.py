@@ -42,10 +42,9 @@ class Schedule:
 def build_optimizer(objective: nn.Module, optim: OptimOptions) -> torch.optim.AdamW:
     """Fused AdamW over the trainable parameters; 1-d ones (biases, LayerNorms) are not decayed.
 
-    With `layer_decay` below 1 each block of the encoder learns at that share of the next one's rate, what lies before
-    the first at its share, and the rest at the whole rate (BEiT, as MAE fine-tunes).
+    With `layer_decay` below 1, learning rates decay layer-wise from the encoder's last block to its input (BEiT, MAE).
 
-    Fused, because that form takes a `found_inf` tensor: a non-finite step is skipped on the device, unseen by the host.
+    The fused form takes a `found_inf` tensor: a non-finite step is skipped on the device, without synchronisation.
     """
     parts: dict[tuple[float, float], list[nn.Parameter]] = {}
     depth = objective.encoder.config.depth

@@ -1,4 +1,4 @@
-"""What a setting needs and costs, before anything is read or trained: inputs, parameters, work, memory, disk, hours."""
+"""Inputs and cost of a setting before anything is read or trained: parameters, FLOPs, memory, disk, hours."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PlanOptions:
 
 
 def show_plan(options: PlanOptions) -> None:
-    """Print what is asked for. Raises `UserError` for settings that do not load."""
+    """Print what `show` selects. Raises `UserError` for settings that do not load."""
     config = load_settings(options.config, options.set)
     if options.show == "inputs":
         print(" ".join(inputs(config)))
@@ -50,7 +50,7 @@ def show_plan(options: PlanOptions) -> None:
 
 
 def load_settings(path: str, changes: list[str]) -> PretrainConfig:
-    """Settings of a YAML file that names no data yet: what they need is filled with placeholders."""
+    """Settings of a YAML file without data, which are replaced by placeholders."""
     settings = load_config(Settings, path, ["data.speech=any", "data.image.train=any", "run.exp=any", *changes])
     data, needs = settings.data, inputs(settings)
     if "noise" in needs:
@@ -64,9 +64,9 @@ def load_settings(path: str, changes: list[str]) -> PretrainConfig:
 
 
 def setting_lines(config: PretrainConfig) -> list[str]:
-    """`KEY=VALUE` of the options that shape the result and are not at their default, except where the stores lie.
+    """`KEY=VALUE` of the options that shape the result and differ from their default, except paths of stores.
 
-    Without those at their default, a version with more options does not make earlier runs look different.
+    Defaults are left out, so that new options of later versions do not make earlier runs look different.
     """
     def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
         for name, value in values.items():
@@ -80,7 +80,7 @@ def setting_lines(config: PretrainConfig) -> list[str]:
 
 
 def inputs(config: Settings) -> list[str]:
-    """Which stores of audio a run of these settings reads."""
+    """The kinds of stores that a run with these settings reads."""
     if config.data.kind != "audio":
         return []
     return ["speech", *(["noise"] if config.data.noise_ratio > 0 else []),
@@ -120,7 +120,7 @@ def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
 
 
 def _checkpoints(config: PretrainConfig, summary: Summary) -> str:
-    """What the run leaves: the newest, and one every `run.keep_epochs`."""
+    """Number and size of the kept checkpoints: the newest, and one every `run.keep_epochs`."""
     size = 4 * summary.parameters + 8 * summary.trainable  # weights, AdamW's two moments; float32
     run, epochs = config.run, config.optim.epochs
     count = run.keep_last + (max(0, epochs // run.keep_epochs - 1) if run.keep_epochs else 0)
@@ -128,7 +128,7 @@ def _checkpoints(config: PretrainConfig, summary: Summary) -> str:
 
 
 def _fitted(config: PretrainConfig, summary: Summary, gpus: int, gib: int) -> str:
-    """The micro-batch that `optim.micro_batch=0` will find there, by estimate, and what it takes."""
+    """The micro-batch that `optim.micro_batch=0` is expected to choose there, and its memory."""
     optim, dtype = config.optim, "fp32" if config.run.dtype == "fp32" else "bf16"
     per_sample, share = activation_bytes(config.model, dtype == "bf16"), optim.batch_size // gpus
 

@@ -1,4 +1,4 @@
-"""Asking a run to stop: SIGTERM, SIGUSR1 (Slurm's warning before the time limit) and Ctrl-C only raise a flag."""
+"""Stop requests: SIGTERM, SIGUSR1 (Slurm's warning before the time limit) and Ctrl-C only set a flag."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopFlag:
-    """`requested` tells whether one of the signals has come, while the block lasts. A second Ctrl-C ends the process.
+    """`requested` tells whether one of the signals arrived during the block. A second Ctrl-C ends the process.
 
-    The other signals may well come twice: from Slurm, and passed on by torchrun's agent.
+    The other signals may arrive twice: from Slurm, and forwarded by torchrun's agent.
     """
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ GO_ON, CHECKPOINT, STOP = 0, 1, 2
 
 
 class Step(NamedTuple):
-    """What one optimiser step of this rank leaves to be noted."""
+    """Record of one optimiser step on this rank."""
 
     values: dict[str, Tensor]  # scalars on the device: losses, monitors, grad_norm, skipped (0 or 1)
     ids: list[str]  # of its samples
@@ -44,11 +44,11 @@ class Step(NamedTuple):
 
 
 def pretrain(config: PretrainConfig) -> int:
-    """Run, or go on with, the pre-training that the options describe. Returns the exit status of `m2d.bin.pretrain`.
+    """Start or resume the pre-training that the options describe. Returns the exit status of `m2d.bin.pretrain`.
 
-    0: finished, now or before. 75: asked to stop by a signal; a checkpoint is written, the same command goes on.
-    Raises `OtherRunError` (status 65) where `run.exp` holds a run of other options or data, and `UserError` for
-    everything else that the user can mend.
+    0: finished, now or before. 75: stopped by a signal after writing a checkpoint; the same command resumes.
+    Raises `OtherRunError` (status 65) if `run.exp` holds a run with other options or data, and `UserError` for
+    everything else that the user can fix.
     """
     with StopFlag() as stop, open_ranks(config.run.device) as ranks, Experiment(config, ranks) as experiment:
         with explained(config):
@@ -68,7 +68,7 @@ def pretrain(config: PretrainConfig) -> int:
 
 
 class Trainer:
-    """Everything that a run consists of on one rank: data, objective, optimiser, schedules.
+    """A run on one rank: data, objective, optimiser, schedules.
 
     Raises `UserError` for data that do not fit the model, and a batch that can't be divided among the ranks.
     """
@@ -91,7 +91,7 @@ class Trainer:
             raise UserError(f"{self.data.valid_size} held-out samples for {ranks.size} ranks: hold out more")
 
     def _parts(self) -> int:
-        """Into how many forward passes a rank's share of the batch is cut: by `micro_batch`, else by the memory."""
+        """Number of micro-batches in a rank's share of the batch: by `micro_batch`, else by the memory."""
         optim, ranks = self.config.optim, self.ranks
         share = optim.batch_size // ranks.size
         if optim.micro_batch:
@@ -100,7 +100,7 @@ class Trainer:
         return ranks.agree(max(1, share // size))
 
     def _bytes_to_come(self) -> int:
-        """What is allocated by the first step alone: AdamW's moments, DDP's buckets."""
+        """Memory that only the first step allocates: AdamW's moments, DDP's buckets."""
         return sum(p.numel() for p in self.parameters) * (8 + 4 * (self.ranks.size > 1))
 
     def _bytes_of_pass(self, samples: int) -> int:
@@ -120,7 +120,7 @@ class Trainer:
             self.optimizer.zero_grad()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the state of a checkpoint. Raises `UserError` if it does not fit the data."""
+        """Restore the state of a checkpoint. Raises `UserError` if it does not fit the data."""
         self.sampler.load_state_dict(state["data"])
         self.objective.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -147,7 +147,7 @@ class Trainer:
     def train_step(self, step: int, batches: Iterator[tuple[Batch, float]]) -> Step:
         """Step number `step`, from 0, on the next batches.
 
-        A step whose loss or gradient is not finite leaves trained weights and moments as they are: `skipped` is 1.
+        A step whose loss or gradient is not finite changes no trained weight or moment: `skipped` is 1.
         """
         set_lr(self.optimizer, self.schedule.lr(step))
         self.optimizer.zero_grad()
@@ -192,7 +192,7 @@ class Trainer:
         return {name: value / count for name, value in zip(names, means, strict=True)}
 
     def run(self, experiment: Experiment, stop: StopFlag) -> int:
-        """From where the sampler stands to the last step, or until asked to stop. Returns the exit status."""
+        """Train from the sampler's position to the last step or a stop request. Returns the exit status."""
         run, first, total = self.config.run, self.sampler.step, self.schedule.total_steps
         per_epoch = self.schedule.steps_per_epoch
         monitor = Monitor(experiment.directory, self.schedule, self.ranks, run.max_skipped, first, self.counters)
@@ -233,7 +233,7 @@ class Trainer:
     def _finish(self, experiment: Experiment) -> None:
         try:
             draw_figures(experiment.directory, self.objective, self.data)
-        except Exception as error:  # whatever it is: the run itself is whole
+        except Exception as error:  # whatever the reason, the run itself is complete
             LOG.warning("the figures could not be drawn (%s: %s): once that is mended, remove %s and run the same "
                         "command again", type(error).__name__, error, experiment.directory / "done")
         experiment.mark_done(self.schedule.total_steps)

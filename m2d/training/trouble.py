@@ -1,4 +1,4 @@
-"""What the machine refuses, said so that one knows what to do: memory, disk, processes."""
+"""Error handling: failures of memory, disk and processes as errors with advice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def explained(config: PretrainConfig) -> Iterator[None]:
-    """Turn a full memory or disk and a dead loader worker into a `UserError` that names what to change."""
+    """Turn out-of-memory errors, a full disk and a dead loader worker into a `UserError` with advice."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

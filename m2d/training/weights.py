@@ -1,4 +1,4 @@
-"""Weights to begin a run with, from another run or from a published model."""
+"""Initial weights of a run, from another run or from a published model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LOG = logging.getLogger(__name__)
 
 
 def start_from(objective: nn.Module, path: str) -> dict[str, Any]:
-    """Put the weights at `path` into `objective`: what `run.init_from` means. Returns the statistics they learnt with.
+    """Load the weights at `path` into `objective` (`run.init_from`). Returns the statistics of their training data.
 
     `path` is a checkpoint of a run, a published checkpoint file, or a model directory (or its name on the hub). From an
     encoder alone the target starts as its copy, and the predictor from scratch.
 
-    Raises `UserError` if there is nothing to be read, or it is not of the same networks.
+    Raises `UserError` if there is nothing to read, or the networks differ.
     """
     heads = None  # a published file that tells others is refused where it is read
     if is_checkpoint(path):

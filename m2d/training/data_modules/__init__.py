@@ -1,6 +1,6 @@
-"""What a run learns from: one module per kind of data, found by its name (`data.kind`).
+"""Data modules: one module per kind of data, found by its name (`data.kind`).
 
-The loop, checkpoints and figures know this interface alone.
+The loop, checkpoints and figures use this interface only.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ SAME = 0.01
 
 @DATA_MODULES.register("audio")
 class AudioData(DataModule):
-    """Packed stores of log-mels, with `noise_ratio` > 0 of background noise, with `lambda_off` > 0 of teacher frames.
+    """Packed stores of log-mels, for `noise_ratio` > 0 also of noise, for `lambda_off` > 0 of teacher frames.
 
     Several corpora (`more`) each have a share of every epoch.
 
@@ -114,7 +114,7 @@ class AudioData(DataModule):
         return Picture(x[0].cpu().numpy(), "lower", "seconds", "mel bin", FRAMES_PER_S)
 
     def warn_of_statistics(self, seen: dict[str, Any], origin: str) -> None:
-        """Warn where weights learnt from log-mels normalised by another mean or deviation."""
+        """Warn if the weights were trained on log-mels normalised by another mean or deviation."""
         own = self.statistics
         if not all(math.isclose(seen[name], own[name], rel_tol=SAME) for name in own):
             LOG.warning("%s learnt from log-mels normalised by mean %.4g and deviation %.4g, this run normalises by "

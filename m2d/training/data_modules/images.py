@@ -95,7 +95,7 @@ class ImageData(DataModule):
         return Picture((x.permute(1, 2, 0).cpu().numpy() * std + mean).clip(0, 1), "upper", "pixels", "pixels", 1)
 
     def warn_of_statistics(self, seen: dict[str, Any], origin: str) -> None:
-        """Warn where weights learnt from images normalised by another mean or deviation."""
+        """Warn if the weights were trained on images normalised by another mean or deviation."""
         own = self.statistics
         if not all(np.allclose(seen[name], own[name], rtol=0, atol=SAME) for name in own):
             LOG.warning("%s learnt from images normalised by mean %s and deviation %s, this run normalises by %s and "
