@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: list[str], title:
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=axes, label="share of the true class")
-    axes.set(title=title, xlabel="predicted", ylabel="true")
+    axes.set(title=_wrapped(title, side), xlabel="predicted", ylabel="true")
     if len(classes) <= MAX_NAMED:
         axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=7)
         axes.set_yticks(range(len(classes)), classes, fontsize=7)
@@ -80,7 +81,12 @@ def draw_layers(path: Path, layers: list[dict[str, Any]], title: str) -> None:
     names = [str(layer["layer"]) for layer in layers]
     score.errorbar(names, [layer["mean"] for layer in layers], [layer["ci"] or 0 for layer in layers], marker="o",
                    linestyle="none", capsize=3)
-    score.set(title=title, ylabel="test score %")
+    score.set(title=_wrapped(title, 2 + 0.5 * len(layers)), ylabel="test score %")
     weight.bar(names[:-1], summed.get("weights", [1.0] * len(single)))
     weight.set(xlabel="layer", ylabel="weight in the sum")
     save_figure(figure, path)
+
+
+def _wrapped(title: str, inches: float) -> str:
+    """The title in lines that fit a figure of that width."""
+    return "\n".join(textwrap.wrap(title, int(9 * inches)))

@@ -81,10 +81,18 @@ def _read(folder: Path) -> Experiment:
             costs[log.stem.replace("_", " ")] = seconds
     return Experiment(
         name=folder.name, settings=flat_settings(_yaml(config)),
-        environment=_json(folder / "environment.json"), data=_json(folder / "data.json"),
+        environment=_json(folder / "environment.json") or _evaluated(folder), data=_json(folder / "data.json"),
         metrics=_lines(metrics), images=sorted((*folder.glob("images/*.png"), *folder.glob("linear/**/*.png"),
                                                 *folder.glob("finetune/**/*.png"))),
         layer_weights=weights, costs=costs)
+
+
+def _evaluated(folder: Path) -> dict[str, Any]:
+    """The environment of the first evaluation, of a folder without pre-training."""
+    for path in sorted(folder.glob("**/result.json")):
+        if found := _json(path).get("environment"):
+            return found
+    return {}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -38,8 +38,8 @@ def report(root: Path, paper: dict[str, Any] | None) -> str:
     names = ", ".join(escape(experiment.name) for experiment in experiments)
     return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
             f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
-            f'<body><h1>{title}</h1><p>Written on {time.strftime("%Y-%m-%d %H:%M")}. {len(experiments)} experiments: '
-            f'{names}.</p><nav>{links}</nav>{body}</body></html>')
+            f'<body><h1>{title}</h1><p>Written on {time.strftime("%Y-%m-%d %H:%M")}. Experiments: {names}.</p>'
+            f'<nav>{links}</nav>{body}</body></html>')
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:

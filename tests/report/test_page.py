@@ -92,7 +92,7 @@ def test_pictures_past_the_limit_are_named_only(exp, monkeypatch):
 
 
 def test_one_experiment_and_none(exp, tmp_path):
-    assert "1 experiments" in report(exp / "m2ds_mini", None)
+    assert "Experiments: m2ds_mini." in report(exp / "m2ds_mini", None)
     with pytest.raises(UserError, match="no experiment"):
         report(tmp_path, None)
 
