@@ -1,1 +1,1 @@
-"""Measuring a representation on general audio: task tables, clip vectors, linear evaluation, fine-tuning, reports."""
+"""Evaluation of a representation on general audio: tasks, clip vectors, linear evaluation, fine-tuning, reports."""

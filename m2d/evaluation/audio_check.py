@@ -1,4 +1,4 @@
-"""A look at every audio file of a task: can it be read, how long is it, what is in it."""
+"""Check of every audio file of a task: readability, length, digest of the content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_UNREADABLE = 0.1
 
 
 class Audio(NamedTuple):
-    """One file: its length in seconds and the digest of its content, or why it can't be read (otherwise empty)."""
+    """One file: length in seconds and digest of the content, or the reason why it can't be read (otherwise empty)."""
 
     seconds: float
     digest: str
@@ -26,7 +26,7 @@ class Audio(NamedTuple):
 
 
 def inspect(root: Path, names: Sequence[str], title: str) -> dict[str, Audio]:
-    """What each of the files is.
+    """Check each of the files.
 
     Raises `UserError` when more than `MAX_UNREADABLE` of them are empty or damaged.
     """

@@ -1,6 +1,6 @@
-"""Augmentation of fine-tuning on batches of log-mels: Mixup, Random Resize Crop, SpecAugment, Structured Patchout.
+"""Augmentation of batches of log-mels for fine-tuning: Mixup, Random Resize Crop, SpecAugment, Structured Patchout.
 
-All of it runs on the device of the batch and draws from torch's generator there, so that a seed fixes it.
+Everything runs on the batch's device and draws from torch's generator of that device, so that a seed determines it.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def spec_augment(x: Tensor, freq_mask: int, time_mask: int) -> Tensor:
 def structured_patchout(grid: Grid, n_time: int, ratio: float, batch: int, device: torch.device) -> Tensor:
     """Indices `[B, n]` into the patch grid that stay when whole rows and columns are dropped (PaSST; M2D table 2).
 
-    `ratio` is the share of patches that goes, split evenly between rows and columns as far as whole ones allow; only
-    the first `n_time` columns hold input. Every clip gets rows and columns of its own, equal in number.
+    `ratio` is the share of dropped patches, split as evenly as possible between rows and columns; only the first
+    `n_time` columns hold input. Rows and columns are drawn for every clip, equal in number.
     """
     rows = max(1, round(grid.n_freq * (1 - ratio) ** 0.5))
     columns = min(n_time, max(1, round((1 - ratio) * grid.n_freq * n_time / rows)))

@@ -1,4 +1,4 @@
-"""The network that is fine-tuned: a pre-trained encoder with a linear classifier on its clip vector."""
+"""The network for fine-tuning: a pre-trained encoder with a linear classifier on its clip vector."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Classifier(nn.Module):
     """Encoder, mean over time, BatchNorm without affine, Linear with weights N(0, 0.01) (M2D, fine-tuning details).
 
     Without patchout the clip vector is the mean over time of the bin-concatenated frames (N_F * D wide); with it, in
-    training and testing, the mean over all patches (D wide), because a frame of which rows are missing can't be
+    training and testing, the mean over all patches (D wide), because a frame without some of its rows can't be
     concatenated.
     """
 
@@ -30,8 +30,8 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits `[B, classes]` of normalised log-mels `[B, 1, F, T]`.
 
-        Clips longer than the encoder's input are encoded in chunks of it, each with positions from 0; the last one is
-        filled with zeros to a whole patch.
+        Longer clips than the encoder's input are encoded in chunks of its length, each with positions from 0; the
+        last one is zero-padded to a whole patch.
         """
         patch, longest = self.encoder.config.patch_size[1], self.encoder.config.input_size[1]
         total, count = 0.0, 0
@@ -41,7 +41,7 @@ class Classifier(nn.Module):
         return self.head(self.norm(total / count))
 
     def _drop_patches(self, chunk: Tensor) -> Tensor:
-        """Outputs of the patches that stay, `[B, n, D]`."""
+        """Outputs of the remaining patches, `[B, n, D]`."""
         config, (batch, _, _, frames) = self.encoder.config, chunk.shape
         index = structured_patchout(config.grid, frames // config.patch_size[1], self.patchout, batch, chunk.device)
         pixels = self.encoder.patches(F.pad(chunk, (0, config.input_size[1] - frames)))  # indices are of the full grid
@@ -53,7 +53,7 @@ class Classifier(nn.Module):
         return grid.flatten(1, 2) if self.patchout else grid.transpose(1, 2).flatten(2)
 
     def head_for_features(self, classes: list[str], exclusive: bool, seconds: float) -> heads.Classifier:
-        """The head as `m2d.M2DFeatures` has it, for a model that leaves the fine-tuning."""
+        """The head in the form of `m2d.M2DFeatures`, for export."""
         head = heads.Classifier(self.head.in_features, classes, exclusive, seconds)
         head.norm.mean.copy_(self.norm.running_mean)
         head.norm.variance.copy_(self.norm.running_var)

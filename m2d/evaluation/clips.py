@@ -1,4 +1,4 @@
-"""Waveforms of a task as every model hears them: cut at the start or zero-padded at the end to the task's length."""
+"""Waveforms of a task, the same for every model: truncated or zero-padded at the end to the task's length."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from m2d.evaluation.tables import Clip
 from m2d.evaluation.task import Task
 
 STATISTICS_CLIPS = 10000
-"""Training clips that are enough for a scalar mean and deviation."""
+"""Number of training clips from which a scalar mean and deviation are computed."""
 
 
 class ClipDataset(Dataset):
@@ -65,7 +65,7 @@ def statistics(task: Task, directory: str | Path, batch_size: int, workers: int,
                front_end: LogMelConfig | None = None) -> tuple[float, float]:
     """Mean and deviation of all log-mel values of the training clips (of all clips, with folds), padding included.
 
-    Of large sets `STATISTICS_CLIPS` clips, drawn by a fixed seed. Kept as `stats.json` in the task's folder.
+    From large sets `STATISTICS_CLIPS` clips are drawn with a fixed seed. Cached as `stats.json` in the task's folder.
     """
     front_end = front_end or LogMelConfig()
     path, key = Path(directory) / "stats.json", {"task": task.digest(), "front_end": str(front_end)}

@@ -1,4 +1,4 @@
-"""One array per model and task, row i belonging to clip i: computed once, kept by content, restartable."""
+"""One array per model and task with a row per clip: computed once, cached by content, resumable."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def compute_features(directory: str | Path, task: Task, model: Embedder, batch_s
     """The model's output for every clip, `[clips, ...]`, memory-mapped; the row of a clip that can't be decoded is NaN.
 
     With `all_layers` the vectors of every layer, `[clips, L, D]`. `directory` gets `features.npy` and `features.json`,
-    which names what they follow from: they are made anew for other weights, rows, audio or statistics, wherever these
-    lie. Interrupted work goes on after the last saved batch.
+    which identifies the inputs by content: features are computed again for other weights, rows, audio or statistics.
+    Interrupted work resumes after the last saved batch.
     """
     directory = Path(directory)
     final, meta = directory / "features.npy", directory / "features.json"
@@ -64,7 +64,7 @@ def compute_features(directory: str | Path, task: Task, model: Embedder, batch_s
 
 
 def unreadable(directory: str | Path) -> list[str]:
-    """Which clips could not be decoded when the features of a folder were computed, and why."""
+    """The clips that could not be decoded when the features of a folder were computed, with reasons."""
     return _read(Path(directory) / "features.json")["unreadable"]
 
 

@@ -12,13 +12,13 @@ from m2d.common.figures import new_figure, save_figure
 from m2d.evaluation.paper import GROUP_TITLES, Printed
 
 MAX_NAMED = 60
-"""Classes up to which a confusion matrix carries their names."""
+"""Maximum number of classes whose names are shown on a confusion matrix."""
 SHOWN_CLIPS, SHOWN_CLASSES = 2000, 10
 """Of an embedding: clips drawn, and classes that get a colour; the other classes are grey."""
 
 
 def draw_confusion(path: Path, confusion: np.ndarray, classes: list[str], title: str) -> None:
-    """A picture of the matrix `[true, predicted]`, every row in shares of its clips."""
+    """Plot the matrix `[true, predicted]`, each row normalised by its clips."""
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     side = min(3 + 0.22 * len(classes), 14)
     figure = new_figure(figsize=(side + 1, side), layout="constrained")
@@ -61,7 +61,7 @@ def draw_embedding(path: Path, vectors: np.ndarray, targets: np.ndarray, classes
 def draw_masking_ratios(path: Path, points: list[tuple[float, dict[str, Printed | None]]]) -> None:
     """Linear evaluation over the masking ratio, one panel per group of tasks and one for all (M2D, figure 3).
 
-    `points`: masking ratio and the mean of each group (`env`, `speech`, `music`, `avg`), None where it is not known.
+    `points`: masking ratio and the mean of each group (`env`, `speech`, `music`, `avg`), None if unknown.
     """
     panels = GROUP_TITLES | {"avg": "Avg."}
     figure = new_figure(figsize=(12, 3), layout="constrained")

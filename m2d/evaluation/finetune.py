@@ -1,7 +1,7 @@
 """Fine-tuning the whole network on one task (M2D, section 4.1 and table 2).
 
-Epochs are functions of (seed, epoch) alone: order and augmentation are drawn anew at the start of each, so that a run
-resumed from the checkpoint of its last whole epoch goes on exactly.
+Order and augmentation of an epoch are functions of (seed, epoch), so that a run resumes exactly from the checkpoint of
+its last complete epoch.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class TaskArrays:
                seed: int = 0) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """Rows to train, validate and test on.
 
-        Where the task has no validation part, `valid_share` of the training clips, drawn by `seed`, validate; with a
-        share of 0 there are none (None).
+        Without a validation part, `valid_share` of the training clips, drawn by `seed`, validate; None for a share of
+        0.
         """
         if fold is None:
             train, valid, test = self.rows["train"], self.rows.get("valid"), self.rows["test"]
@@ -79,7 +79,7 @@ class TaskArrays:
 class Tuned:
     """One finished run: test score in %, the epoch it is from, test rows and their logits `[rows, C]`, its curve.
 
-    `curve` holds the validation score in % of each epoch, nothing where there is no validation part.
+    `curve` holds the validation score in % of each epoch; it is empty without a validation part.
     """
 
     score: float
@@ -139,7 +139,7 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
 
 
 def best_weights(directory: str | Path, encoder: Encoder, n_classes: int, patchout: float) -> Classifier:
-    """The network of the counted epoch of a finished run that was called with `keep`, on the CPU."""
+    """The network of the selected epoch of a finished run that was called with `keep`, on the CPU."""
     model = Classifier(encoder.cpu(), n_classes, patchout)
     model.load_state_dict(safetensors.torch.load_file(Path(directory) / BEST))
     return model.eval()
@@ -186,7 +186,7 @@ def predict(model: Classifier, data: TaskArrays, rows: np.ndarray, options: Tune
 
 def _resume(path: Path, settings: dict[str, Any], model: Classifier,
             optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The state of a run at its last whole epoch, model and optimizer set to it; a new one where there is none."""
+    """The state of a run at its last complete epoch, loaded into model and optimizer; a new one if there is none."""
     fresh: dict[str, Any] = {"done": 0, "finished": False, "valid": -1.0, "epoch": -1, "test": None, "curve": []}
     if not path.is_file():
         return fresh

@@ -57,7 +57,7 @@ class _Views(Dataset):
 
 
 def probe(options: ProbeOptions) -> None:
-    """Evaluate one model; each seed of `linear.seeds` draws its labels, its held-out tenth and its layer anew.
+    """Evaluate one model; each seed of `linear.seeds` draws its labels, its held-out tenth and its layer.
 
     Raises `UserError` for a model that does not take images, and other classes in the two lists.
     """

@@ -1,7 +1,7 @@
 """Linear evaluation as in the papers: a linear layer on standardised, frozen clip vectors (M2D, section 4.1).
 
-Adam, learning rate 3e-5, up to 200 epochs, stopped after 20 without a better validation score, the best epoch kept.
-The papers do not give the batch size; 128 is our choice.
+Adam with learning rate 3e-5 for up to 200 epochs, early stopping after 20 epochs without a better validation score,
+weights of the best epoch. The papers do not give the batch size; 128 is our choice.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from m2d.evaluation.scores import main_score
 
 PAPER_LR = 3e-5
 LEARNING_RATES = (3e-5, 3e-4, 1e-3, 3e-3, 1e-2)
-"""Tried on tasks that are not the papers'; the best validation score decides."""
-MIX_LR = 1e-2  # of the few weights of the layers, which would hardly move at a linear layer's rate
+"""Candidates on tasks that are not the papers'; the best validation score decides."""
+MIX_LR = 1e-2  # for the layers' weights, which would hardly change at a linear layer's rate
 VALID_SHARE = 0.1
-"""Share of the training clips that validate where the task has no validation part."""
+"""Share of the training clips used for validation if the task has no validation part."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Split:
 
 @dataclass
 class Fit:
-    """One trained classifier as it was in its best epoch."""
+    """A trained classifier with the weights of its best epoch."""
 
     score: float = -1.0  # validation, 0..1
     loss: float = float("inf")  # validation
@@ -81,10 +81,10 @@ class Probe(nn.Module):
 
 
 def divide(targets: np.ndarray, parts: np.ndarray, test_part: str, seed: int) -> Split:
-    """Who trains, validates and tests when `test_part` is tested; clips of part '' are left out.
+    """Training, validation and test clips when `test_part` is tested; clips of part '' are left out.
 
-    A `valid` part validates where there is one; otherwise `VALID_SHARE` of the training clips, drawn class by class
-    (of several labels the first) with at least one of each class, as long as the class keeps a training clip.
+    Without a `valid` part, `VALID_SHARE` of the training clips validate, drawn class by class (of several labels the
+    first), at least one of each class that keeps a training clip.
     """
     test = np.flatnonzero(parts == test_part)
     if "valid" in parts:
@@ -108,7 +108,7 @@ def fit_linear(vectors: Tensor, targets: Tensor, split: Split, lr: float, option
     `targets` are label weights `[clips, C]`.
     """
     mean, std = vectors[split.train].mean(0), vectors[split.train].std(0)
-    std = torch.where(std > 0, std, 1.0)  # a constant feature says nothing, and must not become NaN
+    std = torch.where(std > 0, std, 1.0)  # a constant feature carries no information and must not become NaN
     x_train, x_valid, x_test = ((vectors[rows] - mean) / std for rows in (split.train, split.valid, split.test))
     y_train, y_valid = (targets[rows] if multilabel else targets[rows].argmax(1)
                         for rows in (split.train, split.valid))

@@ -1,4 +1,4 @@
-"""Tables of everything that was measured on tasks that are not the papers'."""
+"""Tables of all measures on tasks that are not the papers'."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from m2d.common import markdown
 def measure_table(results: list[dict[str, Any]]) -> str:
     """One task's results in Markdown: every measure with its 95% interval over clips, kNN, the best layer.
 
-    Results of before measures were kept are left out; nothing where there is none.
+    Older results without measures are left out; empty if there is none.
     """
     results = [result for result in results if "measures" in result]
     names = list(dict.fromkeys(name for result in results for name in result["measures"]))

@@ -1,4 +1,4 @@
-"""What the readers of the official downloads share: reading lists, naming what is missing."""
+"""Shared by the readers of the official downloads: reading lists, naming missing files."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def read_lines(path: Path, what: str) -> list[str]:
 
 
 def listed(root: Path, clips: Iterable[Clip]) -> Listing:
-    """Part official rows into those whose file exists and those whose file does not.
+    """Split official rows into those whose file exists and those whose file does not.
 
-    Folders are listed once each, which is a hundred times faster on a network disk than asking for every file.
+    Each folder is listed once, which is a hundred times faster on a network disk than a check of every file.
     """
     names: dict[str, set[str]] = {}
     present: list[Clip] = []

@@ -1,4 +1,4 @@
-"""A task of one's own: from any table, or a folder with a folder per class, to a prepared and checked task."""
+"""A user's own task: from a table, or a folder with one folder per class, to a prepared and checked task."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from m2d.evaluation.tasks import TASKS
 
 LOG = logging.getLogger(__name__)
 PERCENTILE, MAX_SECONDS = 95, 10.0
-"""Clips are cut or padded to this percentile of their lengths, at most to so many seconds, unless told otherwise."""
+"""By default clips are cut or padded to this percentile of their lengths, at most to this many seconds."""
 END_TOLERANCE_S = 0.1  # times in tables are rounded
 
 
 def own_task(root: str | Path | None, table: str | Path | None = None, name: str | None = None,
              seconds: float | None = None, seed: int = 0) -> tuple[Task, str]:
-    """A prepared task, and what it holds as text in Markdown.
+    """A prepared task, and the report of its contents in Markdown.
 
     Args:
         root: folder of the audio files; None: that of the table. Without a table it holds a folder per class, or
             `train`, `valid` and `test` with a folder per class each.
         table: see `m2d.evaluation.tables`. Without a split in it, one is drawn.
         name: of the task, in paths and tables; None: that of the table or folder.
-        seconds: to which clips are cut or padded; None: as their lengths suggest.
+        seconds: length to which clips are cut or padded; None: chosen by their lengths.
         seed: of the split.
 
     Raises `UserError` that names the file or row and what is wrong with it.
@@ -71,7 +71,7 @@ def own_task(root: str | Path | None, table: str | Path | None = None, name: str
 
 
 def class_folders(root: Path) -> Table:
-    """The rows that a folder per class stands for; a row's line is its place in the sorted list of files.
+    """The rows of folders per class; a row's line is its position in the sorted list of files.
 
     Raises `UserError` for a folder without audio and for files outside of the class folders.
     """
@@ -89,7 +89,7 @@ def class_folders(root: Path) -> Table:
 
 
 def _readable(source: Table, root: Path, name: str) -> dict[str, Audio]:
-    """What the files are; rows of unreadable ones are taken out of `source`. Missing files are an error."""
+    """Check of the files; rows of unreadable ones are removed from `source`. Missing files are an error."""
     missing = [row for row, clip in enumerate(source.clips) if not os.path.isfile(root / clip.file_name)]
     if missing:
         raise source.error(missing[0], f"there is no file {root / source.clips[missing[0]].file_name} "
@@ -115,7 +115,7 @@ def _lengths(source: Table, audio: dict[str, Audio]) -> np.ndarray:
 
 
 def _groups(clips: list[Clip], audio: dict[str, Audio]) -> list[int]:
-    """A number for each clip, equal for those that share a group or the content of their files."""
+    """A group number for each clip, equal for clips that share a group or the content of their files."""
     names: dict[tuple[str, str], int] = {}
     pairs = [(names.setdefault(("content", audio[clip.file_name].digest), len(names)),
               names.setdefault(("group", clip.group or f"\n{row}"), len(names))) for row, clip in enumerate(clips)]

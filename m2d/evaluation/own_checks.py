@@ -1,4 +1,4 @@
-"""What is wrong with a task of one's own, and what it holds: classes, leaks between parts, hours and counts."""
+"""Checks and report of a user's own task: classes, leaks between parts, hours and counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check(source: Table, task: Task, audio: dict[str, Audio]) -> list[str]:
     """Warnings about a task whose clips are the rows of `source`, with their parts.
 
     Raises `UserError` for fewer than two classes, a class of one clip, parts that can't be trained and tested, and the
-    same audio in two parts. Of a multi-label task rare classes are only a warning.
+    same audio in two parts. In a multi-label task rare classes are only a warning.
     """
     warnings = [f"{len(task.unreadable)} files can't be read and are left out, for example: {task.unreadable[0]}"] \
         if task.unreadable else []
@@ -28,7 +28,7 @@ def check(source: Table, task: Task, audio: dict[str, Audio]) -> list[str]:
 
 
 def overview(task: Task, lengths: np.ndarray, warnings: list[str]) -> str:
-    """What a task holds, in Markdown: clips and minutes per class and part, lengths of the clips, warnings.
+    """Contents of a task in Markdown: clips and minutes per class and part, lengths of the clips, warnings.
 
     Args:
         task: the task.
@@ -103,7 +103,7 @@ def _leaks(source: Table, task: Task, audio: dict[str, Audio]) -> list[str]:
     for rows in recordings.values():
         cut += len({task.clips[row].part for row in rows}) > 1
         rows.sort(key=lambda row: task.clips[row].start)
-        latest = rows[0]  # the one of those before that ends last: what overlaps any of them overlaps it
+        latest = rows[0]  # the earlier clip that ends last: what overlaps any earlier one overlaps it
         for row in rows[1:]:
             first, second = task.clips[latest], task.clips[row]
             if second.start < _end(first):

@@ -1,4 +1,4 @@
-"""From an official download to a prepared task: rows read, files checked, what is missing named."""
+"""From an official download to a prepared task: read rows, check files, report missing ones."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def prepare(spec: TaskSpec, root: str | Path, lists: str | Path | None = None, t
             seed: int = 0) -> Task:
     """A task from its data set's folder `root`.
 
-    `lists` is where the official lists are when they are not in `root`; `table` a user's own split table, which
-    takes the place of the official one; `seed` draws the split of those tasks that have none. Empty and damaged
-    files are left out and listed.
+    `lists` is the place of the official lists if they are not in `root`; `table` a user's own split table, which
+    replaces the official one; `seed` draws the split of tasks without an official one. Empty and damaged files are
+    left out and listed.
 
     Raises `UserError` that names the data set, what is missing and the expected tree.
     """
@@ -58,8 +58,8 @@ def prepare(spec: TaskSpec, root: str | Path, lists: str | Path | None = None, t
 def from_table(spec: TaskSpec, root: Path, path: Path) -> Listing:
     """A user's table with its files found below `root`, directly or in the data set's audio folders.
 
-    A file that is there under another extension (`.wav` in the table, `.ogg` on disk) is taken too. Several labels may
-    be joined by commas, as in AudioSet's own lists.
+    A file with another extension (`.wav` in the table, `.ogg` on disk) is found too. Several labels may be joined by
+    commas, as in AudioSet's own lists.
     """
     table = read_table(path)
     if not table.has_parts:

@@ -1,4 +1,4 @@
-"""What frozen features of a task are worth: linear layers over seeds and folds, kNN, single layers of the model."""
+"""Evaluation of frozen features on a task: linear layers over seeds and folds, kNN, single layers of the model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from m2d.evaluation.task import Task
 
 LOG = logging.getLogger(__name__)
 TEMPERATURE = 0.07
-"""Of the neighbours' weights exp(cosine / temperature) (Wu et al., 2018, weighted kNN)."""
+"""Temperature of the neighbours' weights exp(cosine / temperature) (weighted kNN, Wu et al., 2018)."""
 LATE = 0.05
-"""A best epoch within this share of the last ones says that training was too short or too slow."""
+"""A best epoch among this share of the last ones indicates that training was too short or too slow."""
 
 
 def evaluate(features: np.ndarray, task: Task, options: LinearOptions, device: str = "cpu") -> dict[str, Any]:
@@ -35,9 +35,9 @@ def evaluate(features: np.ndarray, task: Task, options: LinearOptions, device: s
 
     Returns what `result.json` holds: `scores` (per seed; accuracy, or mAP of a multi-label task), `mean`, `ci` (95%,
     None for one seed), `valid` (mean validation score), `lr`, `epochs` (the best of each run), `curves` (validation, of
-    each run), `measures`, `classes`, `clips` (used per part), `warnings`; `knn` and `layers` where asked for; and
+    each run), `measures`, `classes`, `clips` (used per part), `warnings`; `knn` and `layers` if requested; and
     `confusion` (`[true, predicted]` counts over folds and seeds, None for several labels).
-    Raises `UserError` for a task of which too little is left.
+    Raises `UserError` for a task with too few usable clips.
     """
     usable = np.isfinite(features).all(axis=tuple(range(1, features.ndim)))
     parts = np.array([clip.part if ok else "" for clip, ok in zip(task.clips, usable, strict=True)])
@@ -69,9 +69,9 @@ def evaluate(features: np.ndarray, task: Task, options: LinearOptions, device: s
 
 
 def knn(vectors: Tensor, targets: np.ndarray, split: Split, neighbours: int) -> np.ndarray:
-    """Votes for each class `[test clips, C]` of the nearest clips that are not tested: cosine of standardised vectors.
+    """Votes for each class `[test clips, C]` of the nearest training clips by cosine of standardised vectors.
 
-    Validation clips vote too: nothing is chosen by them.
+    Validation clips vote too, because nothing is selected by them.
     """
     rows = np.concatenate([split.train, split.valid])
     known = vectors[rows]
@@ -104,7 +104,7 @@ def _splits(task: Task, targets: np.ndarray, parts: np.ndarray, options: LinearO
 
 
 def _choose_lr(vectors: Tensor, targets: np.ndarray, split: Split, task: Task, options: LinearOptions) -> float:
-    """The rate of the best validation score, of equal ones that of the lowest validation loss."""
+    """The rate with the best validation score, and among equal ones the lowest validation loss."""
     labels = torch.from_numpy(targets).to(vectors.device)
     fits = {lr: fit_linear(vectors, labels, split, lr, options, options.seeds[0], task.multilabel)
             for lr in LEARNING_RATES}

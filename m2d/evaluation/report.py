@@ -31,9 +31,9 @@ MINI = ("**The mini corpus stood in for the real ones.** It is synthetic: speech
 
 
 def write_report(exp: str | Path, out: str | Path, mini: bool) -> None:
-    """Gather all results below `exp` into the Markdown file `out`; with `mini` it says what the mini corpus is.
+    """Write all results below `exp` into the Markdown file `out`; `mini` adds a note on the mini corpus.
 
-    Where three or more linearly evaluated models differ in their masking ratio, figure 3 of M2D is drawn beside it.
+    For three or more linearly evaluated models with different masking ratios, figure 3 of M2D is drawn beside it.
     Raises `UserError` if there is no result.
     """
     parts = [f"# Results\n\n{MINI if mini else ''}Written by `python -m m2d.bin.report_general` on "
@@ -73,7 +73,7 @@ def write_report(exp: str | Path, out: str | Path, mini: bool) -> None:
 
 
 def seed_section(settings: dict[str, Setting]) -> list[str]:
-    """What the seeds of pre-training say, in Markdown; nothing where no setting was pre-trained from several."""
+    """Scores over seeds of pre-training, in Markdown; empty if no setting was pre-trained with several."""
     scores, tasks = compared(settings)
     if not scores:
         return []
@@ -91,7 +91,7 @@ def cell(score: Printed | None) -> str:
 
 
 def mean_of(row: Row, tasks: Iterable[str]) -> Printed | None:
-    """Average over tasks and mean of their intervals, as the paper's Avg. column; None unless all of them are there."""
+    """Average over tasks and mean of their intervals, as in the paper's Avg. column; None unless all are there."""
     scores = [row.get(name) for name in tasks]
     if not scores or None in scores:
         return None
@@ -101,7 +101,7 @@ def mean_of(row: Row, tasks: Iterable[str]) -> Printed | None:
 
 
 def group_means(row: Row) -> dict[str, Printed | None]:
-    """Means over the papers' linear tasks, of each group and of all (`avg`); None where one of them is missing."""
+    """Means over the papers' linear tasks, of each group and of all (`avg`); None if a task is missing."""
     return {group: mean_of(row, tasks) for group, tasks in (GROUPS | {"avg": LINEAR_TASKS}).items()}
 
 
@@ -109,8 +109,8 @@ def score_table(rows: dict[str, Row], printed: dict[str, Row], columns: Sequence
                 average: bool) -> str:
     """Our rows that have one of the columns, then the paper's, in Markdown; `average` adds a mean over the columns.
 
-    Where all of the paper's columns are shown, its rows have the average that it prints, which is not that of the
-    rounded scores.
+    If all of the paper's columns are shown, its rows have the printed average, which differs from that of the rounded
+    scores.
     """
     shown = {label: row for label, row in rows.items() if any(name in row for name in columns)} | italic(printed)
     averages = {label: mean_of(row, columns) for label, row in shown.items()}
@@ -127,7 +127,7 @@ def italic(rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def group_table(rows: dict[str, Row]) -> str:
-    """Group means of our rows, and of the papers' where they print them or all tasks of a group."""
+    """Group means of our rows, and of the papers' rows if they print the mean or all tasks of a group."""
     lines = [["Model", *paper.GROUP_TITLES.values(), "Avg."]]
     printed = {label: group_means(row) for label, row in paper.LINEAR.items()}
     for label, groups in paper.GROUP_MEANS.items():
@@ -154,7 +154,7 @@ def masking_ratios(results: list[dict[str, Any]]) -> list[tuple[float, str]]:
 
 
 def data_table(results: list[dict[str, Any]]) -> str:
-    """What each task was measured on: one row per task and set of counts."""
+    """Data of each task: one row per task and set of clip counts."""
     lines: dict[tuple[str, ...], None] = {}
     order = {name: place for place, name in enumerate(dict.fromkeys(LINEAR_TASKS + FINETUNE_TASKS))}
     for result in sorted(results, key=lambda result: order.get(result["task"]["name"], len(order))):
@@ -170,7 +170,7 @@ def data_table(results: list[dict[str, Any]]) -> str:
 
 
 def seed_line(results: list[dict[str, Any]]) -> str:
-    """How many seeds each model was evaluated with, the fewest over its tasks."""
+    """Number of seeds of each model's evaluation, the minimum over its tasks."""
     counts: dict[str, int] = {}
     for result in results:
         counts[result["label"]] = min(len(result["scores"]), counts.get(result["label"], 1 << 30))

@@ -22,7 +22,7 @@ def write_result(directory: str | Path, kind: str, label: str, model: str, task:
     """Write `result.json`, `confusion.csv` and `confusion.png` of a single-label task, `layers.png` of several layers.
 
     `result` holds at least `scores` (per seed), `mean`, `ci`, `clips` (used, per part), `confusion` (`[true,
-    predicted]` counts or None) and `unreadable` (lines); `depends` is what it follows from (see `is_current`).
+    predicted]` counts or None) and `unreadable` (lines); `depends` identifies its inputs (see `is_current`).
     """
     directory = Path(directory)
     result = dict(result)
@@ -45,15 +45,15 @@ def write_result(directory: str | Path, kind: str, label: str, model: str, task:
 
 
 def is_current(directory: str | Path, depends: dict[str, Any]) -> bool:
-    """Whether a folder's result follows from just this: weights, task content, settings, by JSON values."""
+    """Whether a folder's result was made from these inputs: weights, task content, settings, as JSON values."""
     path = Path(directory) / "result.json"
     return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("depends") == depends
 
 
 def read_results(exp: str | Path, kind: str) -> list[dict[str, Any]]:
-    """All results of a kind below a folder of experiments, by path, with `exp`, the model's own folder there.
+    """All results of a kind below a folder of experiments, sorted by path, with `exp`, the model's folder there.
 
-    The label of a fine-tuning names its settings too.
+    The label of a fine-tuning includes the name of its settings.
     """
     found = []
     for path in sorted(Path(exp).glob(f"*/{kind}/{'*/' if kind == 'finetune' else ''}*/result.json")):

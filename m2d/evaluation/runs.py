@@ -66,10 +66,10 @@ class FinetuneConfig:
 def linear_tasks(config: LinearConfig) -> None:
     """Evaluate one model on prepared tasks; results go to `OUT/linear/TASK/`.
 
-    Features are kept there too, so that another learning rate or more seeds take seconds. A result that follows from
-    the same weights, task content and settings is not made again.
+    Features are cached there too, so that another learning rate or more seeds take seconds. A result of the same
+    weights, task content and settings is not computed again.
     """
-    prepared = [(Path(folder), Task.read(folder)) for folder in config.tasks]  # all, before the first hour of work
+    prepared = [(Path(folder), Task.read(folder)) for folder in config.tasks]  # before the first long computation
     device, label = str(pick_device(config.device)), config.label or config.model
     model = load_model(config.model, device)
     for folder, task in prepared:
@@ -94,10 +94,10 @@ def linear_tasks(config: LinearConfig) -> None:
 def finetune_task(config: FinetuneConfig) -> None:
     """Fine-tune one of our models on one prepared task; the result goes to `OUT/finetune/TUNING/TASK/`, runs below it.
 
-    `model/` there is the fine-tuned model of the first seed (with folds, of the first fold). The task's log-mels are
-    kept in its own folder, because every model and seed reads them many times. A result that follows from the same
-    weights, task content and settings is not made again. Raises `UserError` for a model that is not ours, and a
-    `tuning` that is not one folder's name.
+    `model/` there is the fine-tuned model of the first seed (with folds, of the first fold). Log-mels are cached in the
+    task's folder, because every model and seed reads them many times. A result of the same weights, task content and
+    settings is not computed again. Raises `UserError` for a model that is not ours, and a `tuning` that is not the name
+    of a folder.
     """
     tuning, seeds, options = config.tuning, config.seeds, config.tune
     if not seeds:
@@ -129,7 +129,7 @@ def finetune_task(config: FinetuneConfig) -> None:
 
 
 def _store(config: FinetuneConfig, own: OwnModel) -> Path:
-    """Where a task's log-mels lie: one folder per front end."""
+    """Folder of a task's log-mels: one per front end."""
     rate = own.model.sample_rate
     return Path(config.task) / ("logmel" if rate == 16000 else f"logmel_{rate}")
 

@@ -14,8 +14,8 @@ RESAMPLES = 1000
 """Bootstrap resamples of the tested clips."""
 MIN_RESAMPLES = 100
 BUDGET = 1e8
-"""Resamples x clips x classes x seeds for mAP and ROC AUC, about 20 s: large tasks have fewer resamples for these two,
-the largest, where fewer than `MIN_RESAMPLES` would be left, no interval."""
+"""Resamples x clips x classes x seeds for mAP and ROC AUC, about 20 s: larger tasks get fewer resamples for these two,
+and no interval below `MIN_RESAMPLES`."""
 
 
 def interval(scores: Sequence[float]) -> tuple[float, float | None]:
@@ -122,7 +122,7 @@ def _rankings(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> d
 def _ranking(target: np.ndarray, score: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Average precision and area under the ROC curve of one class under each row of weights `[R, N]`, `[R]` each.
 
-    Clips of equal score count together. NaN where no positive, or for the area no negative, has a weight.
+    Clips of equal score count together. NaN if no positive, or for the area no negative, has a weight.
     """
     order = np.argsort(-score, kind="stable")
     last = np.append(np.diff(score[order]) != 0, True)

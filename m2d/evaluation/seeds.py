@@ -1,7 +1,7 @@
-"""Models that differ only by the seed of their pre-training: one row, and what their spread lets one say.
+"""Models that differ only in the seed of their pre-training: one row, and conclusions from their spread.
 
-Results of one label are one setting's; the seed is that of the pre-training run in whose folder they lie, or that of
-random weights.
+Results with the same label belong to one setting; the seed is that of the pre-training run in whose folder they are, or
+that of random weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Setting = dict[int, dict[str, dict[str, Any]]]
 
 
 def by_setting(results: list[dict[str, Any]]) -> dict[str, Setting]:
-    """Label -> seed -> task -> result. Of two models of one label and seed the first counts, with a warning."""
+    """Label -> seed -> task -> result. Of two models with the same label and seed the first counts, with a warning."""
     settings: dict[str, Setting] = {}
     for result in results:
         tasks = settings.setdefault(result["label"], {}).setdefault(seed_of(result), {})
@@ -36,7 +36,7 @@ def by_setting(results: list[dict[str, Any]]) -> dict[str, Setting]:
 
 
 def seed_of(result: dict[str, Any]) -> int:
-    """The seed of a model's weights; 0 for those that are not ours."""
+    """The seed of a model's weights; 0 for models that are not ours."""
     if is_random(result["model"]):
         return int(parse_model(result["model"]).detail or 0)
     config = Path(result["exp"]) / "config.yaml"
@@ -60,11 +60,11 @@ def averaged(setting: Setting) -> Row:
 
 
 def compared(settings: dict[str, Setting]) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
-    """Settings of several seeds, and log-mel beside them, on the papers' tasks that all of their models have.
+    """Settings with several seeds, and log-mel, on the papers' tasks that all of their models have.
 
-    Other tasks are compared where there is none of the papers'.
+    Without any of the papers' tasks, other tasks are compared.
 
-    Returns label -> task -> scores `[seeds]`, and the tasks. Nothing where no setting has several seeds.
+    Returns label -> task -> scores `[seeds]`, and the tasks; both empty if no setting has several seeds.
     """
     shown = {label: setting for label, setting in settings.items() if len(setting) > 1 or _model(setting) == "logmel"}
     if all(len(setting) == 1 for setting in shown.values()):
@@ -96,7 +96,7 @@ def claims(scores: dict[str, dict[str, np.ndarray]], settings: dict[str, Setting
     Random weights must be beaten on the mean over the tasks by more than the spread, the distance from the lowest to
     the highest seed (the wider of the two settings'); log-mel on at least one task by more than that task's spread
     (the wider of the setting's and that of log-mel's evaluation). Of several random architectures the best is
-    compared with. What is not there is not claimed.
+    compared with. Missing baselines are left out.
     """
     titles = _titles(settings)
     drawn = {label: _average(row) for label, row in scores.items() if is_random(_model(settings[label]))}
@@ -131,7 +131,7 @@ def _verdict(holds: bool) -> str:
 
 
 def _cell(values: np.ndarray) -> str:
-    """Mean and standard deviation, the mean alone for one value."""
+    """Mean and standard deviation; the mean alone for one value."""
     return f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else "")
 
 

@@ -12,7 +12,7 @@ from m2d.common.errors import UserError
 from m2d.evaluation.tables import SPLITS
 
 SHARES = (0.7, 0.1, 0.2)
-"""Of train, valid and test, where nothing else is published for a task."""
+"""Default shares of train, valid and test."""
 
 
 def disjoint_split(groups: Mapping[str, str], shares: tuple[float, float, float], seed: int) -> dict[str, str]:
@@ -40,8 +40,8 @@ def disjoint_split(groups: Mapping[str, str], shares: tuple[float, float, float]
 def grouped_split(targets: np.ndarray, groups: Sequence[int], seed: int) -> list[str]:
     """A split stratified by class, one or several classes per clip, that keeps groups together: the part of each clip.
 
-    Iterative stratification (Sechidis et al., 2011) over groups: the class with the fewest groups left is dealt first,
-    its largest group to the part that lacks most of the class. A part without any of the class comes before that, in
+    Iterative stratification (Sechidis et al., 2011) over groups: the class with the fewest remaining groups comes
+    first, its largest group goes to the part that lacks most of the class. A part without any of the class comes before that, in
     the order train, test, valid, so that a class of three groups is in all of them. (scikit-learn's
     StratifiedGroupKFold takes one label per clip and equal parts only.)
 
@@ -52,7 +52,7 @@ def grouped_split(targets: np.ndarray, groups: Sequence[int], seed: int) -> list
     """
     counts = np.zeros((max(groups) + 1, targets.shape[1]))
     np.add.at(counts, np.asarray(groups), targets)
-    wanted = np.outer(SHARES, counts.sum(0))  # [3, C], what each part still lacks
+    wanted = np.outer(SHARES, counts.sum(0))  # [3, C], clips that each part still lacks
     held = np.zeros_like(wanted)
     part_of = np.full(len(counts), -1)
     order = np.random.default_rng(seed).permutation(len(counts))

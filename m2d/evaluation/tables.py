@@ -24,7 +24,7 @@ FORM = "file_name,label[,split|fold][,start,end][,group]"
 
 
 class Clip(NamedTuple):
-    """One clip of a task: its path below the data's folder, its label, its split or fold (empty: not known yet).
+    """One clip of a task: its path below the data's folder, its label, its split or fold (empty if still unknown).
 
     `start` and `end` are seconds in the file (`end` None: to its end). Clips of one `group`, for example a speaker or
     a device, stay together when a split is drawn.
@@ -40,7 +40,7 @@ class Clip(NamedTuple):
 
 @dataclass
 class Table:
-    """The rows of a table in the file's order; `lines[i]` is where `clips[i]` stands in the file."""
+    """The rows of a table in the file's order; `lines[i]` is the line number of `clips[i]`."""
 
     path: Path
     clips: list[Clip]
@@ -56,7 +56,7 @@ def read_table(path: str | Path) -> Table:
     """Rows of a table.
 
     Raises `UserError`, which names the line, for a file that is missing, not UTF-8 or not CSV, wrong columns, an empty
-    cell, a split that is not train, valid or test, times that are none, a repeated row and a table without rows.
+    cell, a split that is not train, valid or test, invalid times, a repeated row and a table without rows.
     """
     path = Path(path)
     records = _records(path)
@@ -82,7 +82,7 @@ def read_table(path: str | Path) -> Table:
 
 
 def table_text(clips: list[Clip]) -> str:
-    """Clips that have parts as CSV text, with those of the columns `start,end,group` that say something."""
+    """Clips with parts as CSV text, with the columns among `start,end,group` that are not empty."""
     extra = [index for index, name in ((3, "start"), (4, "end"), (5, "group"))
              if any(clip[index] != Clip._field_defaults[name] for clip in clips)]
     text = io.StringIO()
@@ -134,7 +134,7 @@ def _check_header(path: Path, line: int, header: list[str]) -> None:
 
 
 def _clip(row: dict[str, str]) -> Clip:
-    """A clip from the cells of its row by column. Raises ValueError that says what is wrong."""
+    """A clip from the cells of its row by column. Raises ValueError with the reason."""
     part = "fold" if "fold" in row else "split"
     for name in ("file_name", "label", part):
         if not row.get(name, "-"):

@@ -20,7 +20,7 @@ class Task:
     """A prepared task. `clips[i].label` holds names; `classes` is their order in every classifier and matrix.
 
     `seconds` is the length to which clips are cut or padded; `content` a digest of the audio files; `official` the
-    number of clips of the full data set; `missing` the clips that official lists name and the disk lacks, per part.
+    number of clips of the full data set; `missing` the number of listed clips that are not on disk, per part.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Task:
 
     @property
     def has_folds(self) -> bool:
-        """Whether the parts are folds, to be tested in turn, and not train, valid and test."""
+        """Whether the parts are folds for cross-validation instead of train, valid and test."""
         return self.clips[0].part not in SPLITS
 
     @property
     def parts(self) -> list[str]:
-        """The folds in numeric order, or the splits there are in the order train, valid, test."""
+        """The folds in numeric order, or the existing splits in the order train, valid, test."""
         present = {clip.part for clip in self.clips}
         return sorted(present, key=natural) if self.has_folds else [part for part in SPLITS if part in present]
 
@@ -71,12 +71,12 @@ class Task:
         return {part: count[part] for part in self.parts}
 
     def digest(self) -> str:
-        """Changes with any row, their order, the classes, the length and the content of any audio file."""
+        """Depends on all rows and their order, the classes, the length and the content of all audio files."""
         text = json.dumps([self.seconds, self.classes, self.clips, self.content])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def write(self, directory: str | Path) -> None:
-        """Write `table.csv` and `task.json` into a folder, whole or not at all."""
+        """Write `table.csv` and `task.json` into a folder, atomically."""
         with atomic_directory(directory) as folder:
             write_text(folder / "table.csv", table_text(self.clips))
             write_json(folder / "task.json", {k: v for k, v in asdict(self).items() if k != "clips"})
@@ -92,5 +92,5 @@ class Task:
 
 
 def natural(part: str) -> tuple[int, str]:
-    """Sorting key under which fold 10 comes after fold 9."""
+    """Sorting key that puts fold 10 after fold 9."""
     return (int(part), "") if part.isdecimal() else (1 << 30, part)

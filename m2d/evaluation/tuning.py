@@ -1,4 +1,4 @@
-"""Settings of fine-tuning, and what they make of parameters and clips: learning rates, frozen parts, balance."""
+"""Settings of fine-tuning and their implementation: learning rates, frozen parts, class balance."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class TuneOptions:
     patchout: float = option(0.0, "Structured Patchout: share of patches dropped in training", within="[0, 1)")
     freq_mask: int = option(0, "SpecAugment: widest band masked, in bins", within="[0, inf)")
     time_mask: int = option(0, "SpecAugment: longest stretch masked, in frames", within="[0, inf)")
-    freeze_patch_embed: bool = option(False, "leave the patch embedding as pre-trained")
-    freeze_blocks: int = option(0, "leave so many blocks from the input on as pre-trained, and the patch embedding",
+    freeze_patch_embed: bool = option(False, "freeze the patch embedding")
+    freeze_blocks: int = option(0, "freeze this many blocks from the input on, and the patch embedding",
                                 within="[0, inf)")
     bf16: bool = option(False, "run the encoder in bfloat16 (autocast)")
 
@@ -50,12 +50,12 @@ class TuneOptions:
             raise UserError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}")
 
     def lr_at(self, epoch: float) -> float:
-        """Learning rate of the head after so many (fractional) epochs."""
+        """Learning rate of the head after `epoch` (fractional) epochs."""
         return self.lr * warmup_cosine(epoch, self.warmup_epochs, self.epochs)
 
 
 def freeze(model: Classifier, options: TuneOptions) -> None:
-    """Take the gradient from what stays as pre-trained. Raises `UserError` for more blocks than there are."""
+    """Freeze the parts that the options name. Raises `UserError` for more blocks than the encoder has."""
     encoder, count = model.encoder, options.freeze_blocks
     depth = encoder.config.depth
     if count > depth:
@@ -83,7 +83,7 @@ def build_optimizer(model: Classifier, options: TuneOptions) -> torch.optim.Opti
 
 
 def class_weights(targets: np.ndarray) -> np.ndarray:
-    """Weight of each class in the loss `[C]`, one over its share of the clips; their mean over the classes is 1."""
+    """Weight of each class in the loss `[C]`, inverse to its share of the clips, with mean 1 over the classes."""
     weights = 1 / np.maximum(targets.sum(0), 1)
     return (weights / weights.mean()).astype(np.float32)
 

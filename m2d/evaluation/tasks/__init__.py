@@ -12,7 +12,7 @@ from m2d.evaluation.tables import Clip
 
 
 class Listing(NamedTuple):
-    """What a data set's official lists say: the clips that are there and the listed files that are not."""
+    """A data set's official lists: the clips that exist and the listed files that do not."""
 
     clips: list[Clip]
     missing: list[Clip]
@@ -20,7 +20,7 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What is known of a task before any file is seen. `read(root, lists, seed)` turns the official download into rows.
+    """Static description of a task. `read(root, lists, seed)` turns the official download into rows.
 
     `title` names it in tables; `group` is `env`, `speech`, `music` or a group of its own; `seconds` is the length to
     which clips are cut or padded, the data set's average in the papers; `official` the number of clips of the full data
@@ -47,7 +47,7 @@ TASKS: Registry[TaskSpec] = Registry("task", __name__)
 
 
 def task(name: str, **facts: Any) -> Callable[[Callable], Callable]:
-    """Decorator of the reader of a task's download; `facts` are the other fields of its `TaskSpec`."""
+    """Decorator for the reader of a task's download; `facts` are the other fields of its `TaskSpec`."""
     def enter(read: Callable[[Path, Path, int], Listing]) -> Callable[[Path, Path, int], Listing]:
         TASKS.register(name)(TaskSpec(name=name, read=read, **facts))
         return read

@@ -1,6 +1,6 @@
 """AudioSet20K (Gemmeke et al., 2017): 527 classes, several per clip; balanced segments to train, eval to test.
 
-Clips vanish from YouTube, so nobody has all of them: what is there is used, and the counts go into every result.
+Clips vanish from YouTube, so no copy is complete: the available ones are used, and every result has the counts.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _SUBMISSION = re.compile(r"(?P<speaker>.+?)-(?P<date>\d{8})(-\w+)?$")
 def _speaker(folder: str) -> str:
     """The speaker of a submission folder `SPEAKER-20080429-abc`.
 
-    Anonymous ones may be anybody, so that each of their submissions counts as a speaker of its own.
+    Each anonymous submission counts as a speaker of its own.
     """
     match = _SUBMISSION.match(folder)
     if match is None or match["speaker"].lower().startswith("anonymous"):
