@@ -9,7 +9,7 @@ from torch import nn
 
 from m2d.common.errors import UserError
 from m2d.pretrained.features import M2DFeatures
-from m2d.pretrained.files import load_pretrained
+from m2d.pretrained.files import load_audio
 
 SAMPLE_RATES = (16000, 22050, 44100, 48000)
 """What HEAR's runner can resample its tasks to, Hz."""
@@ -34,7 +34,7 @@ def load_model(model_file_path: str = "") -> HearModel:
     """
     if not model_file_path:
         raise UserError("m2d.hear has no weights of its own: give a model, hear-validator m2d.hear -m MODEL")
-    return HearModel(load_pretrained(model_file_path))
+    return HearModel(load_audio(model_file_path))
 
 
 def get_timestamp_embeddings(audio: torch.Tensor, model: HearModel) -> tuple[torch.Tensor, torch.Tensor]:

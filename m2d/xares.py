@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from m2d.common.errors import UserError
-from m2d.pretrained.files import load_pretrained
+from m2d.pretrained.files import load_audio
 
 
 class M2DEncoder(nn.Module):
@@ -21,7 +21,7 @@ class M2DEncoder(nn.Module):
         super().__init__()
         if not os.environ.get("M2D_MODEL"):
             raise UserError("M2D_MODEL is not set: name the model in the environment, M2D_MODEL=MODEL")
-        self.features = load_pretrained(os.environ["M2D_MODEL"])
+        self.features = load_audio(os.environ["M2D_MODEL"])
         self.sampling_rate = self.features.logmel.config.sample_rate
         self.output_dim = self.features.dim
         self.hop_size_in_ms = 1000 * self.features.samples_per_frame / self.sampling_rate

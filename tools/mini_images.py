@@ -2,9 +2,9 @@
 
     python -m mini_images out=FOLDER
 
-8 x 8 pixels are enlarged to 32 x 32 in three equal channels. The last `VAL_PER_CLASS` images of each digit validate,
-not a random part: neighbours in the data set tend to be of the same writer. As in the official download, val/ is one
-folder, and its classes are in LOC_val_solution.csv.
+8 x 8 pixels are enlarged to 32 x 32 in three equal channels. The last `VAL_PER_CLASS` images of each digit are the
+validation set: not a random part, since neighbours in the data set tend to be by the same writer. As in the official
+download, val/ is one folder, and LOC_val_solution.csv holds its classes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIZE, VAL_PER_CLASS, WHITE = 32, 36, 16  # pixels of a side, images, the digits'
 class Options:
     """Options of `mini_images`."""
 
-    out: str = option(help="folder to write; one that is there is kept")
+    out: str = option(help="folder to write; an existing one is kept")
 
 
 def main(options: Options) -> None:

@@ -9,7 +9,7 @@ What the stage follows from:
   NAME=VALUE            a setting
   --yaml FILE           settings in a file: keys and values count, comments and layout do not
   --corpus NAME=PATH    a corpus folder, a text list of audio, or a file: names, sizes and times of all its files
-  --data DIR            a data directory or a prepared task: its tables, sizes and times of its audio
+  --data DIR            a data directory or a prepared task: its tables, sizes and times of its audio; indexed images
   --store DIR           packed features: their frames
   --weights PATH        a model's folder or file: its bytes; of a name that is no path here, the name
   --model NAME          a model by its name in evaluations (see m2d.pretrained.names): the name and the bytes behind it
@@ -66,7 +66,7 @@ def yaml_identity(path: str) -> str:
 
 
 def data_identity(path: str) -> str:
-    """Digest of a data directory (wav.scp) or a prepared task (task.json, table.csv), and of its audio's signatures."""
+    """Digest of a data directory (wav.scp), a prepared task (task.json) or an indexed list of images (images.json)."""
     folder = Path(path)
     if (folder / "wav.scp").is_file():
         tables = sorted(entry for entry in folder.glob("*") if entry.is_file() and entry.name not in (STAMP, "wav.scp"))
@@ -79,6 +79,8 @@ def data_identity(path: str) -> str:
         root = json.loads((folder / "task.json").read_text(encoding="utf-8"))["root"]
         with open(folder / "table.csv", newline="", encoding="utf-8") as stream:
             return digest_of(*parts, files_identity(Path(root), [row["file_name"] for row in csv.DictReader(stream)]))
+    if (folder / "images.json").is_file():
+        return json.loads((folder / "stats.json").read_text(encoding="utf-8"))["content"]
     return "absent"
 
 
@@ -243,10 +245,8 @@ def sweep(folder: Path, deep: bool) -> None:
 def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
     """What changed, a line each; long digests are not shown."""
     lines = []
-    for key in sorted({*before, *now}):
+    for key in sorted(key for key in {*before, *now} if before.get(key) != now.get(key)):
         old, new = before.get(key), now.get(key)
-        if old == new:
-            continue
         is_setting = not any(value is not None and len(value) > 60 for value in (old, new))
         lines.append(f"changed: {key}" + (f": {show(old)} -> {show(new)}" if is_setting else ""))
     return lines

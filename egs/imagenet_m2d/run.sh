@@ -8,7 +8,7 @@
 #   ./run.sh --dry_run true                               what the settings cost on ImageNet-1K, before they are run
 #
 # stage 0: folders -> lists of images and classes          stage 2: pre-training
-# stage 1: every image decoded once; counts, statistics    stage 3: the models leave their experiments
+# stage 1: every image decoded once; counts, statistics    stage 3: export of the models
 #                                                          stage 4: fine-tuning and linear probe -> exp/RESULTS.md
 #
 # A finished stage is skipped, an interrupted one goes on where it was.
@@ -77,14 +77,15 @@ for exp in "${experiments[@]}"; do
   in_range 2 || break
   settings=$(settings_of "${config_of[$exp]}" ${changes[@]+"${changes[@]/#/set+=}"} set+=run.seed="${seed_of[$exp]}")
   mapfile -t settings <<<"$settings"
-  if begin_stage 2 "$exp/.pretrain.done" "pre-training $exp" --after "$dump/.done" "${settings[@]}" --keep "$exp"; then
+  if begin_stage 2 "$exp/.pretrain.done" "pre-training $exp" --needs "$dump/.done" --data "$dump/train" \
+    "${settings[@]}" --keep "$exp"; then
     pretrain "${config_of[$exp]}" "$exp" data.image.train="$dump/train" run.seed="${seed_of[$exp]}" \
       ${changes[@]+"${changes[@]}"}
     end_stage "$exp/.pretrain.done"
   fi
 done
 
-# ---- stage 3: exp/TAG/model, which m2d.pretrained.files.load_model loads
+# ---- stage 3: exp/TAG/model, which m2d.load_pretrained loads
 for exp in "${experiments[@]}"; do
   if begin_stage 3 "$exp/.model.done" "export to $exp/model" --after "$exp/.pretrain.done"; then
     bound python3 -m m2d.bin.export source="$exp" out="$exp/model"
@@ -93,15 +94,16 @@ for exp in "${experiments[@]}"; do
 done
 
 # ---- stage 4: linear probe and fine-tuning of the models and of random weights; then the tables of all that is in exp/
+labelled=(--needs "$dump/.done" --data "$dump/train" --data "$dump/val")
 for model in "${own[@]}" ${baselines[@]+"${baselines[@]}"}; do
   describe "$model"   # sets out label seed
   mapfile -d '' -t dependence < <(made_by "$model")
-  if begin_stage 4 "$out/.linear.done" "linear probe of $model" --after "$dump/.done" "${dependence[@]}" --yaml "$probing" \
+  if begin_stage 4 "$out/.linear.done" "linear probe of $model" "${labelled[@]}" "${dependence[@]}" --yaml "$probing" \
     --keep "$out/linear" --more label_counts="$label_counts"; then
     probe "$model" "$out" "$label" "$seed"
     end_stage "$out/.linear.done"
   fi
-  if begin_stage 4 "$out/.finetune.done" "fine-tuning of $model" --after "$dump/.done" "${dependence[@]}" --yaml "$tuning" \
+  if begin_stage 4 "$out/.finetune.done" "fine-tuning of $model" "${labelled[@]}" "${dependence[@]}" --yaml "$tuning" \
     --keep "$out/finetune" --more label_counts="$label_counts"; then
     finetune "$model" "$out" "$label" "$seed"
     end_stage "$out/.finetune.done"

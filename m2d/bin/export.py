@@ -12,7 +12,7 @@ from m2d.common import cli
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.pretrained.features import M2DFeatures
-from m2d.pretrained.files import from_checkpoint, load_model
+from m2d.pretrained.files import from_checkpoint, load_pretrained
 from m2d.pretrained.hf_export import export_hf
 from m2d.pretrained.model_card import Card
 from m2d.pretrained.published import published_folder, write_published
@@ -43,7 +43,7 @@ def main(options: Options) -> None:
     if options.published and run is None:
         raise UserError(f"{source}: no run with checkpoints, which published= needs")
     if run is None:
-        model, origin = load_model(options.source), {"model": options.source}
+        model, origin = load_pretrained(options.source), {"model": options.source}
     else:
         path, state = run
         model = from_checkpoint(state)

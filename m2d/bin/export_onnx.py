@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from m2d import load_pretrained
 from m2d.common import cli
 from m2d.common.config import option
+from m2d.pretrained.files import load_audio
 from m2d.pretrained.onnx import export_onnx, export_program
 
 
@@ -23,7 +23,7 @@ class Options:
 def main(options: Options) -> None:
     """Load and write."""
     export = export_program if options.out.endswith(".pt2") else export_onnx
-    export(load_pretrained(options.model), options.out, options.audio)
+    export(load_audio(options.model), options.out, options.audio)
     logging.info("%s: written", options.out)
 
 

@@ -1,13 +1,12 @@
 """Fine-tune one image model on labels, with all of them or a few of each class; goes on where it was."""
 
 import dataclasses
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.common.files import write_json
-from m2d.common.provenance import environment
+from m2d.evaluation.images_report import write_scores
 from m2d.training.config import PretrainConfig, Settings
 from m2d.training.monitor import read_metrics
 from m2d.training.trainer import pretrain
@@ -34,9 +33,7 @@ def main(options: Options) -> int:
             return status
         accuracy = [line["valid_top1"] for line in read_metrics(exp / "metrics.jsonl") if "valid_top1" in line]
         scores[str(count)] = [100 * accuracy[-1]]
-    write_json(folder / "result.json", {
-        "label": options.label, "seed": options.run.seed, "scores": scores, "options": asdict(options),
-        "environment": environment()})
+    write_scores(folder, options.label, options.run.seed, scores, options)
     return 0
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from m2d import save_pretrained
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.pretrained.files import load_model
+from m2d.pretrained.files import load_pretrained
 from m2d.pretrained.labels import read_labels
 
 
@@ -28,7 +28,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Read, check, write."""
-    model = load_model(options.checkpoint, options.heads, options.sample_rate,
+    model = load_pretrained(options.checkpoint, options.heads, options.sample_rate,
                        read_labels(options.labels) if options.labels else None)
     save_pretrained(model, options.out, {"published": options.checkpoint})
     logging.info("%s: %s", options.out, model.encoder.config)

@@ -3,8 +3,8 @@
 import logging
 from collections import Counter
 
-from m2d import load_pretrained
 from m2d.common import cli
+from m2d.pretrained.files import load_audio
 from m2d.pretrained.prediction import PredictOptions, label_of, predict
 from m2d.pretrained.sounds import find_clips
 
@@ -12,7 +12,7 @@ from m2d.pretrained.sounds import find_clips
 def main(options: PredictOptions) -> int:
     """Find the clips, load the model, write the table, count the labels; status 1 where clips could not be read."""
     data = find_clips(options.files)
-    model = load_pretrained(options.model, options.heads, options.sample_rate)
+    model = load_audio(options.model, options.heads, options.sample_rate)
     rows, failed = predict(data, model, options)
     counts = Counter(label_of(row.probabilities, model.classifier) or "none" for row in rows)
     logging.info("%s: %s", options.out, ", ".join(f"{name} {count}" for name, count in counts.most_common(10)))

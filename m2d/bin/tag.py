@@ -2,8 +2,8 @@
 
 import logging
 
-from m2d import load_pretrained
 from m2d.common import cli
+from m2d.pretrained.files import load_audio
 from m2d.pretrained.labels import read_labels
 from m2d.pretrained.sounds import find_clips
 from m2d.pretrained.tagging import TagOptions, table, tag
@@ -13,7 +13,7 @@ def main(options: TagOptions) -> int:
     """Find the clips, load the model, print; status 1 where clips could not be read."""
     data = find_clips(options.files)
     labels = read_labels(options.labels) if options.labels else None
-    model = load_pretrained(options.model, options.heads, options.sample_rate, labels)
+    model = load_audio(options.model, options.heads, options.sample_rate, labels)
     rows, failed = tag(data, model, options)
     print(table(rows, model.classifier.names, options.top))
     if failed:

@@ -1,9 +1,9 @@
-"""Linear probe of image models: a linear layer on frozen features of all, or a few labelled, training images."""
+"""Linear probe of image models: a linear layer on frozen features, trained on all or a few labelled images."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader, Dataset
 from m2d.common.config import option
 from m2d.common.device import pick_device
 from m2d.common.errors import UserError
-from m2d.common.files import write_json
 from m2d.common.progress import progress
-from m2d.common.provenance import environment
 from m2d.data.images.decode import centre_crop, read_image
 from m2d.data.images.folder import ImageList, read_list
+from m2d.evaluation.images_report import write_scores
 from m2d.evaluation.linear import PAPER_LR, LinearOptions, divide, fit_linear
-from m2d.pretrained.files import load_model
+from m2d.evaluation.options import EvaluationOptions
+from m2d.pretrained.files import load_pretrained
 from m2d.pretrained.images import ImageFeatures
 from m2d.pretrained.names import parse_model
 
@@ -29,20 +29,15 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass
-class ProbeOptions:
-    """Options of `m2d.bin.probe_images`."""
+class ProbeOptions(EvaluationOptions):
+    """Options of `m2d.bin.probe_images`; the result goes to `OUT/linear/result.json`. The model is one of ours."""
 
-    model: str = option(MISSING, "model directory, published checkpoint, OWNER/NAME, or random: and one (:SEED)")
     train: str = option(MISSING, "list of the training images (m2d.bin.index_images)")
     valid: str = option(MISSING, "list of the validation images: the score is that of these")
-    out: str = option(MISSING, "experiment directory; the result goes to its linear/result.json")
-    label: str | None = option(None, "name of the model in tables (default: model)")
     seed: int = option(0, "seed of the model's weights, for tables")
     label_counts: list[int] = option(factory=lambda: [0], help="training images of each class, one score each; 0: all")
     linear: LinearOptions = option(factory=LinearOptions)
     batch_size: int = option(64, "images per pass of the encoder")
-    device: str = option("auto", "auto (CUDA where there is one), cuda, cpu")
-    workers: int = option(4, "processes that decode; 0 decodes in the main process")
 
 
 class _Views(Dataset):
@@ -57,9 +52,9 @@ class _Views(Dataset):
 
 
 def probe(options: ProbeOptions) -> None:
-    """Evaluate one model; each seed of `linear.seeds` draws its labels, its held-out tenth and its layer.
+    """Evaluate one model. Each seed of `linear.seeds` draws the labelled images, the held-out tenth and the layer.
 
-    Raises `UserError` for a model that does not take images, and other classes in the two lists.
+    Raises `UserError` for a model that does not take images, and lists of different classes.
     """
     train, valid = read_list(options.train), read_list(options.valid)
     if train.classes != valid.classes:
@@ -68,7 +63,7 @@ def probe(options: ProbeOptions) -> None:
     model = image_model(options.model).to(device)
     vectors = torch.cat([_features(model, images, options) for images in (train, valid)]).to(device)
     labels = np.concatenate([train.labels, valid.labels])
-    targets = np.zeros((len(labels), len(train.classes)), np.uint8)  # a quarter of float's memory: ImageNet has 1.3 GB
+    targets = np.zeros((len(labels), len(train.classes)), np.uint8)  # ImageNet: 1.3 GB
     targets[np.arange(len(labels)), labels] = 1
     weights, lr = torch.from_numpy(targets).to(device), options.linear.lr or PAPER_LR
     scores: dict[str, list[float]] = {}
@@ -83,15 +78,13 @@ def probe(options: ProbeOptions) -> None:
         scores[str(count)] = accuracies
         LOG.info("%s, linear, %s: %.2f %%", options.model, f"{count} a class" if count else "all labels",
                  np.mean(accuracies))
-    write_json(Path(options.out) / "linear" / "result.json", {
-        "label": options.label or options.model, "seed": options.seed, "scores": scores, "options": asdict(options),
-        "environment": environment()})
+    write_scores(Path(options.out) / "linear", options.label or options.model, options.seed, scores, options)
 
 
 def image_model(text: str) -> ImageFeatures:
     """The model of a name, on the CPU. Raises `UserError` for one that does not take images."""
     name = parse_model(text)
-    model = load_model(name.source) if name.kind in ("own", "random") else None
+    model = load_pretrained(name.source) if name.kind in ("own", "random") else None
     if not isinstance(model, ImageFeatures):
         raise UserError(f"model '{text}' does not take images")
     if name.kind == "random":

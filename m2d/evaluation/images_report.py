@@ -1,10 +1,10 @@
-"""exp/RESULTS.md of the images: fine-tuning and linear probe beside table 6 of M2D, and what the seeds let one say."""
+"""exp/RESULTS.md of image models: fine-tuning beside table 6 of M2D, linear probe, and gains against random weights."""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 
 from m2d.common.config import option
 from m2d.common.errors import UserError
-from m2d.common.files import write_text
+from m2d.common.files import write_json, write_text
 from m2d.common.markdown import table
+from m2d.common.provenance import environment
 
 KINDS = {"finetune": "Fine-tuning", "linear": "Linear probe"}
 TABLE_6 = {"MAE": "83.22 ± 0.024", "M2D, all patches": "83.22 ± 0.085", "M2D": "83.35 ± 0.211"}
@@ -30,8 +31,14 @@ class ReportOptions:
 
     exp: str = option("exp", "folder of experiment directories")
     out: str = option("RESULTS.md", "the file to write")
-    baseline: str | None = option(None, "label of the models with random weights, which the others should beat")
+    baseline: str | None = option(None, "label of the models with random weights, to compare the others with")
     mini: bool = option(False, "say that the digits stood in for ImageNet")
+
+
+def write_scores(folder: Path, label: str, seed: int, scores: dict[str, list[float]], options: Any) -> None:
+    """Write FOLDER/result.json, which reports gather. `scores`: labelled images of each class -> accuracies in %."""
+    write_json(folder / "result.json", {"label": label, "seed": seed, "scores": scores, "options": asdict(options),
+                                        "environment": environment()})
 
 
 def write_report(options: ReportOptions) -> None:
@@ -80,7 +87,7 @@ def score_table(models: dict[str, Scores], printed: dict[str, str]) -> str:
 
 
 def claims(models: dict[str, Scores], baseline: str) -> list[str]:
-    """Whether each model beats the baseline by more than the spread, the range over seeds of the wider of the two."""
+    """Whether each model beats the baseline by more than the spread: the range over seeds, the larger of the two."""
     lines = []
     for label, scores in models.items():
         for count in sorted(set(scores) & set(models.get(baseline, {})), key=int):

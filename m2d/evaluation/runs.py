@@ -20,6 +20,7 @@ from m2d.evaluation.figures import draw_embedding
 from m2d.evaluation.finetune import TaskArrays, Tuned, best_weights, finetune
 from m2d.evaluation.linear import LinearOptions
 from m2d.evaluation.measure_tables import measured
+from m2d.evaluation.options import EvaluationOptions
 from m2d.evaluation.probe import confusion_of, evaluate
 from m2d.evaluation.results import is_current, write_result
 from m2d.evaluation.scores import class_scores, interval, measures, probabilities
@@ -28,7 +29,6 @@ from m2d.evaluation.tuning import TuneOptions
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import WEIGHTS, save_pretrained
 from m2d.pretrained.models import LogMelFrames, OwnModel, load_model, own_model
-from m2d.pretrained.names import FORMS
 
 LOG = logging.getLogger(__name__)
 READ_BATCH = 64
@@ -36,31 +36,21 @@ READ_BATCH = 64
 
 
 @dataclass
-class LinearConfig:
-    """Options of `m2d.bin.linear_eval`."""
+class LinearConfig(EvaluationOptions):
+    """Options of `m2d.bin.linear_eval`; results go to `OUT/linear/TASK/`."""
 
-    model: str = option(MISSING, FORMS)
     tasks: list[str] = option(MISSING, "folders of prepared tasks, [data/esc50,data/us8k,...]")
-    out: str = option(MISSING, "experiment directory; results go to its linear/TASK/")
-    label: str | None = option(None, "name of the model in tables (default: model)")
     linear: LinearOptions = option(factory=LinearOptions)
-    device: str = option("auto", "auto (CUDA where there is one), cuda, cpu")
-    workers: int = option(4, "processes that read audio; 0 reads in the main process")
 
 
 @dataclass
-class FinetuneConfig:
-    """Options of `m2d.bin.finetune`."""
+class FinetuneConfig(EvaluationOptions):
+    """Options of `m2d.bin.finetune`; the result goes to `OUT/finetune/TUNING/TASK/`. The model is one of ours."""
 
-    model: str = option(MISSING, "model directory, published checkpoint, OWNER/NAME, random:DIR[:SEED]")
     task: str = option(MISSING, "folder of a prepared task")
-    out: str = option(MISSING, "experiment directory; the result goes to its finetune/TUNING/TASK/")
     tuning: str = option(MISSING, "name of these settings, in paths and tables: table2, public, ...")
-    label: str | None = option(None, "name of the model in tables (default: model)")
     tune: TuneOptions = option(factory=TuneOptions)
     seeds: list[int] = option(factory=lambda: [0, 1, 2], help="one run each; mean and 95% interval over them")
-    device: str = option("auto", "auto (CUDA where there is one), cuda, cpu")
-    workers: int = option(4, "processes that read audio; 0 reads in the main process")
 
 
 def linear_tasks(config: LinearConfig) -> None:

@@ -30,8 +30,11 @@ LARGEST = 10**6  # of a number in a configuration: more would take the memory be
 
 
 def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int | None = None,
-                    labels: list[str] | None = None) -> M2DFeatures:
-    """A pre-trained model of audio, on the CPU, in evaluation mode.
+                    labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
+    """A pre-trained model of audio or of images, on the CPU, in evaluation mode.
+
+    `M2DFeatures` takes waves [B, N] and gives frames [B, T, N_F * D]; `ImageFeatures` takes images [B, 3, S, S] and
+    gives patches [B, N_H, N_W, D].
 
     Args:
         path: a model directory (see `save_pretrained`), a published checkpoint file or its folder (see
@@ -42,15 +45,6 @@ def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int
 
     Raises `UserError` naming the path and what is wrong with it. Nothing is unpickled.
     """
-    model = load_model(path, heads, sample_rate, labels)
-    if isinstance(model, ImageFeatures):
-        raise UserError(f"{path}: a model of images, not of audio")
-    return model
-
-
-def load_model(path: str | Path, heads: int | None = None, sample_rate: int | None = None,
-               labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
-    """As `load_pretrained`, a model of audio or of images."""
     path = find_file(path)
     if path.is_file():
         published = read_published(path, heads, sample_rate)
@@ -61,6 +55,15 @@ def load_model(path: str | Path, heads: int | None = None, sample_rate: int | No
     if heads is not None or sample_rate is not None:
         raise UserError("heads and sample_rate apply to a published checkpoint only: a model directory says its own")
     return _load_directory(path, labels)
+
+
+def load_audio(path: str | Path, heads: int | None = None, sample_rate: int | None = None,
+               labels: list[str] | None = None) -> M2DFeatures:
+    """As `load_pretrained`. Raises `UserError` for a model of images."""
+    model = load_pretrained(path, heads, sample_rate, labels)
+    if not isinstance(model, M2DFeatures):
+        raise UserError(f"{path}: a model of images, not of audio")
+    return model
 
 
 def find_file(path: str | Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,7 +25,12 @@ class ImageOutput(NamedTuple):
 
 
 class ImageFeatures(nn.Module):
-    """A pre-trained encoder of square images behind its normalisation; pooled as MAE fine-tunes (M2D, appendix A)."""
+    """A pre-trained encoder of square images behind its normalisation; pooled as MAE fine-tunes (M2D, appendix A).
+
+    In evaluation mode, as `load_pretrained` gives it, a call keeps no gradients; after `train()` it does.
+    """
+
+    __call__: Callable[..., ImageOutput]  # typed as `forward`
 
     def __init__(self, encoder: Encoder, mean: list[float], std: list[float]):
         """Args: the encoder, mean and deviation of each channel of its training images in 0..1."""
@@ -62,5 +68,6 @@ class ImageFeatures(nn.Module):
         place = self.encoder.cls_token
         pixels = images.to(place.device).float() / (1 if images.is_floating_point() else 255)
         mean, std = (pixels.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
-        layers = [layer.float() for layer in self.encoder.layers(((pixels - mean) / std).to(place.dtype))]
+        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
+            layers = [layer.float() for layer in self.encoder.layers(((pixels - mean) / std).to(place.dtype))]
         return ImageOutput(layers[-1], layers[-1].mean(dim=(1, 2)), layers)

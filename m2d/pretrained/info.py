@@ -6,7 +6,7 @@ from pathlib import Path
 
 from m2d.nn.config import ENCODERS
 from m2d.pretrained.features import M2DFeatures
-from m2d.pretrained.files import find_file, from_published, load_model
+from m2d.pretrained.files import find_file, from_published, load_pretrained
 from m2d.pretrained.heads import TokenProjection
 from m2d.pretrained.images import ImageFeatures
 from m2d.pretrained.published import read_published
@@ -20,12 +20,12 @@ LAYOUTS = {
 
 
 def describe(path: str | Path, heads: int | None = None, sample_rate: int | None = None) -> str:
-    """The page. Arguments and errors as for `m2d.pretrained.files.load_model`."""
+    """The page. Arguments and errors as for `m2d.load_pretrained`."""
     file = find_file(path)
     if file.is_file():
         published = read_published(file, heads, sample_rate)
         return _page(file, f"layout {published.layout}: {LAYOUTS[published.layout]}", from_published(published))
-    return _page(file, "model directory", load_model(file, heads, sample_rate))
+    return _page(file, "model directory", load_pretrained(file, heads, sample_rate))
 
 
 def _page(path: Path, kind: str, model: M2DFeatures | ImageFeatures) -> str:
@@ -45,8 +45,13 @@ def _page(path: Path, kind: str, model: M2DFeatures | ImageFeatures) -> str:
 def _images(model: ImageFeatures) -> dict[str, str]:
     config = model.encoder.config
     return {"input": f"images of {config.input_size[0]} x {config.input_size[1]}, patches of {config.patch_size[0]}",
-            "statistics": f"mean {model.mean}, deviation {model.std}",
+            "statistics": f"mean {_listed(model.mean)}, deviation {_listed(model.std)} of pixels in 0..1",
+            "features": f"{model.n_layers} layers of {model.dim} values for each of {config.grid.n_patches} patches",
             "use": "m2d probe_images, m2d finetune_images"}
+
+
+def _listed(values: list[float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)
 
 
 def _audio(model: M2DFeatures) -> dict[str, str]:

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from m2d.audio.logmel import LogMel, LogMelConfig, normalise
 from m2d.common.errors import UserError
-from m2d.pretrained.features import M2DFeatures
-from m2d.pretrained.files import load_pretrained
+from m2d.pretrained.files import load_audio
 from m2d.pretrained.names import parse_model
 
 
@@ -51,9 +50,7 @@ class OwnModel(Embedder):
     """
 
     def __init__(self, source: str, device: str, random_seed: int | None = None):
-        self.model = load_pretrained(source)
-        if not isinstance(self.model, M2DFeatures):
-            raise UserError(f"{source}: a model of images; evaluation on audio needs one of sound")
+        self.model = load_audio(source)
         if random_seed is not None:
             self.model.randomise(random_seed)
         self.weights = f"m2d {self.model.encoder.config} {self.model.logmel.config} {digest(self.model.encoder)}"

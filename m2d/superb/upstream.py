@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.common.errors import UserError
-from m2d.pretrained.files import load_pretrained
+from m2d.pretrained.files import load_audio
 from m2d.superb.cache import FeatureCache, cache_of, clip_keys
 
 
@@ -141,7 +141,7 @@ class M2DUpstream(Upstream):
 
         Raises `UserError` as `m2d.load_pretrained` does.
         """
-        model = load_pretrained(ckpt)
+        model = load_audio(ckpt)
         super().__init__(model.samples_per_frame, settings)
         self.model = model
         if settings.mean is not None and settings.std is not None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from m2d.pretrained.features import M2DFeatures
-from m2d.pretrained.files import load_pretrained
+from m2d.pretrained.files import load_audio
 from m2d.teacher import TEACHERS, Teacher
 from m2d.teacher.loading import check_layer
 
@@ -33,7 +33,7 @@ class M2DTeacher(Teacher):
     @classmethod
     def load(cls, model: str, layer: int | None = None) -> M2DTeacher:
         """By model directory, checkpoint file or hub id."""
-        return cls(load_pretrained(model), layer)
+        return cls(load_audio(model), layer)
 
     def frame_count(self, samples: int) -> int:
         """Columns of patches, the last one padded."""

@@ -11,7 +11,7 @@ from torch import nn
 from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
 from m2d.pretrained.architecture import check_state
-from m2d.pretrained.files import load_model
+from m2d.pretrained.files import load_pretrained
 from m2d.pretrained.published import Published, load_objective, read_published
 from m2d.training.checkpoint import is_checkpoint, read_checkpoint
 
@@ -37,7 +37,7 @@ def start_from(objective: nn.Module, path: str) -> dict[str, Any]:
         if Path(path).is_file():
             published = read_published(path, objective.config.encoder.heads)
         else:
-            model = load_model(path)
+            model = load_pretrained(path)
             heads = model.encoder.config.heads
             state = {f"encoder.{name}": value for name, value in model.encoder.state_dict().items()}
             published = Published(state, model.encoder.config, (model.mean, model.std))

@@ -1,6 +1,7 @@
 """egs/imagenet_m2d end to end by its own run.sh on tiny settings; its settings are the published ones."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,33 @@ def test_a_second_run_finds_all_done(recipe, finished):
     assert again.count("done before, skipped") == 1 + 1 + 3 + 3 + 4 * 2
 
 
+def test_what_depends_on_a_change_is_done_anew_and_nothing_else(recipe, finished):
+    def redone(*options):
+        output = recipe.run_well("--stage", "0", *options, *OPTIONS)
+        return re.findall(r"stage \d: (.*): done in", output)
+
+    config = recipe.directory / "conf/pretrain_mini_m2d.yaml"
+    config.write_text(config.read_text().replace("workers: 0", "workers: 1  # a comment"))
+    assert redone() == []
+    config.write_text(config.read_text().replace("base_lr: 4e-3", "base_lr: 5e-3"))
+    exp = "exp/m2d_tiny_seed0_mini"
+    assert redone() == [f"pre-training {exp}", f"export to {exp}/model", f"linear probe of {exp}/model",
+                        f"fine-tuning of {exp}/model"]
+    only = ["--stop_stage", "2", "--configs", str(config)]
+    lists = ["lists of images (mini)", "index"]
+    image, other = sorted((recipe.directory / "downloads/mini_images/train/n00000003").iterdir())[:2]
+    image.touch()
+    assert redone(*only) == lists
+    image.write_bytes(other.read_bytes())
+    assert redone(*only) == [*lists, f"pre-training {exp}"]
+
+
 def test_an_exported_model_is_loaded_by_one_line(recipe, finished):
     import torch
 
-    from m2d.pretrained.files import load_model
+    from m2d import load_pretrained
 
-    model = load_model(recipe.directory / "exp/m2d_tiny_seed0_mini/model")
+    model = load_pretrained(recipe.directory / "exp/m2d_tiny_seed0_mini/model")
     assert model(torch.zeros(1, 3, 32, 32)).image.shape == (1, 16)
 
 

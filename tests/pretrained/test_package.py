@@ -18,9 +18,10 @@ USER = '''
 import numpy as np
 import torch
 
-from m2d import FeatureOutput, M2DFeatures, Tags, load_pretrained, save_pretrained
+from m2d import FeatureOutput, ImageFeatures, M2DFeatures, Tags, load_pretrained, save_pretrained
 
-model: M2DFeatures = load_pretrained("exp/m2d/model", labels=["a", "b"])
+model = load_pretrained("exp/m2d/model", labels=["a", "b"])
+assert isinstance(model, M2DFeatures)
 out: FeatureOutput = model(torch.zeros(2, 16000), sampling_rate=16000)
 frames: torch.Tensor = out.frames
 features = model([np.zeros(16000)], lengths=[16000])
@@ -28,6 +29,9 @@ lengths: torch.Tensor = features.lengths
 tags: Tags = model.tag([torch.zeros(16000)], frame_wise=True)
 embedding: torch.Tensor = model.clap_audio([torch.zeros(16000)])
 save_pretrained(model, "copy", {"by": "me"})
+images = load_pretrained("mae_pretrain_vit_base.pth")
+assert isinstance(images, ImageFeatures)
+patches: torch.Tensor = images(torch.zeros(1, 3, 224, 224)).patches
 wrong: int = load_pretrained("exp/m2d/model")
 '''
 
@@ -69,7 +73,7 @@ def test_user_code_is_checked_by_mypy(tmp_path):
     done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir",
                            str(tmp_path / "cache"), "user.py"], cwd=tmp_path, capture_output=True, text=True,
                           env={"MYPYPATH": str(ROOT), "PATH": ""}, check=False)
-    assert done.stdout.count("error:") == 1 and "user.py:15" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.count("error:") == 1 and "user.py:19" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_wheel_is_typed_and_declares_its_command():

@@ -36,7 +36,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ON_GPU = "plain+fp32,fp32,plain+bf16,bf16,bf16+compile,bf16+graphs"
 ON_CPU = "plain+fp32,fp32"
 COLUMNS = {"setting": "", "variant": "", "batch": "d", "gflop_per_sample": ".1f", "ms": ".1f", "forward_ms": ".1f",
-           "backward_ms": ".1f", "update_ms": ".1f", "samples_per_s": ".1f", "tflop_per_s": ".3f",
+           "backward_ms": ".1f", "update_ms": ".1f", "steps_per_s": ".2f", "samples_per_s": ".1f", "tflop_per_s": ".3f",
            "of_mm": ".0%", "not_matmul_ms": ".1f", "times_plain": ".2f", "peak_gib": ".1f",
            "note": ""}
 
@@ -87,7 +87,8 @@ def measure(rows: list[dict[str, Any]], config: ModelConfig, batches: list, opti
         rates = {name: flops / spent[kind, name] for (kind, name), (_, flops) in ceilings.items() if kind == dtype}
         flops = row["gflop_per_sample"] * 1e9 * row["batch"]
         row.update(
-            ms=seconds * 1e3, samples_per_s=row["batch"] / seconds, tflop_per_s=flops / seconds / 1e12,
+            ms=seconds * 1e3, steps_per_s=1 / seconds, samples_per_s=row["batch"] / seconds,
+            tflop_per_s=flops / seconds / 1e12,
             ceilings_tflop_per_s={name: value / 1e12 for name, value in rates.items()},
             of_mm=flops / seconds / rates["mm"], not_matmul_ms=(seconds - flops / rates["mm"]) * 1e3,
             loss_difference=step.difference,

@@ -1,11 +1,12 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# What run.sh works on, the names of models, folders and labels, and the jobs of stage 4. Sourced after db.sh and the options.
+# The corpus, settings, experiments and models of run.sh, and the jobs of stage 4. Source it after db.sh and the options.
 #
 # Sets: mini          true when the digits stand in
 #       corpus, root  name and folder of the images
 #       data, dump    folders of lists and of indexed lists
 #       experiments   the pre-training runs; config_of and seed_of of each
-#       own           their models, or --models; baselines: random weights, where nothing else was asked for
+#       own           their models, or --models
+#       baselines     random weights, without --models
 
 [ -z "$IMAGENET" ] || [ -e "$IMAGENET" ] || die "IMAGENET=$IMAGENET (db.sh): no such file or folder"
 mini=false corpus=imagenet root=$IMAGENET

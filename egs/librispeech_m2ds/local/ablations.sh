@@ -6,6 +6,7 @@
 #   local/ablations.sh                            table 5 (what M2D, distillation and denoising give alone and together), then
 #                                                 table 3 of the M2D paper by the AudioSet recipe
 #   local/ablations.sh --table 2 -- --ngpu 8      another table; after -- options of run.sh
+#   local/ablations.sh --dry_run true             what each row costs, before any is run
 #   cmd_backend=slurm local/ablations.sh          the rows side by side, as Slurm jobs
 #
 # writes exp/TABLE_N.md and exp/table_N.png; with --objectives true the losses and signs of collapse of all these runs in
@@ -17,6 +18,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 table=5
 seeds=             # of pre-training; each model's SUPERB runs take the same seed (default: 0, or "0 1 2" on the mini corpus)
 rows=              # names of settings, as the table below has them (default: all of the table)
+set=               # changes to the settings of all rows: "key=value key=value"
+dry_run=false      # print what each row costs, and stop
 tasks="pr ks ic sid er"
 objectives=true    # with the AudioSet recipe's table 3, and OBJECTIVES.md of both; on the mini corpus only
 
@@ -64,15 +67,20 @@ declare -A label=([m2d_noise0.2]="M2D" [m2ds_distill]="distillation" [m2ds_disti
   [m2ds_m2d_distill]="M2D + distillation" [m2ds_all_tasks]="M2D-S: M2D + denoising distillation")
 published=() exps=() last=''
 run_row() {  # NAME CHANGES SEED STOP_STAGE [OPTION]...
-  local config=conf/pretrain_$1.yaml set="run.seed=$3"
-  if [ "$mini" = true ]; then config=conf/pretrain_mini_m2ds.yaml set="$2${2:+ }run.seed=$3"; fi
-  ./run.sh --stop_stage "$4" --config "$config" --set "$set" --tag "$1_seed$3$suffix" --label "${label[$1]:-$1}" \
+  local config=conf/pretrain_$1.yaml changes="run.seed=$3 $set"
+  if [ "$mini" = true ]; then config=conf/pretrain_mini_m2ds.yaml changes="$2 $changes"; fi
+  ./run.sh --stop_stage "$4" --config "$config" --set "$changes" --dry_run $dry_run --tag "$1_seed$3$suffix" --label "${label[$1]:-$1}" \
     --tasks "$tasks" --seeds "$3" "${@:5}" </dev/null
 }
 
 while IFS='|' read -r _ name changes row; do
   if [ -n "$rows" ] && [[ " $rows " != *" $name "* ]]; then continue; fi
   published+=("rows+=$row") last=$name
+  if [ $dry_run = true ]; then
+    echo "$name (table $table)"
+    run_row "$name" "$changes" "${seeds%% *}" 5 "$@"
+    continue
+  fi
   for seed in $seeds; do
     exps+=("exp/$name""_seed$seed$suffix")
     if [ "${cmd_backend:-local}" = slurm ]; then
@@ -84,6 +92,7 @@ while IFS='|' read -r _ name changes row; do
   done
 done <<<"$chosen"
 [ -n "$last" ] || die "--rows '$rows': none of them is in table $table"
+if [ $dry_run = true ]; then exit; fi
 for job in $(jobs -p); do wait "$job" || die "a row failed: its messages are above; run the same command again"; done
 
 if [ "$mini" = true ]; then
@@ -97,8 +106,8 @@ if [ "$mini" = true ]; then
     exps+=(exp/superb_hf_exp_teacher_mini)
   fi
 fi
-mapfile -t results < <(for exp in "${exps[@]}"; do compgen -G "$exp/superb*/results.json" || ls "$exp"*/results.json; done)
-python3 -m m2d.bin.superb_results "exps=[]" "${results[@]/#/exps+=}" "rows=[]" "${published[@]}" out="exp/TABLE_$table.md" \
+mapfile -t folders < <(for exp in "${exps[@]}"; do compgen -G "$exp/superb*/results.json" || ls "$exp"*/results.json; done | xargs -d '\n' dirname)
+python3 -m m2d.bin.superb_results "exps=[]" "${folders[@]/#/exps+=}" "rows=[]" "${published[@]}" out="exp/TABLE_$table.md" \
   figure="exp/table_$table.png"
 cat "exp/TABLE_$table.md"
 

@@ -1,6 +1,6 @@
-"""One image file -> pixels, and the views of them that networks get.
+"""Image files -> pixels, and the views of them that networks take.
 
-torchvision and timm are imported where they are used: they are an extra, and options are checked without them.
+torchvision and timm are an optional extra, hence imported where they are used.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ View = Callable[[Tensor], Tensor]
 """Pixels uint8 [3, H, W] of any size -> uint8 [3, S, S]."""
 
 CENTRE = 224 / 256
-"""Share of the shorter side that the single crop of evaluation shows (MAE, as ImageNet's custom is)."""
+"""Share of the shorter side that the single crop of evaluation shows (MAE; usual on ImageNet)."""
 
 
 def read_image(path: Path) -> Tensor:
-    """RGB pixels uint8 [3, H, W] of a file of any colour model. Raises `UserError` for one that is no whole image."""
+    """RGB pixels uint8 [3, H, W] of a file of any colour model. Raises `UserError` for a damaged one."""
     from torchvision.io import ImageReadMode, decode_image, read_file
 
     try:
@@ -34,7 +34,7 @@ def read_image(path: Path) -> Tensor:
 
 
 def crop_and_flip(size: int, scale: list[float], flip: float) -> View:
-    """Random resized crop of a share `scale` of the area, bicubic, then a flip with probability `flip` (MAE)."""
+    """Random resized crop (bicubic) of `scale[0]` to `scale[1]` of the area; a flip with probability `flip` (MAE)."""
     from torchvision.transforms import InterpolationMode, v2
 
     return v2.Compose([
@@ -43,7 +43,7 @@ def crop_and_flip(size: int, scale: list[float], flip: float) -> View:
 
 
 def centre_crop(size: int) -> View:
-    """The single view of evaluation: the shorter side resized to size / `CENTRE`, bicubic, and the middle of it."""
+    """The view of evaluation: the shorter side resized (bicubic) to size / `CENTRE`, then the centre cropped."""
     from torchvision.transforms import InterpolationMode, v2
 
     return v2.Compose([
@@ -51,7 +51,7 @@ def centre_crop(size: int) -> View:
 
 
 def crop_flip_augment(size: int, scale: list[float], flip: float, policy: str, fill: list[float]) -> View:
-    """`crop_and_flip`, then timm's RandAugment by its policy string; what it uncovers has the colour `fill` [3]."""
+    """`crop_and_flip`, then timm's RandAugment by its policy string; uncovered pixels are `fill` [3] in 0..1."""
     from PIL.Image import Resampling
     from timm.data.auto_augment import rand_augment_transform
     from torchvision.transforms import v2
@@ -67,7 +67,7 @@ def crop_flip_augment(size: int, scale: list[float], flip: float, policy: str, f
 
 @contextmanager
 def seeded(*key: int) -> Iterator[None]:
-    """Let the global generators on the CPU that torchvision and timm draw from begin at `key`; put them back after."""
+    """Seed the global CPU generators, which torchvision and timm draw from, by `key`; restore them afterwards."""
     seed = int(np.random.SeedSequence(key).generate_state(1)[0])
     kept = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)

@@ -1,4 +1,4 @@
-"""Every image of a list decoded once: those that can't be are left out; counts, and mean and deviation per channel."""
+"""Decode every listed image once: leave out the unreadable, count, take mean and deviation of each channel."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from m2d.data.images.folder import ImageList
 
 LOG = logging.getLogger(__name__)
 MAX_UNREADABLE = 0.01
-"""Share of the images that may be broken and is then left out; a single one always may."""
+"""Share of the images that may be unreadable; a single one always may."""
 CHUNK = 64
 
 
 class _Sums(Dataset):
-    """Item i: per channel mean and mean square of an image (0..1), float64 [2, 3]; its content's digest; its fault."""
+    """Item i: mean and mean square of each channel in 0..1, float64 [2, 3]; digest of file and label; what is wrong."""
 
     def __init__(self, images: ImageList):
         self.images = images
@@ -46,8 +46,7 @@ class _Sums(Dataset):
 def index_images(images: ImageList, out: str | Path, workers: int) -> None:
     """Write the readable images' list to `out`, and `stats.json`: counts, content, mean and std [3] of pixels in 0..1.
 
-    Each image counts alike in the statistics, whatever its size. Raises `UserError` when more than `MAX_UNREADABLE` are
-    broken.
+    Images have equal weights in the statistics. Raises `UserError` when more than `MAX_UNREADABLE` are unreadable.
     """
     sums, good, content = torch.zeros(2, 3, dtype=torch.float64), np.ones(len(images.paths), bool), 0
     loader = DataLoader(_Sums(images), CHUNK, num_workers=workers)

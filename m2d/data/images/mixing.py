@@ -1,4 +1,4 @@
-"""What fine-tuning does to a batch on the device: random erasing, Mixup and CutMix, smoothed labels (timm's)."""
+"""Augmentation of fine-tuning on the batch, on the device: random erasing, Mixup, CutMix, label smoothing (timm)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from m2d.data.images.decode import seeded
 
 
 class Mixing:
-    """Erases in each image with probability `erase`, then mixes the batch with its reverse, by Mixup or CutMix in turn.
+    """Erases a part of each image with probability `erase`, then mixes the batch with its reverse by Mixup or CutMix.
 
-    Both alphas at 0: nothing is mixed.
+    Nothing is mixed where both alphas are 0.
     """
 
     def __init__(self, classes: int, erase: float, mixup: float, cutmix: float, smoothing: float, device: torch.device):
@@ -24,9 +24,9 @@ class Mixing:
         self.mix = Mixup(mixup, cutmix, label_smoothing=smoothing, num_classes=classes) if mixup or cutmix else None
 
     def __call__(self, x: Tensor, labels: Tensor, key: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Normalised images `[B, 3, H, W]`, changed in place, and labels `[B]` -> images, label weights `[B, classes]`.
+        """Normalised images `[B, 3, H, W]` (changed in place) and labels `[B]` -> images, label weights `[B, classes]`.
 
-        What is drawn depends on `key` alone, save the values of erased pixels on a GPU: those are of its generator.
+        Draws depend on `key` alone, except the values of erased pixels on a GPU.
         """
         with seeded(*key):
             if self.erase is not None:
@@ -37,5 +37,5 @@ class Mixing:
 
 
 def one_hot(labels: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
-    """Labels `[B]` -> weights `[B, classes]` float32, of which `smoothing` is spread evenly over all classes."""
+    """Labels `[B]` -> weights `[B, classes]` float32; the share `smoothing` is spread evenly over all classes."""
     return F.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes

@@ -1,4 +1,4 @@
-"""Images: views of them for pre-training, and with their labels for fine-tuning."""
+"""Images: views for pre-training, labelled views for fine-tuning."""
 
 from __future__ import annotations
 
@@ -27,15 +27,12 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 SAME = 0.01
-"""Statistics that differ by less than this, of 0..1, count as equal."""
+"""Statistics of pixels in 0..1 that differ by less count as equal."""
 
 
 @DATA_MODULES.register("images")
 class ImageData(DataModule):
-    """Lists of images as `m2d.bin.index_images` writes them.
-
-    `statistics` are mean and deviation of each channel, `[3]` of pixels in 0..1.
-    """
+    """Lists that `m2d.bin.index_images` wrote. `statistics` are mean and deviation `[3]` of pixels in 0..1."""
 
     def __init__(self, config: PretrainConfig, device: torch.device):
         super().__init__(config, device)
@@ -105,7 +102,7 @@ class ImageData(DataModule):
 
 @DATA_MODULES.register("labelled_images")
 class LabelledImages(ImageData):
-    """The same with labels, for fine-tuning: RandAugment on each image, erasing and mixing on the batch."""
+    """Labelled images, for fine-tuning: RandAugment on each image, erasing and mixing on the batch."""
 
     def _open(self) -> None:
         options, size = self.config.data.image, self.config.model.input_size[0]
