@@ -41,8 +41,8 @@ def grouped_split(targets: np.ndarray, groups: Sequence[int], seed: int) -> list
     """A split stratified by class, one or several classes per clip, that keeps groups together: the part of each clip.
 
     Iterative stratification (Sechidis et al., 2011) over groups: the class with the fewest remaining groups comes
-    first, its largest group goes to the part that lacks most of the class. A part without any of the class comes before that, in
-    the order train, test, valid, so that a class of three groups is in all of them. (scikit-learn's
+    first, its largest group goes to the part that lacks most of the class. A part without any of the class comes before
+    that, in the order train, test, valid, so that a class of three groups is in all of them. (scikit-learn's
     StratifiedGroupKFold takes one label per clip and equal parts only.)
 
     Args:
