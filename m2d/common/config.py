@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +22,7 @@ from yaml import YAMLError
 from m2d.common.errors import UserError
 from m2d.common.options import contains, nearest, option
 
-__all__ = ["describe", "known_keys", "load_config", "nearest", "option", "read_yaml", "to_yaml"]
+__all__ = ["describe", "known_keys", "load_config", "nearest", "option", "read_yaml", "refused", "to_yaml"]
 
 T = TypeVar("T")
 
@@ -56,7 +58,9 @@ def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[
         field = known_keys(table)[name]
         extra = _override(field, key, value) if name == key else _longer(field, merged, name, value)
         merged = _merge(table, merged, extra, f"option '{text}'")
-    missing = sorted(OmegaConf.missing_keys(merged))
+    with refused(str(yaml or "options")):
+        missing = sorted(OmegaConf.missing_keys(merged))
+        OmegaConf.to_container(merged, resolve=True)
     if missing:
         raise UserError(f"option '{missing[0]}' has no default: give it as {missing[0]}=VALUE")
     for key, field in known_keys(table).items():
@@ -79,7 +83,7 @@ def read_yaml(path: str | Path) -> DictConfig:
 
 def to_yaml(config: Any) -> str:
     """The resolved options as YAML text that `load_config` reads back to the same instance."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    return OmegaConf.to_yaml(_literal(dataclasses.asdict(config)))
 
 
 def describe(table: type) -> str:
@@ -100,17 +104,15 @@ def _override(field: dataclasses.Field, key: str, value: str) -> DictConfig:
     kind = getattr(field.type, "__name__", str(field.type))
     if kind == "str" or (kind == "str | None" and value != "null"):
         return _tree(key, _literal(value))
-    try:
+    with refused(f"option '{key}={value}': not a valid value"):
         return OmegaConf.from_dotlist([f"{key}={value}"])
-    except YAMLError as error:
-        raise UserError(f"option '{key}={value}': not a valid value ({str(error).splitlines()[0]})") from error
 
 
 def _longer(field: dataclasses.Field, merged: DictConfig, key: str, item: str) -> DictConfig:
     """A list option with one more item, which is not parsed."""
     if not str(field.type).startswith("list"):
         raise UserError(f"option '{key}+={item}': {key} is not a list: write {key}=VALUE")
-    return _tree(key, [_literal(known) for known in [*(OmegaConf.select(merged, key) or []), item]])
+    return _tree(key, _literal([*(OmegaConf.select(merged, key) or ()), item]))
 
 
 def _tree(key: str, value: Any) -> DictConfig:
@@ -121,7 +123,11 @@ def _tree(key: str, value: Any) -> DictConfig:
 
 def _literal(value: Any) -> Any:
     """The value, in text with `${` escaped against OmegaConf's interpolation."""
-    return value.replace("${", "\\${") if isinstance(value, str) else value
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _dotted(config: DictConfig, table: type, prefix: str = "") -> list[str]:
@@ -140,6 +146,8 @@ def _dotted(config: DictConfig, table: type, prefix: str = "") -> list[str]:
 
 def _check_value(key: str, value: Any, rules: Mapping[str, Any]) -> None:
     for item in value if isinstance(value, ListConfig) else [value]:
+        if isinstance(item, (ListConfig, DictConfig)):
+            raise UserError(f"option '{key}={value}': must be plain values, without lists in lists")
         if isinstance(item, (int, float)) and not contains(rules.get("within", ""), item):
             raise UserError(f"option '{key}={value}': must " + (
                 f"lie in {rules['within']}" if math.isfinite(item) else "be a finite number"))
@@ -156,7 +164,14 @@ def _check_keys(table: type, keys: list[str], origin: str) -> None:
 
 def _merge(table: type, base: DictConfig, extra: DictConfig, origin: str) -> DictConfig:
     _check_keys(table, _dotted(extra, table), origin)
-    try:
+    with refused(origin):
         return OmegaConf.merge(base, extra)
-    except OmegaConfBaseException as error:
-        raise UserError(f"{origin}: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def refused(origin: str) -> Iterator[None]:
+    """Errors of the libraries that read values, as one line."""
+    try:
+        yield
+    except (YAMLError, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{origin[:300]}: {str(error).splitlines()[0][:300]}") from error

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from m2d.common.errors import UserError
 from m2d.nn.patches import Grid
 
+MAX_WIDTH, MAX_DEPTH = 65_536, 1_000
+"""Beyond any transformer: a larger number is a mistake, and building it would take the machine's memory."""
+
 
 class Size(NamedTuple):
     """Width, depth and attention heads of one transformer."""
@@ -21,6 +24,8 @@ class Size(NamedTuple):
         if min(self) < 1 or self.width % self.heads or self.width % 4:
             raise UserError(f"{what}: width {self.width}, depth {self.depth}, heads {self.heads}: all must be "
                             "positive, the width a multiple of the heads and of 4")
+        if self.width > MAX_WIDTH or self.depth > MAX_DEPTH:
+            raise UserError(f"{what}: width {self.width}, depth {self.depth}: at most {MAX_WIDTH} and {MAX_DEPTH}")
 
 
 # ViT sizes of Dosovitskiy et al. 2021, table 1 (small: Touvron et al. 2021)

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import omegaconf
 from omegaconf import OmegaConf
 
-from m2d.common.config import option, read_yaml
+from m2d.common.config import option, read_yaml, refused
 from m2d.common.errors import UserError
 from m2d.common.registry import Registry
 
@@ -141,11 +140,10 @@ def read_settings(conf: Path, overlays: list[str], task: str) -> dict[str, Any]:
             if name not in list(TASKS):
                 raise UserError(f"{path}: section '{name}' is none of {', '.join(ordered(list(TASKS)))}")
         if task in sections:
-            try:
+            with refused(f"{path}: section {task}"):
                 settings = OmegaConf.merge(settings, sections[task])
-            except omegaconf.errors.OmegaConfBaseException as error:
-                raise UserError(f"{path}: section {task}: {str(error).splitlines()[0]}") from error
-    return OmegaConf.to_container(settings, resolve=True)
+    with refused(f"settings of {task}"):
+        return OmegaConf.to_container(settings, resolve=True)
 
 
 def data_settings(config: dict[str, Any]) -> dict[str, Any]:
