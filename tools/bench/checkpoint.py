@@ -1,4 +1,4 @@
-"""Checkpoints: how long training stands still for one, as a share of a step, against `torch.save` in the loop.
+"""Checkpoints: how long training waits for one, as a share of a step, compared with `torch.save` in the loop.
 
     python -m bench.checkpoint [size=base batch=8 directory=DIR]
 
@@ -42,7 +42,7 @@ class CheckpointBench:
 
 
 def bench(options: CheckpointBench) -> None:
-    """Rows: a step, what training waits for, the write behind it, and a plain `torch.save`."""
+    """Rows: a step, the wait for a checkpoint, its write in the background, and a plain `torch.save`."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     config = ModelConfig(size=options.size, input_size=[80, options.input_frames], patch_size=[80, 4], mask_ratio=0.6,
@@ -59,7 +59,7 @@ def bench(options: CheckpointBench) -> None:
             plain.append(seconds(lambda state=state: torch.save(state, Path(name) / "plain.pt")))
         size = (Path(name) / "plain.pt").stat().st_size
     times = medians({"one step": in_turns({"": step}, options.turns, device)[""],
-                     "standing still for a checkpoint": stood, "written and checksummed behind the steps": wrote,
+                     "waiting for a checkpoint": stood, "written and checksummed during the steps": wrote,
                      "torch.save in the loop": plain})
     interval = 60 * RunOptions().checkpoint_minutes
     rows = [{"what": what, "seconds": spent, "steps": spent / times["one step"], "share_of_interval": spent / interval}

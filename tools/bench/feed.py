@@ -1,4 +1,4 @@
-"""The feed: samples/s from packed stores, against a folder of one `.npy` per clip that is read whole.
+"""The feed: samples/s from packed stores, compared with a folder of one `.npy` per clip that is read whole.
 
     python -m bench.feed [clips=200 workers=2 ...]
 
@@ -63,7 +63,7 @@ class FeedBench:
 
 
 class FolderDataset(Dataset):
-    """The reader to beat: loads whole files, cuts, mixes and normalises in the worker, one sample at a time."""
+    """The baseline: loads whole files, cuts, mixes and normalises in the worker, one sample at a time."""
 
     def __init__(self, folder: Path, crop_frames: int, mix: bool):
         self.folder, self.crop_frames, self.mix = folder, crop_frames, mix
@@ -100,7 +100,7 @@ def bench(options: FeedBench) -> None:
 
 
 def figures(folder: Path, stores: Path, crop: int, options: FeedBench) -> list[dict[str, Any]]:
-    """One row for each way to feed crops of so many frames, the slowest first: the others are held against it."""
+    """One row for each way to feed crops of `crop` frames; the first, the slowest, is the reference of the others."""
     rows, readers = [], {}
     frames = round(100 * options.seconds)
     for feed, mix in (("folder, mixed in the worker", True), ("folder", False)):
@@ -129,7 +129,7 @@ def figures(folder: Path, stores: Path, crop: int, options: FeedBench) -> list[d
 
 
 def folder_reader(data: FolderDataset, batch: int) -> Callable[[int], Iterable]:
-    """A call makes a loader with so many workers that draws files at random without end."""
+    """A call makes a loader with `workers` processes that draws files at random without end."""
     def reader(workers: int) -> DataLoader:
         return DataLoader(data, batch, sampler=RandomSampler(data, replacement=True, num_samples=ENDLESS),
                           num_workers=workers)
@@ -164,7 +164,7 @@ def worker_rates(readers: dict[str, Callable[[int], Iterable]], options: FeedBen
 def drawing_rates(loader: Iterable, batch: int, seconds: float) -> tuple[float, float]:
     """Samples per CPU second of all processes, and per second.
 
-    Begins and ends in the midst of reading, so that as much was read ahead before the time as within it.
+    The time begins and ends while workers read, so that prefetching before it and within it cancel out.
     """
     drawn = iter(loader)
     draw_for(drawn, seconds / 2)
@@ -174,7 +174,7 @@ def drawing_rates(loader: Iterable, batch: int, seconds: float) -> tuple[float, 
 
 
 def draw_for(drawn: Iterator, seconds: float) -> int:
-    """Draw batches for so long; how many they were."""
+    """Draw batches for this long and return their number."""
     end = time.perf_counter() + seconds
     for count, _ in enumerate(drawn, 1):
         if time.perf_counter() >= end:

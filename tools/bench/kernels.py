@@ -1,4 +1,4 @@
-"""Where the time of a step goes: matrix products, attention, and all the rest by name."""
+"""Profile of a step: time of matrix products, of attention, and of everything else by name."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def bench(options: LogMelBench) -> None:
 
 
 def torchaudio_logmel() -> Callable[[torch.Tensor], torch.Tensor]:
-    """What people write: torchaudio's transform with the same settings, and the logarithm."""
+    """The usual way: torchaudio's transform with the same settings, and the logarithm."""
     config = LogMelConfig()
     mel = torchaudio.transforms.MelSpectrogram(
         config.sample_rate, config.n_fft, config.win_length, config.hop_length, config.f_min, config.f_max,

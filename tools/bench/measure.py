@@ -1,4 +1,4 @@
-"""How times are taken: device events or a clock, warm-up, medians, and the device's own ceilings."""
+"""Timing by device events or a clock, with warm-up and medians, and the device's limits."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def medians(times: dict[str, list[float]]) -> dict[str, float]:
 
 
 def products(device: torch.device, dtype: torch.dtype) -> dict[str, tuple[Callable[[], object], float]]:
-    """Large square matrix products on random data, each with its FLOPs: the ceilings that a step is held against."""
+    """Large square matrix products on random data, each with its FLOPs: the limits that a step is compared with."""
     n = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
     return {"mm": (lambda: torch.mm(a, b), 2.0 * n**3)}
@@ -81,7 +81,7 @@ def cpu_of_all() -> float:
 
 
 def machine(device: torch.device = CPU) -> dict[str, object]:
-    """What stands beside every figure: processor or GPU, threads, versions, how busy the machine was before."""
+    """Conditions of the measurement: processor or GPU, threads, versions, load of the machine before."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__,
             "python": platform.python_version(), "load": round(os.getloadavg()[0], 1),
@@ -89,7 +89,7 @@ def machine(device: torch.device = CPU) -> dict[str, object]:
 
 
 def processor() -> str:
-    """The processor's name where Linux tells it."""
+    """The processor's name, on Linux."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:
             names = [line.partition(":")[2].strip() for line in stream if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""The peer to beat: the pre-training step as one writes it first, from the papers, with nothing done for speed.
+"""The baseline: a straightforward pre-training step, written from the papers without optimisations.
 
 Attention with an explicit softmax, a convolution that embeds all patches for both networks, a boolean mask,
 un-shuffling by a gather before the predictor, EMA tensor by tensor. The same function of the same weights as `m2d.nn`:

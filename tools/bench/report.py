@@ -1,4 +1,4 @@
-"""What a benchmark leaves: a line about the machine, a table in Markdown, and the same figures as JSON."""
+"""Report of a benchmark: a line about the machine, a table in Markdown, and the same figures as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
 
 
 def leave(about: dict[str, Any], rows: list[dict[str, Any]], columns: dict[str, str], json: str | Path | None) -> None:
-    """Write the JSON file, if one is wanted; print machine and command, then the table last."""
+    """Write the JSON file, if requested; print machine and command, then the table."""
     about = {**about, "command": command()}
     if json:
         write_json(json, {**about, "rows": rows})

@@ -1,4 +1,4 @@
-"""Scaling: what doubling the work four times does to its cost, with a figure and what bends.
+"""Scaling: cost of the work when it is doubled four times, with a figure and remarks on deviations.
 
     python -m bench.scaling [figure=scaling.png axes=[duration,batch,clips,workers,ranks]]
 
@@ -44,7 +44,7 @@ COLUMNS = {"axis": "", "amount": "d", "seconds": ".4f", "growth": ".2f"}
 
 
 class Axis(NamedTuple):
-    """One kind of work: its least amount, how its cost is taken, the growth per doubling that is hoped for."""
+    """One kind of work: its smallest amount, the measure of its cost, the ideal growth per doubling."""
 
     least: int
     cost: Callable[[list[int], ScalingBench], list[float]]
@@ -88,7 +88,7 @@ def bench(options: ScalingBench) -> None:
 
 
 def sentence(name: str, axis: Axis, amounts: list[int], costs: list[float]) -> str:
-    """What a doubling costs on average, where it departs most from the ideal, and what bends there."""
+    """Average cost of a doubling, the largest deviation from the ideal, and its reason."""
     growths = [after / before for before, after in itertools.pairwise(costs)]
     worst = max(range(len(growths)), key=lambda i: abs(math.log(growths[i] / axis.ideal)))
     mean = (costs[-1] / costs[0]) ** (1 / len(growths))

@@ -104,7 +104,7 @@ def plain_loss(model: PlainM2D) -> Callable[[Batch], torch.Tensor]:
 
 
 def check_equal(ours: torch.nn.Module, plain: PlainM2D, batch: Batch, tolerance: float = 1e-4) -> float:
-    """Relative difference of the two losses of a batch; raises RuntimeError where they are not the same function."""
+    """Relative difference of the two losses of a batch; raises RuntimeError if they differ."""
     with torch.no_grad():
         a, b = our_loss(ours)(batch).item(), plain_loss(plain)(batch).item()
     if not abs(a - b) <= tolerance * abs(b):

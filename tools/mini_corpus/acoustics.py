@@ -1,4 +1,4 @@
-"""Rooms, microphones, background noise: what lies between a source and the file."""
+"""Rooms, microphones and background noise between a source and the file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Recording:
 
 
 def impulse_response(rng: np.random.Generator, seconds: float, wet: float) -> np.ndarray:
-    """Decaying noise of energy `wet`^2 behind a direct path of 1 at sample 0, so that nothing is delayed."""
+    """Decaying noise of energy `wet`^2 after a direct path of 1 at sample 0, so that there is no delay."""
     n = max(1, int(seconds * SAMPLE_RATE))
     response = rng.standard_normal(n) * np.exp(-np.arange(n) / n * 6.9)
     response *= wet / (np.sqrt(np.sum(response**2)) + 1e-9)
@@ -56,7 +56,7 @@ def colour(x: np.ndarray, gains: np.ndarray) -> np.ndarray:
 
 
 def record_speech(x: np.ndarray, how: Recording, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Speech as a session's microphone takes it: the file `[N]`, and the seconds by which speech starts later in it."""
+    """Speech recorded by a session's microphone: the file `[N]`, and the seconds before the speech starts in it."""
     place = generator("room", how.session)
     response = impulse_response(place, log_uniform(place, 0.02, 0.35), place.uniform(0.02, 0.45))
     microphone_tilt = place.uniform(-6, 6)
@@ -74,7 +74,7 @@ def record_speech(x: np.ndarray, how: Recording, rng: np.random.Generator) -> tu
 
 
 def record_scene(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A sound scene through a room, tilt, background and level all its own, `[N]` -> `[N]`."""
+    """A sound scene with its own room, tilt, background and level, `[N]` -> `[N]`."""
     response = impulse_response(rng, log_uniform(rng, 0.03, 0.8), rng.uniform(0.05, 0.6))
     y = unit_rms(transmit(x, response, rng.uniform(-12, 12)))
     y += unit_rms(pink_noise(rng, len(y))) * 10 ** (-rng.uniform(0, 25) / 20)
@@ -82,7 +82,7 @@ def record_scene(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def record_music(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Music or a note with a touch of room, little noise and a random level, `[N]` -> `[N]`."""
+    """Music or a note with a little room, little noise and a random level, `[N]` -> `[N]`."""
     y = transmit(x, impulse_response(rng, log_uniform(rng, 0.05, 0.4), rng.uniform(0, 0.4)), 0.0)
     y = unit_peak(y) * log_uniform(rng, 0.2, 0.9)
     return (y + rng.standard_normal(len(y)) * 10 ** (-rng.uniform(45, 65) / 20)).astype(np.float32)

@@ -19,7 +19,7 @@ SAMPLE_RATE = 16000
 HOP = 320
 
 ROW_CENTRE = 200
-"""Samples from a row's start to the time whose phone it bears: the centre of HuBERT's receptive field of 400."""
+"""Samples from a row's start to the time of its phone: the centre of HuBERT's receptive field of 400."""
 
 Alignment = list[tuple[float, float, str]]
 """Phones of an utterance as (start, end, phone), in seconds, in order."""

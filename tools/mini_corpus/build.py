@@ -1,4 +1,4 @@
-"""Plans to folders: fixed shards, each made in a fresh process; every set appears whole or not at all."""
+"""From plans to folders: fixed shards, each made in a new process; every set is written atomically."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHARD_ITEMS = 50  # part of what makes the corpus repeatable: engines keep stat
 
 @dataclass
 class _Progress:
-    """What is made of one set so far."""
+    """Progress of one set."""
 
     plan: SetPlan
     shards: list[list[Item]]
@@ -78,7 +78,7 @@ def _shards(items: list[Item]) -> list[list[Item]]:
 
 
 def _in_fresh_process(context, shard: list[Item], folder: Path) -> tuple[float, float, dict[str, list[str]]]:
-    """Seconds of audio, CPU seconds and collected lines of a shard that a process of its own has made."""
+    """Seconds of audio, CPU seconds and collected lines of a shard, made in its own process."""
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_make_shard, args=(shard, folder, sender), daemon=True)
     process.start()

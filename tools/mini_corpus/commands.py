@@ -1,7 +1,7 @@
 """Spoken commands: thirty intents, many paraphrases each, after Fluent Speech Commands.
 
-The same words serve many intents, and about a quarter of the phrases name two states, devices or rooms of which only
-one is meant, so that what was said, and in which order, decides; a bag of words does not.
+Many intents share their words, and about a quarter of the phrases name two states, devices or rooms of which only one
+is meant, so that the order of the words matters and a bag of words is not enough.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ADJECTIVE = {
 
 
 def phrase(intent: Intent, rng: np.random.Generator) -> str:
-    """One way to say the intent, in small letters without punctuation."""
+    """A paraphrase of the intent, in lower case without punctuation."""
     if intent.action == "bring":
         return _bring(intent.object, rng)
     if intent.action == "change language":
@@ -87,7 +87,7 @@ def _switch(intent: Intent, rng: np.random.Generator) -> str:
 
 
 def _contrast(intent: Intent, rng: np.random.Generator) -> str:
-    """A phrase in which another value of one slot is named too, but not meant."""
+    """A phrase that also names another value of one slot, which is not meant."""
     particle, opposite = _PARTICLE[intent.action], _PARTICLE[_OPPOSITE[intent.action]]
     device = _device(intent.object, intent.location)
     if intent.location != NONE:

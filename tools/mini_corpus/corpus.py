@@ -1,4 +1,4 @@
-"""The corpus as a folder with a record, `meta.json`, of the sets it holds: what is there is not made again."""
+"""The corpus as a folder with a record, `meta.json`, of its sets: existing sets are not made again."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def make_corpus(out: str | Path, parts: list[str], scale: float = 1.0, jobs: int
 
 
 def _read_meta(out: Path, scale: float) -> dict:
-    """What `out` holds already, or an empty record. Raises `UserError` for a corpus that does not fit."""
+    """The record of `out`, or an empty one. Raises `UserError` for a corpus with other settings."""
     path = out / META
     if not path.is_file():
         return {

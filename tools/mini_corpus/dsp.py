@@ -1,4 +1,4 @@
-"""Signal blocks the generators share. Waveforms are float arrays `[N]` at 16 kHz; all chance comes from `rng`."""
+"""Signal processing for the generators. Waveforms are float arrays `[N]` at 16 kHz; `rng` is the random source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def generator(*key: object) -> np.random.Generator:
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """A draw whose logarithm is uniform."""
+    """A log-uniform draw."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -106,7 +106,7 @@ def onsets(rng: np.random.Generator, n: int, rate: float, jitter: float = 0.3) -
 
 
 def add_at(out: np.ndarray, x: np.ndarray, at: float, gain: float = 1.0) -> None:
-    """Add `gain * x` into `out` from sample `at` on; what lies beyond the end is dropped."""
+    """Add `gain * x` into `out` from sample `at` on; the part beyond the end is dropped."""
     start = int(at)
     if 0 <= start < len(out):
         count = min(len(x), len(out) - start)
@@ -129,7 +129,7 @@ def unit_peak(x: np.ndarray) -> np.ndarray:
 
 
 def fit_length(x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Cut to `n` samples, or put at a random place between zeros."""
+    """Cut to `n` samples, or padded with zeros at a random position."""
     if len(x) >= n:
         return x[:n]
     before = int(rng.integers(0, n - len(x) + 1))

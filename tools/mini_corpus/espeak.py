@@ -46,7 +46,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 def require() -> None:
-    """Raise `UserError` with the command that installs espeak-ng where its wheel is missing."""
+    """Raise `UserError` with the command that installs espeak-ng if its wheel is missing."""
     if importlib.util.find_spec("espeakng_loader") is None:
         raise UserError("the speech sets of the mini corpus need espeak-ng: pip install 'm2d[minicorpus]'")
 
@@ -55,7 +55,7 @@ class Espeak:
     """One loaded library. `say` speaks; only one instance may live in a process."""
 
     def __init__(self) -> None:
-        """Raises `UserError` where the wheel is missing or the library does not start."""
+        """Raises `UserError` if the wheel is missing or the library does not start."""
         require()
         import espeakng_loader
 
@@ -68,7 +68,7 @@ class Espeak:
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # by default it is seeded by the clock
         self._pcm: list[np.ndarray] = []
         self._phones: list[tuple[float, str]] = []
-        self._callback = _Callback(self._receive)  # kept, or ctypes frees it
+        self._callback = _Callback(self._receive)  # referenced, or ctypes frees it
         self._library.espeak_SetSynthCallback(self._callback)
 
     def say(

@@ -1,4 +1,4 @@
-"""The files of a set. An item knows all that is needed to make its file, so that any process can make it alone."""
+"""The files of a set. An item holds everything needed to make its file, so that any process can make it alone."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Utterance(AudioItem):
     """A speaker's utterance.
 
     `emotion` is a key of `EMOTIONS` or empty; `seconds` fixes the length (0: as long as it is); `language` is one of
-    espeak-ng's; `alignment` names the table that takes the phone times, where the engine tells them.
+    espeak-ng's; `alignment` names the table of the phone times, if the engine has them.
     """
 
     speaker: int

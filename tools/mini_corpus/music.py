@@ -82,7 +82,7 @@ FAMILIES = {
 
 
 class _Score:
-    """A canvas on which notes are put; equal notes are rendered once."""
+    """A mix of notes; equal notes are rendered once."""
 
     def __init__(self, seconds: float) -> None:
         self._n = samples(seconds)
@@ -98,7 +98,7 @@ class _Score:
         add_at(self._wave, self._notes[name], samples(at), gain)
 
     def wave(self) -> np.ndarray:
-        """What was put so far, `[seconds * 16000]`."""
+        """The mix so far, `[seconds * 16000]`."""
         return self._wave
 
 

@@ -1,4 +1,4 @@
-"""Speech by SVOX Pico from the wheel `py-nanotts`: a second engine, left out where the wheel can't be had."""
+"""Speech by SVOX Pico from the wheel `py-nanotts`: a second engine, optional because not every machine has a wheel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ M_PERTURB = -6  # of glibc's mallopt
 
 
 class Pico:
-    """One engine; `say` speaks. Give it a process of its own: what it said before shows in what it says."""
+    """One engine; `say` speaks. Use one process per engine: earlier utterances influence later ones."""
 
     def __init__(self) -> None:
         from py_nanotts import NanoTTS
@@ -35,10 +35,10 @@ class Pico:
 
 
 def _zero_new_memory() -> None:
-    """Have glibc hand out zeroed memory from now on: Pico reads memory that it never wrote.
+    """Have glibc return zeroed memory from now on, because Pico reads memory that it never wrote.
 
     Without this, one utterance in some ten differs from run to run. Other C libraries have no such switch.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_PERTURB, 255)  # the complement of this byte is what new memory holds
+        mallopt(M_PERTURB, 255)  # new memory holds the complement of this byte

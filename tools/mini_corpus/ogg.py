@@ -1,4 +1,4 @@
-"""Ogg files that are the same every time: libsndfile draws the stream's serial number from the clock."""
+"""Reproducible Ogg files: libsndfile takes the stream's serial number from the clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TABLE = _table()
 
 
 def fix_serial(path: str | Path) -> None:
-    """Give the one stream of an Ogg file the serial number 1, and its pages the checksums that follow."""
+    """Set the serial number of an Ogg file's only stream to 1, and update the checksums of its pages."""
     data, at = bytearray(Path(path).read_bytes()), 0
     while at < len(data):
         segments = data[at + 26]

@@ -25,7 +25,7 @@ _LENGTHENINGS = ("", ";", ":", "-", "|", "_^_")
 def arpabet(mnemonic: str) -> list[str]:
     """ARPAbet of one mnemonic, the stress digit on its first vowel; empty for marks that only lengthen a phone.
 
-    Raises `KeyError` for a mnemonic no English voice of the mini corpus has been heard to use.
+    Raises `KeyError` for a mnemonic that no English voice of the mini corpus uses.
     """
     bare = mnemonic.strip("',%=")
     if bare in _PAUSES:
@@ -44,7 +44,7 @@ def arpabet(mnemonic: str) -> list[str]:
 
 
 def timed_phones(events: list[tuple[float, str]]) -> list[tuple[float, float, str]]:
-    """(start, duration, phone) in seconds from (start, mnemonic); the last event only tells the end."""
+    """(start, duration, phone) in seconds from (start, mnemonic); the last event only marks the end."""
     found: list[tuple[float, str]] = []
     for k, (start, mnemonic) in enumerate(events[:-1]):
         phones = arpabet(mnemonic)
@@ -55,7 +55,7 @@ def timed_phones(events: list[tuple[float, str]]) -> list[tuple[float, float, st
 
 
 def pronunciation(events: list[tuple[float, str]]) -> list[str]:
-    """The phones of a word spoken alone, one primary stress at least, without silence."""
+    """The phones of an isolated word, with at least one primary stress and without silence."""
     phones = [phone for _, mnemonic in events for phone in arpabet(mnemonic) if phone != SILENCE]
     if not any(phone.endswith("1") for phone in phones):
         first = next(k for k, phone in enumerate(phones) if phone[-1].isdigit())

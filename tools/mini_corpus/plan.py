@@ -12,7 +12,7 @@ from mini_corpus.items import Item
 
 @dataclass
 class SetPlan:
-    """What one set consists of. Paths are relative to the corpus; each begins with a folder that is this set's own."""
+    """Contents of one set. Paths are relative to the corpus; each begins with a folder that belongs to this set only."""
 
     items: list[Item] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)  # path -> content
@@ -25,7 +25,7 @@ class SetPlan:
 
 
 def scaled(count: int, scale: float, least: int = 1) -> int:
-    """A count at scale 1, at another scale, but never below `least`."""
+    """A count for scale 1, scaled, but at least `least`."""
     return max(least, round(count * scale))
 
 

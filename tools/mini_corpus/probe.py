@@ -1,4 +1,4 @@
-"""How openly a teacher's layers carry phones: a linear classifier per frame, against random weights and log-mels."""
+"""Linear probe of a teacher's layers for phones, per frame, against random weights and log-mels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Features = Callable[[np.ndarray], np.ndarray]
 
 def probe_teacher(model: str, layers: Sequence[int], train: DataDir, test: DataDir, alignments: str | Path,
                   out: str | Path, clips: int, seed: int) -> dict[str, float]:
-    """Share of frames of `test` whose phone is read off by a linear classifier fitted on `train`.
+    """Share of frames of `test` whose phone a linear classifier fitted on `train` predicts.
 
     At most `clips` utterances of each are used. Frames are those of the layers of the teacher `model`, of the same
     network with random weights (drawn by `seed`), and of the log-mel spectrogram (two frames side by side make a row).

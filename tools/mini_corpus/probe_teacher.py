@@ -1,4 +1,4 @@
-"""What a teacher knows of phones."""
+"""Probe of a teacher for phones."""
 
 from dataclasses import dataclass
 

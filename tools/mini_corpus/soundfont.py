@@ -34,7 +34,7 @@ _OVERSAMPLING = 2
 
 
 def sound_font_path() -> Path:
-    """Where the font lies. Raises `UserError` where its wheel is missing."""
+    """Path of the font. Raises `UserError` if its wheel is missing."""
     spec = importlib.util.find_spec("pretty_midi")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("the music sets of the mini corpus need a sound font: pip install 'm2d[minicorpus]'")
@@ -51,7 +51,7 @@ class SoundFont:
     """A font's samples and presets; `note` plays."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `UserError` for a file that is no SoundFont."""
+        """Raises `UserError` for a file that is not a SoundFont."""
         data = path.read_bytes() if path.is_file() else b""
         if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
             raise UserError(f"{path}: not a SoundFont 2 file: reinstall the wheel pretty_midi")
@@ -121,7 +121,7 @@ class _Settings:
         return value if generator in self._NOT_ADDED else value + self._preset.get(generator, 0)
 
     def seconds(self, generator: int) -> float:
-        """A time in the font's timecents, as seconds; -12000 and below mean at once."""
+        """A time in the font's timecents, as seconds; -12000 and below mean zero."""
         return 2.0 ** (self[generator] / 1200) if self[generator] > -12000 else 0.001
 
 

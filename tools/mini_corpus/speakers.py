@@ -1,4 +1,4 @@
-"""Speakers: an unbounded series of voices, and which part of it each set may use."""
+"""Speakers: an unbounded series of voices, and the part of it that each set uses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BANDS = (
     "audioset_eval",
 )
 
-# espeak-ng's voice variants that differ from each other by more than a voice differs from itself
+# espeak-ng's voice variants whose mutual differences exceed the variation of a single voice
 _VARIANT_TABLE = """
 Alex Alicia Andrea Andy Annie Denis Gene Jacky Lee Mario Mike Nguyen Storm adam anika antonio boris david ed edward f1
 f2 f3 f4 f5 grandma gustave ian iven2 kaukovalta klatt2 klatt3 linda m1 m2 m4 m7 m8 marcelo max miguel norbert pablo
@@ -63,8 +63,8 @@ def band_of(index: int) -> str:
 def voice(index: int, espeak_only: bool = False, language: str | None = None) -> Voice:
     """The voice of a speaker, a function of its index alone.
 
-    Every fifth is Pico's, unless its wheel is missing, `espeak_only` asks for what Pico can't do (expression, phone
-    times), or a `language` other than English is named.
+    Every fifth is Pico's, unless its wheel is missing, `espeak_only` excludes it (Pico has no expression and no phone
+    times), or `language` is not English.
     """
     rng = generator("speaker", index)
     if index % PICO_EVERY == PICO_EVERY - 1 and not espeak_only and language is None and nanotts.available():

@@ -1,4 +1,4 @@
-"""A speaker says a text in a style: waveform at 16 kHz, and phone times where the engine tells them."""
+"""Speech of a speaker in a style: waveform at 16 kHz, and phone times if the engine has them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The mini corpus's own teacher: a 12-layer HuBERT, 1/70 of Base, that minutes on a CPU can train.
+"""The mini corpus's own teacher: a 12-layer HuBERT, 1/70 the size of Base, trained within minutes on a CPU.
 
-It is trained **with labels**: phone times that the synthesiser of the mini corpus tells. HuBERT itself needs none; its
-masked prediction of clustered units does not get far in two minutes. So what a student learns from this teacher says
-nothing about learning without labels; in a comparison, the teacher's own scores are the ones to hold it against.
+It is trained **with labels**: phone times from the synthesiser of the mini corpus. HuBERT itself needs none, but its
+masked prediction of clustered units does not get far in two minutes. A student of this teacher therefore says nothing
+about learning without labels, and should be compared with the teacher's own scores.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHAPE = {
     # phones in far fewer steps than attention does, and cost little at these rates
     "conv_dim": (128,) * 6, "conv_kernel": (100, 8, 3, 3, 3, 2), "conv_stride": (20, 8, 1, 1, 1, 2),
     "num_conv_pos_embeddings": 32, "num_conv_pos_embedding_groups": 8,
-    # the network is small for its task and is trained for a few epochs: nothing to regularise
+    # the network is small for its task and trained for a few epochs: no regularisation
     "hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0,
     "layerdrop": 0.0, "final_dropout": 0.0, "mask_time_prob": 0.0,
 }
@@ -32,7 +32,7 @@ rows keep step with HuBERT's, and there are three less at the end of a clip.
 
 
 def build_mini_hubert(seed: int) -> HubertModel:
-    """The network with random weights, but for its first convolution, which starts as a mel-spaced filterbank."""
+    """The network with random weights, except for its first convolution, initialised as a mel-spaced filterbank."""
     torch.manual_seed(seed)
     model = HubertModel(HubertConfig(**SHAPE, num_feat_extract_layers=len(SHAPE["conv_dim"])))
     first = model.feature_extractor.conv_layers[0].conv

@@ -34,11 +34,11 @@ from mini_corpus.teacher import PhoneHeads, build_feature_extractor, build_mini_
 LOG = logging.getLogger(__name__)
 
 LAYERS = (9, 12)
-"""Layers that learn phones: the one that stage 2 takes, and the last, so that the three between are trained too."""
+"""Layers with a phone classifier: the one that stage 2 uses, and the last, so that those between are trained too."""
 
 @dataclass
 class TrainOptions:
-    """How the mini teacher is trained."""
+    """Settings of the mini teacher's training."""
 
     steps: int = option(500, "optimiser steps")
     batch: int = option(12, "crops in a step")
@@ -115,7 +115,7 @@ def _rate(progress_made: float, options: TrainOptions) -> float:
 
 def _batch(clips: list[AlignedClip], draw: np.random.Generator, options: TrainOptions,
            config: HubertConfig) -> tuple[Tensor, Tensor]:
-    """Random crops: samples `[B, N]` and phones `[B, rows]`; rows beyond the end of a clip are -100, not learned."""
+    """Random crops: samples `[B, N]` and phones `[B, rows]`; rows beyond the end of a clip are -100 and ignored."""
     samples = np.zeros((options.batch, sample_count(config, options.crop_rows)), np.float32)
     phones = np.full((options.batch, options.crop_rows), -100)
     for b, i in enumerate(draw.integers(len(clips), size=options.batch)):

@@ -41,12 +41,12 @@ VOCABULARY = sorted({word for items in _LISTS for item in items for word in item
 
 
 def statement(rng: np.random.Generator) -> str:
-    """A short sentence of 5 to 7 words: somebody did something to something."""
+    """A short sentence of 5 to 7 words: subject, verb, object."""
     return " ".join((_noun_phrase(rng), choose(rng, TRANSITIVE_VERBS), _noun_phrase(rng)))
 
 
 def sentence(rng: np.random.Generator) -> str:
-    """One sentence of 5 to 14 words in small letters, without punctuation."""
+    """One sentence of 5 to 14 words in lower case, without punctuation."""
     form = rng.integers(4)
     if form == 0:
         return statement(rng)

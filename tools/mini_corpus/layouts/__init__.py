@@ -11,7 +11,7 @@ from m2d.common.errors import UserError
 if TYPE_CHECKING:
     from mini_corpus.plan import SetPlan
 
-# module and function of each plan; imported at need, so that a corpus that is whole is recognised at once
+# module and function of each plan; imported on demand, so that a complete corpus is recognised at once
 SETS = {
     "librispeech": ("librispeech", "plan"),
     "audioset": ("audioset", "plan"),

@@ -25,7 +25,7 @@ _SPEAKERS = 60
 
 
 def plan(scale: float) -> SetPlan:
-    """One to three things at once in each clip, and all their classes as its labels."""
+    """One to three simultaneous sources in each clip, whose classes are its labels."""
     result = SetPlan()
     for part, band, clips in _PARTS:
         rows = []

@@ -1,7 +1,7 @@
 """Two corpora of acted emotion: IEMOCAP (five sessions of a woman and a man) and CREMA-D.
 
-Levels and spectral tilts are drawn per file whatever the emotion is, and room noise stands before and after the
-speech, so that the emotion lies in the prosody and not in the mean spectrum.
+Levels and spectral tilts are drawn per file independently of the emotion, and there is room noise before and after the
+speech, so that the emotion is in the prosody and not in the mean spectrum.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mini_corpus.text import statement
 
 IEMOCAP = "IEMOCAP_full_release"
 CREMA_D = "CREMA-D"
-# what stands in EmoEvaluation, and how it is spoken; the four-class task takes `exc` for `hap`, and drops `fru`, `xxx`
+# label in EmoEvaluation, and manner of speaking; the four-class task takes `exc` for `hap`, and drops `fru`, `xxx`
 _LABELS = {"neu": "neutral", "hap": "happy", "exc": "happy", "ang": "angry", "sad": "sad", "fru": "frustrated",
            "xxx": "neutral"}
 _VALENCE = {"neu": (3, 3, 3), "hap": (4, 3, 3), "exc": (4, 4, 3), "ang": (2, 4, 4), "sad": (2, 2, 2), "fru": (2, 3, 3),

@@ -22,7 +22,7 @@ _URBAN_CLASSES = (
 
 
 def plan_esc50(scale: float) -> SetPlan:
-    """Twenty classes of 5-second clips in five folds, each clip with a second sound behind the first."""
+    """Twenty classes of 5-second clips in five folds, each clip with a second sound in the background."""
     result = SetPlan()
     rows = []
     for target, category in enumerate(_ESC_CLASSES):

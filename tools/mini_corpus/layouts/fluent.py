@@ -18,7 +18,7 @@ _PARTS = (("train", 32, 2), ("valid", 6, 1), ("test", 15, 1))
 
 
 def plan(scale: float) -> SetPlan:
-    """Every speaker says every intent, in words drawn for it; parts share no speaker."""
+    """Every speaker says every intent, with randomly drawn phrases; parts share no speaker."""
     result = SetPlan()
     k = 0
     for part, speakers, takes in _PARTS:

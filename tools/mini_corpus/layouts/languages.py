@@ -1,4 +1,4 @@
-"""Spoken languages after VoxForge: `VoxForge/LANGUAGE/SPEAKER/wav/00.wav`, and a split table, as it has none."""
+"""Spoken languages after VoxForge: `VoxForge/LANGUAGE/SPEAKER/wav/00.wav`, and a split table of our own."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def plan_nsynth(scale: float) -> SetPlan:
 
 
 def plan_surge(scale: float) -> SetPlan:
-    """`TONE/NOTE.ogg` for two octaves of notes, and a split by tone, as the set has no official one."""
+    """`TONE/NOTE.ogg` for two octaves of notes, and a split by tone, because the set has no official one."""
     result = SetPlan()
     rows = []
     for k, program in enumerate(_SURGE_PROGRAMS[: scaled(len(_SURGE_PROGRAMS), scale, least=6)]):

@@ -30,7 +30,7 @@ _MODULUS = 2**27
 
 @cache
 def speaker_hash(band: str, k: int, part: str) -> str:
-    """Eight hex digits that the data set's rule puts into that part: training, validation or testing."""
+    """Eight hex digits that the data set's rule assigns to that part: training, validation or testing."""
     for attempt in itertools.count():
         name = f"{zlib.crc32(f'{band}/{k}/{attempt}'.encode()):08x}"
         percent = int(hashlib.sha1(name.encode()).hexdigest(), 16) % _MODULUS * 100 / (_MODULUS - 1)
@@ -52,7 +52,7 @@ def plan_v1(scale: float) -> SetPlan:
             k = next(numbers)
             rng = generator(band, k)
             others = [OTHERS_V1[j] for j in rng.choice(len(OTHERS_V1), 5, replace=False)]
-            # the speakers of the test set are there in version 1's main folder too, with fewer files
+            # version 1's main folder has the speakers of the test set too, with fewer files
             said = [*KEYWORDS[::3], *others[:2]] if part == "testing" else [*KEYWORDS, *KEYWORDS, *others]
             for word, take in _takes(said):
                 path = f"{word}/{speaker_hash(band, k, part)}_nohash_{take}.wav"
@@ -74,7 +74,7 @@ def plan_v1(scale: float) -> SetPlan:
 
 
 def plan_v2(scale: float) -> SetPlan:
-    """Thirty-five words, every speaker each once."""
+    """Thirty-five words, each once per speaker."""
     band = "speech_commands_v2"
     result = SetPlan()
     lists: dict[str, list[str]] = {"validation": [], "testing": []}
@@ -93,7 +93,7 @@ def plan_v2(scale: float) -> SetPlan:
 
 
 def _takes(words: list[str]) -> list[tuple[str, int]]:
-    """Each word with the number of times it came before."""
+    """Each word with the number of its earlier occurrences."""
     return [(word, words[:j].count(word)) for j, word in enumerate(words)]
 
 

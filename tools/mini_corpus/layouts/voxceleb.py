@@ -19,7 +19,7 @@ _UTTERANCES = {_TRAIN: 4, _VALID: 3, _TEST: 3}
 def plan(scale: float) -> SetPlan:
     """Parts share speakers but no video, and each video has its own room, microphone and noise.
 
-    The microphones are poor ones: the mean spectrum tells the video as much as the speaker.
+    The microphones are poor: the mean spectrum depends on the video as much as on the speaker.
     """
     result = SetPlan()
     split = []
