@@ -59,7 +59,7 @@ def bench(options: CheckpointBench) -> None:
             plain.append(seconds(lambda state=state: torch.save(state, Path(name) / "plain.pt")))
         size = (Path(name) / "plain.pt").stat().st_size
     times = medians({"one step": in_turns({"": step}, options.turns, device)[""],
-                     "waiting for a checkpoint": stood, "written and checksummed during the steps": wrote,
+                     "standing still for a checkpoint": stood, "written and checksummed behind the steps": wrote,
                      "torch.save in the loop": plain})
     interval = 60 * RunOptions().checkpoint_minutes
     rows = [{"what": what, "seconds": spent, "steps": spent / times["one step"], "share_of_interval": spent / interval}

@@ -12,7 +12,7 @@ from mini_corpus.items import Item
 
 @dataclass
 class SetPlan:
-    """Contents of one set. Paths are relative to the corpus; each begins with a folder that belongs to this set only."""
+    """Contents of one set. Paths are relative to the corpus; each begins with a folder of this set only."""
 
     items: list[Item] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)  # path -> content
