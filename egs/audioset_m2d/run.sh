@@ -25,7 +25,8 @@ configs=         # settings of pre-training (default: conf/pretrain_m2d_r0.6.yam
 set=             # changes to these settings: "key=value key=value"
 tag=             # added to the names of their experiments (default: the changes)
 models=          # stages 4 to 6 with other models: a model directory or .pth, random:DIR, logmel, s3prl:NAME, hf:ID_OR_FOLDER
-dry_run=false    # print what the settings cost on AudioSet, and stop
+dry_run=false    # print what the settings cost on AudioSet, with hours at the rates of this machine, and stop
+rates=           # file that --dry_run keeps these rates in (default: they are measured anew, in about a minute)
 nj=2             # parallel jobs of data preparation and features
 ngpu=0           # GPUs on each node, for pre-training and evaluation
 nodes=1          # nodes for pre-training
@@ -48,10 +49,11 @@ set -a; . ./db.sh; set +a
 . local/corpora.sh   # decides what is used and named how: mini corpus data dump inputs configs own baselines ...
 
 if [ $dry_run = true ]; then
+  if [ -z "$rates" ]; then rates=$(mktemp) && trap 'rm -f "$rates"' EXIT; fi
   for config in "${configs[@]}"; do
     echo "$config"
     python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"} samples=2005132 hours=5569 \
-      gpus=$((nodes * (ngpu > 1 ? ngpu : 1)))
+      gpus=$((nodes * (ngpu > 1 ? ngpu : 1))) jobs="$nj" probe="$rates"
   done
   exit
 fi

@@ -29,7 +29,8 @@ config=          # settings of pre-training (default: conf/pretrain_m2ds_t6.08s_
 set=             # changes to these settings: "key=value key=value"
 tag=             # name of the experiment (default: from config and set); with the mini corpus it ends in _mini
 label=           # name in tables (default: the experiment's); rows of one name are averaged
-dry_run=false    # print what the settings cost, and stop
+dry_run=false    # print what the settings cost, with the hours of each stage at the rates of this machine, and stop
+rates=           # file that --dry_run keeps these rates in (default: they are measured anew, in about a minute)
 nj=2             # parallel jobs of data preparation and features
 ngpu=0           # GPUs on each node, for teacher and pre-training
 nodes=1          # nodes for pre-training
@@ -59,7 +60,7 @@ config=${config:-conf/pretrain_$([ $small = true ] && echo mini_m2ds || echo m2d
 [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
 read -r -a changes <<<"$set"
 plan=(python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"})
-if [ $dry_run = true ]; then exec "${plan[@]}" gpus=$((nodes * (ngpu > 1 ? ngpu : 1))); fi
+if [ $dry_run = true ]; then exec "${plan[@]}" gpus=$((nodes * (ngpu > 1 ? ngpu : 1))) jobs="$nj" probe="$rates"; fi
 needs=$("${plan[@]}" show=inputs)  # which of: speech noise teacher
 settings=$("${plan[@]}" show=settings)
 check_tag "$tag"

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from m2d.nn import build_objective
 from m2d.nn.config import ModelConfig
+from m2d.nn.encoder import Encoder
 from m2d.nn.encoder_config import Size
 
 # Bytes that one block keeps for the backward pass, per token and channel. float32: inputs of the two LayerNorms,
@@ -56,6 +57,16 @@ def summarise(config: ModelConfig) -> Summary:
         encoder_parameters=_count(objective.encoder.parameters()),
         patches=encoder.grid.n_patches, visible=config.n_visible,
         forward_flops=forward, step_flops=counter.get_total_flops())
+
+
+def encode_flops(config: ModelConfig) -> int:
+    """Of one whole input through the encoder, forward."""
+    with torch.device("meta"):
+        encoder, grid = Encoder(config.encoder).to("meta"), config.encoder.grid
+        pixels = torch.empty(1, grid.n_patches, encoder.patch_embed.proj.weight[0].numel())
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            encoder(pixels, torch.arange(grid.n_patches)[None])
+    return counter.get_total_flops()
 
 
 def activation_bytes(config: ModelConfig, bf16: bool) -> int:

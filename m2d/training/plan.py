@@ -12,7 +12,9 @@ from m2d.common.config import load_config, option
 from m2d.common.progress import duration
 from m2d.nn.summary import Summary, activation_bytes, summarise
 from m2d.training.config import FREE, PretrainConfig, Settings, plain
+from m2d.training.hours import stage_hours
 from m2d.training.memory import USABLE, micro_batch
+from m2d.training.probe import rates
 
 FRAMES_PER_HOUR = 360_000  # log-mel, 10 ms
 TEACHER_WIDTH, TEACHER_FRAMES_PER_HOUR = 768, 180_000  # of HuBERT Base: 20 ms
@@ -34,6 +36,9 @@ class PlanOptions:
     samples: int = option(281_241, "training samples, all of which an epoch consumes")
     hours: float = option(960.0, "hours of the training audio")
     noise_hours: float = option(5_569.0, "hours of the noise corpus")
+    jobs: int = option(2, "jobs of data preparation and features", within="[1, inf)")
+    probe: str | None = option(None, "show hours at the rates of this machine, kept in this file; empty: they are "
+                                     "measured and not kept")
     tflops: float = option(490.0, "TFLOP/s that one GPU sustains; 490 is half of an H100's bf16 peak",
                            within="(0, inf)")
 
@@ -46,7 +51,7 @@ def show_plan(options: PlanOptions) -> None:
     elif options.show == "settings":
         print("\n".join(setting_lines(config)))
     else:
-        print("\n".join(f"{name:<34} {value}" for name, value in cost(config, options)))
+        print("\n".join(f"{name:<34} {value}" for name, value in [*cost(config, options), *hours(config, options)]))
 
 
 def load_settings(path: str, changes: list[str]) -> PretrainConfig:
@@ -117,6 +122,21 @@ def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
     return [*rows, ("disk: checkpoints", _checkpoints(config, summary)),
             (f"time at {options.gpus} x {options.tflops:g} TFLOP/s",
              f"{duration(optim.epochs * options.samples / rate)}, {rate:.0f} samples/s")]
+
+
+def hours(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:
+    """Rows of the time of each stage at this machine's rates; none without `probe`, or for images."""
+    if options.probe is None or "speech" not in inputs(config):
+        return []
+    found = rates(options.probe, config.model)
+    teacher = "" if found.teacher is None else f", teacher {found.teacher:.1f} x"
+    return [("this machine", f"{found.device}, load {found.load:.1f}"),
+            ("its rates", f"disk {found.disk:.0f} MB/s, headers {found.headers:.0f}/s; a core: FLAC {found.decode:.0f} "
+                          f"x real time, log-mel {found.logmel:.0f} x; the device: {found.tflops:.3g} TFLOP/s"
+                          f"{teacher}"),
+            *stage_hours(config.model, summarise(config.model), found, epochs=config.optim.epochs,
+                         samples=options.samples, hours=options.hours, jobs=options.jobs, gpus=options.gpus,
+                         noise_hours=options.noise_hours if "noise" in inputs(config) else 0.0)]
 
 
 def _checkpoints(config: PretrainConfig, summary: Summary) -> str:

@@ -19,8 +19,9 @@ table=5
 seeds=             # of pre-training; each model's SUPERB runs take the same seed (default: 0, or "0 1 2" on the mini corpus)
 rows=              # names of settings, as the table below has them (default: all of the table)
 set=               # changes to the settings of all rows: "key=value key=value"
-dry_run=false      # print what each row costs, and stop
+dry_run=false      # print what each row costs, with hours at the rates of this machine, and stop
 tasks="pr ks ic sid er"
+rates=             # file that these rates are kept in (default: they are measured anew, in about a minute)
 objectives=true    # with the AudioSet recipe's table 3, and OBJECTIVES.md of both; on the mini corpus only
 
 . ../../utils/log.sh
@@ -66,10 +67,16 @@ chosen=$(grep "^$table|" <<<"$settings") || die "--table $table: there are 2 to 
 declare -A label=([m2d_noise0.2]="M2D" [m2ds_distill]="distillation" [m2ds_distill_denoise]="denoising distillation"
   [m2ds_m2d_distill]="M2D + distillation" [m2ds_all_tasks]="M2D-S: M2D + denoising distillation")
 published=() exps=() last=''
+if [ $dry_run = true ]; then
+  echo "each row with one seed; there are $(wc -w <<<"$seeds")"
+  seeds=${seeds%% *}
+  if [ -z "$rates" ]; then rates=$(mktemp) && trap 'rm -f "$rates"' EXIT; fi  # measured once for all rows
+fi
 run_row() {  # NAME CHANGES SEED STOP_STAGE [OPTION]...
   local config=conf/pretrain_$1.yaml changes="run.seed=$3 $set"
   if [ "$mini" = true ]; then config=conf/pretrain_mini_m2ds.yaml changes="$2 $changes"; fi
-  ./run.sh --stop_stage "$4" --config "$config" --set "$changes" --dry_run $dry_run --tag "$1_seed$3$suffix" --label "${label[$1]:-$1}" \
+  ./run.sh --stop_stage "$4" --config "$config" --set "$changes" --dry_run $dry_run --rates "$rates" \
+    --tag "$1_seed$3$suffix" --label "${label[$1]:-$1}" \
     --tasks "$tasks" --seeds "$3" "${@:5}" </dev/null
 }
 
@@ -77,8 +84,8 @@ while IFS='|' read -r _ name changes row; do
   if [ -n "$rows" ] && [[ " $rows " != *" $name "* ]]; then continue; fi
   published+=("rows+=$row") last=$name
   if [ $dry_run = true ]; then
-    echo "$name (table $table)"
-    run_row "$name" "$changes" "${seeds%% *}" 5 "$@"
+    echo "---- $row"
+    run_row "$name" "$changes" "$seeds" 5 "$@"
     continue
   fi
   for seed in $seeds; do

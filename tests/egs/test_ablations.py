@@ -1,0 +1,47 @@
+"""Tables of the paper on named corpora: rows by one command, the paper's beside them; what they cost before."""
+
+import json
+import re
+
+import pytest
+
+TINY = ("model.size=custom model.width=16 model.depth=2 model.heads=2 model.predictor_width=16 model.predictor_depth=1 "
+        "model.predictor_heads=2 optim.batch_size=8 optim.epochs=2 optim.warmup_epochs=1 run.log_steps=1")
+SHORT = "ks: {runner: {total_steps: 4, log_step: 2, eval_step: 2, save_step: 2}}\n"
+RATES = {"device": "a machine", "load": 0.5, "disk": 500.0, "headers": 5000.0, "decode": 1000.0, "logmel": 4000.0,
+         "teacher": 10.0, "tflops": 0.1}
+pytestmark = pytest.mark.timeout(1500)
+
+
+@pytest.fixture(scope="module")
+def recipe(make_recipe):
+    return make_recipe("librispeech_m2ds", MINI_CORPUS="/nowhere")
+
+
+def test_rows_on_named_corpora_beside_the_papers(recipe, make_recipe, tiny_corpus, tiny_teacher, tmp_path):
+    maker = make_recipe("librispeech_m2ds", MINI_CORPUS=str(tiny_corpus))
+    maker.run_well("--stop_stage", "0", "--scale", "0.1")
+    (tmp_path / "short.yaml").write_text(SHORT)
+    named = {name: str(tiny_corpus / folder) for name, folder in (
+        ("LIBRISPEECH", "LibriSpeech"), ("NOISE", "AudioSet"), ("SPEECH_COMMANDS", "speech_commands_v0.01"),
+        ("SPEECH_COMMANDS_TEST", "speech_commands_test_set_v0.01"))}
+    done = recipe.run("--table", "5", "--rows", "m2d_noise0.2 m2ds_all_tasks", "--tasks", "ks", "--set", TINY, "--",
+                      "--parts", "train-clean-100", "--teacher", str(tiny_teacher), "--superb_overlays",
+                      f"conf/superb/mini.yaml {tmp_path}/short.yaml", script="local/ablations.sh", **named)
+    assert done.returncode == 0, done.stdout[-5000:]
+    table = (recipe.directory / "exp/TABLE_5.md").read_text()
+    rows = re.findall(r"^\| (.+?) \|", table, re.MULTILINE)
+    assert {"M2D", "M2D-S: M2D + denoising distillation"} <= set(rows), table
+    assert "M2D alone T=2.08s 80x4 (Table 5a)" in table and "M2D-S T=2.08s 80x4 (Table 5e)" in table
+    assert "mini" not in done.stdout.lower().replace("conf/superb/mini.yaml", "").replace(str(tiny_corpus).lower(), "")
+
+
+@pytest.mark.parametrize("table, rows", [("2", 7), ("3", 7), ("4", 5), ("5", 5), ("6", 3)])
+def test_what_the_rows_cost(recipe, tiny_corpus, tmp_path, table, rows):
+    (tmp_path / "rates.json").write_text(json.dumps(RATES))
+    done = recipe.run("--table", table, "--dry_run", "true", "--rates", str(tmp_path / "rates.json"), "--", "--ngpu",
+                      "8", script="local/ablations.sh", SPEECH="/tmp", NOISE="/tmp")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert done.stdout.count("---- ") == done.stdout.count("time: pre-training") == rows
+    assert done.stdout.count("time: frames of HuBERT Base") == {"5": 4, "6": 3}.get(table, 0)
+    assert not list((recipe.directory / "exp").glob("*_seed0"))
