@@ -1,4 +1,4 @@
-"""A model as an ONNX file, or as a program of torch.export."""
+"""A model as an ONNX file, or as a program of torch.export, compiled or not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.pretrained.files import load_audio
-from m2d.pretrained.onnx import export_onnx, export_program
+from m2d.pretrained.onnx import export_compiled, export_onnx, export_program
 
 
 @dataclass
@@ -16,13 +16,15 @@ class Options:
     """Command line of this entry point."""
 
     model: str = option(help="model directory, published checkpoint file, or OWNER/NAME on the Hugging Face hub")
-    out: str = option(help="file to write: ONNX, or a torch.export program if its name ends in .pt2")
+    out: str = option(help="file to write: ONNX; .pt2: a torch.export program; .aoti.pt2: that compiled by AOTInductor")
     audio: bool = option(True, "the graph takes waveforms; false: normalised log-mels")
 
 
 def main(options: Options) -> None:
     """Load and write."""
-    export = export_program if options.out.endswith(".pt2") else export_onnx
+    export = export_onnx
+    if options.out.endswith(".pt2"):
+        export = export_compiled if options.out.endswith(".aoti.pt2") else export_program
     export(load_audio(options.model), options.out, options.audio)
     logging.info("%s: written", options.out)
 

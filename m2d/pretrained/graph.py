@@ -48,15 +48,15 @@ class FeatureGraph(nn.Module):
     def __init__(self, model: M2DFeatures, audio: bool):
         """Take waveforms if `audio`, else normalised log-mels."""
         super().__init__()
-        self.encoder = model.encoder
+        self.encoder, self.classifier = model.encoder, model.classifier
         self.logmel = LogMelGraph(model.logmel) if audio else None
         self.mean, self.std = model.mean, model.std
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         """Waveforms [B, N] or log-mels [B, F, T], and the samples or frames [B] that are each clip's own.
 
         Returns layers [L, B, T', W], the last after the final LayerNorm, zero past a clip's own frames; clips [B, W],
-        the mean of the last layer over them; their numbers [B].
+        the mean of the last layer over them; their numbers [B]; of a model with a classifier its probabilities [B, C].
         """
         if self.logmel is None:
             x = x.transpose(1, 2)
@@ -83,4 +83,7 @@ class FeatureGraph(nn.Module):
         real = (column < counts.unsqueeze(1)).unsqueeze(2)
         layers = torch.stack([torch.where(real, layer.transpose(1, 2).flatten(2)[row, column - chunk * width], 0.0)
                               for layer in layers])
-        return layers, layers[-1].sum(dim=1) / counts.unsqueeze(1), counts
+        pooled = layers[-1].sum(dim=1) / counts.unsqueeze(1)
+        if self.classifier is None:
+            return layers, pooled, counts
+        return layers, pooled, counts, self.classifier.probabilities(self.classifier(pooled))

@@ -1,8 +1,11 @@
-"""Models for runtimes without this package: an ONNX file, or a `torch.export` program (`.pt2`). One graph for both."""
+"""Models for runtimes without this package: ONNX, a `torch.export` program, the same compiled. One graph for all."""
 
 from __future__ import annotations
 
 import copy
+import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,9 @@ def export_onnx(model: M2DFeatures, path: str | Path, audio: bool = True) -> Non
 
     Inputs: `audio` float32 [B, N], or `logmel` [B, F, T] (normalised) if `audio` is false, padded with anything;
     `lengths` int64 [B], the samples or frames that are each clip's own. Batch and time are free. Outputs: `layers`
-    [L, B, T', W], `clip` [B, W], `counts` [B], as `FeatureGraph` has them.
+    [L, B, T', W], `clip` [B, W], `counts` [B], as `FeatureGraph` has them, `probabilities` [B, C] of a classifier. The
+    metadata hold the sampling rate and the classes as JSON. Before it is classified, a clip shorter than the metadata's
+    `seconds` is to be filled with zeros to that length, as `M2DFeatures.tag` does.
 
     Raises `UserError` without the packages that write ONNX.
     """
@@ -36,10 +41,15 @@ def export_onnx(model: M2DFeatures, path: str | Path, audio: bool = True) -> Non
     graph, inputs, shapes = _traceable(model, audio)
     program = torch.onnx.export(
         graph, inputs, dynamo=True, dynamic_shapes=shapes, opset_version=OPSET, verbose=False,
-        input_names=["audio" if audio else "logmel", "lengths"], output_names=list(OUTPUTS))
-    onnx.checker.check_model(program.model_proto)
+        input_names=["audio" if audio else "logmel", "lengths"],
+        output_names=[*OUTPUTS, *(["probabilities"] if model.classifier else [])])
+    proto, head = program.model_proto, model.classifier
+    onnx.helper.set_model_props(proto, {
+        "sampling_rate": str(model.sample_rate),
+        **({"classes": json.dumps(head.names), "seconds": str(head.seconds)} if head else {})})
+    onnx.checker.check_model(proto)
     with atomic_open(path, "wb") as stream:
-        onnx.save(program.model_proto, stream)
+        onnx.save(proto, stream)
 
 
 def export_program(model: M2DFeatures, path: str | Path, audio: bool = True) -> None:
@@ -47,10 +57,26 @@ def export_program(model: M2DFeatures, path: str | Path, audio: bool = True) -> 
 
     Inputs and outputs are those of `export_onnx`, but the batch must be padded to at least two patches.
     """
-    graph, inputs, shapes = _traceable(model, audio)
-    program = torch.export.export(graph, inputs, dynamic_shapes=shapes)
     with atomic_open(path, "wb") as stream:
-        torch.export.save(program, stream)
+        torch.export.save(_program(model, audio), stream)
+
+
+def export_compiled(model: M2DFeatures, path: str | Path, audio: bool = True) -> None:
+    """Write the program of `export_program` compiled by AOTInductor for this kind of processor; takes minutes.
+
+    `torch._inductor.aoti_load_package(path)` runs it, as does C++ (`torch::inductor::AOTIModelPackageLoader`). A C++
+    compiler is needed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        package = f"{folder}/model.pt2"
+        torch._inductor.aoti_compile_and_package(_program(model, audio), package_path=package)
+        with open(package, "rb") as compiled, atomic_open(path, "wb") as stream:
+            shutil.copyfileobj(compiled, stream)
+
+
+def _program(model: M2DFeatures, audio: bool) -> torch.export.ExportedProgram:
+    graph, inputs, shapes = _traceable(model, audio)
+    return torch.export.export(graph, inputs, dynamic_shapes=shapes)
 
 
 def _traceable(model: M2DFeatures, audio: bool) -> tuple[FeatureGraph, _Inputs, dict[str, Any]]:

@@ -1,11 +1,12 @@
 """ONNX by onnxruntime and torch.export's program give what the library gives, for clips of any length."""
 
+import json
 import warnings
 
 import pytest
 import torch
 
-from m2d import save_pretrained
+from m2d import load_pretrained, save_pretrained
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.bin import export_onnx as export
 from m2d.common.cli import parse
@@ -13,6 +14,7 @@ from m2d.nn.encoder import Encoder
 from m2d.nn.encoder_config import EncoderConfig
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.graph import LogMelGraph
+from m2d.pretrained.heads import Classifier
 from m2d.pretrained.onnx import export_onnx, export_program
 
 LENGTHS = [[16000], [100], [1, 47000, 160, 80000], [15359, 15360, 15361], [3000, 250]]
@@ -102,6 +104,17 @@ def test_the_command(model, tmp_path):
     agree(program(logmels[0][None], torch.tensor([50])), model.encode(logmels))
 
 
+def test_compiled_by_aotinductor(tmp_path):
+    """One block, to compile quickly."""
+    encoder = Encoder(EncoderConfig((16, 24), (16, 4), 1, 8, 1, 2))
+    save_pretrained(M2DFeatures(encoder, LogMelConfig(n_mels=16), -7.1, 4.2), tmp_path / "model")
+    export.main(parse(export.Options, "", [f"model={tmp_path}/model", f"out={tmp_path}/x.aoti.pt2", "audio=false"]))
+    compiled = torch._inductor.aoti_load_package(str(tmp_path / "x.aoti.pt2"))
+    for frames in (8, 24, 61):
+        logmels = [torch.randn(16, frames)]
+        agree(compiled(logmels[0][None], torch.tensor([frames])), load_pretrained(tmp_path / "model").encode(logmels))
+
+
 def test_the_model_is_left_as_it_is(model, tmp_path):
     model.train()
     model.encoder.transformer.blocks[0].eval()
@@ -111,6 +124,26 @@ def test_the_model_is_left_as_it_is(model, tmp_path):
     assert [module.training for module in model.modules()] == before
     assert {name: (value.data_ptr(), value.device) for name, value in model.named_parameters()} == parameters
     model.eval()
+
+
+@pytest.mark.parametrize("name", ["flat", "frames"])
+def test_onnx_of_a_classifier(model, tmp_path, name):
+    """Its probabilities are another output, its classes lie in the file."""
+    import onnxruntime
+
+    width, exclusive = {"flat": (32, False), "frames": (64, True)}[name]
+    head = Classifier(width, ["dog", "rain", "siren"], exclusive, seconds=0.5)
+    tagger = M2DFeatures(model.encoder, LogMelConfig(), -7.1, 4.2, head).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        export_onnx(tagger, tmp_path / "tagger.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "tagger.onnx", providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == head.names
+    assert (metadata["sampling_rate"], metadata["seconds"]) == ("16000", "0.5")
+    wavs = clips([47000, 8000, 30000])
+    outputs = session.run(None, {"audio": padded(wavs).numpy(), "lengths": torch.tensor([47000, 8000, 30000]).numpy()})
+    torch.testing.assert_close(torch.from_numpy(outputs[3]), tagger.tag(wavs).probabilities, rtol=0, atol=1e-4)
 
 
 def test_logmel_is_exact():

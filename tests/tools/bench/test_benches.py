@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from bench import checkpoint, feed, index, logmel, scaling, teacher
+from bench import checkpoint, deploy, feed, index, logmel, scaling, teacher
 
 from m2d.common.errors import UserError
 from m2d.nn import ModelConfig
@@ -50,6 +50,14 @@ def test_index(tmp_path):
                                            json=str(tmp_path / "index.json")))["rows"]
     assert row["entries"] == 20_000 and row["index_mb"] == pytest.approx(20_000 * 40 / 1e6)
     assert row["open_s"] > 0 and row["first_open_s"] > 0
+
+
+def test_deploy(tmp_path):
+    result = rows_of(deploy, deploy.DeployBench(seconds=0.5, input_size=[80, 16], patch_size=[80, 4], width=8, depth=1,
+                                                heads=1, compiled=False, turns=1, json=str(tmp_path / "deploy.json")))
+    rows = {row["runtime"]: row for row in result["rows"]}
+    assert list(rows) == ["torch", "torch.export", "onnxruntime"] and rows["torch"]["ratio_to_torch"] == 1
+    assert all(row["difference"] < 1e-4 and row["ms_per_clip"] > 0 for row in rows.values())
 
 
 def test_logmel(tmp_path):
