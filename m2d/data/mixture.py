@@ -17,7 +17,7 @@ ORDERS = 1 << 61
 
 
 class Mixture(BatchDataset):
-    """An epoch of as many samples as the corpora have utterances together, `shares` of it from each of `parts`.
+    """An epoch of as many samples as the corpora have utterances together (at least `least`), `shares` of it from each.
 
     A corpus is gone through in one random order after another, on from epoch to epoch: where its share is small, later
     epochs bring what earlier ones did not; where it is large, no utterance comes again before all have come. Which
@@ -26,13 +26,13 @@ class Mixture(BatchDataset):
     Raises `UserError` for corpora whose batches would differ in shape, and for a share that is not positive.
     """
 
-    def __init__(self, parts: Sequence[PretrainDataset], shares: Sequence[float], seed: int = 0):
+    def __init__(self, parts: Sequence[PretrainDataset], shares: Sequence[float], seed: int = 0, least: int = 0):
         for part in parts:
             if part.layout(1) != parts[0].layout(1):
                 raise UserError(f"{part.directory} and {parts[0].directory} can't be mixed: their frames or those of "
                                 "their teachers differ in width, rate or dtype")
         self.parts, self.seed, self.directory = list(parts), seed, parts[0].directory
-        self.counts = apportion(sum(map(len, parts)), shares)
+        self.counts = apportion(max(sum(map(len, parts)), least), shares)
         self._ends = np.cumsum(self.counts)
         self._orders: dict[int, tuple[int, np.ndarray]] = {}  # by part: epoch, rows of its samples
 

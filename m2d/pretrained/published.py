@@ -90,7 +90,8 @@ def read_published(path: str | pathlib.Path, heads: int | None = None, sample_ra
 def load_objective(objective: torch.nn.Module, published: Published, origin: str) -> None:
     """Put a published checkpoint into an objective, to continue pre-training from it.
 
-    From an encoder-only file the encoder is taken, the target starts as its copy and the predictor is left as it is.
+    From an encoder-only file the encoder is taken, the target starts as its copy and the predictor is left as it is. So
+    is the layer that answers the offline teacher where the file has none, or one of another teacher's width.
     Raises `UserError` for the first parameter that is missing or of another shape.
     """
     state = dict(published.state)
@@ -100,6 +101,9 @@ def load_objective(objective: torch.nn.Module, published: Published, origin: str
                       if name.startswith("encoder.transformer.")}
         LOG.warning("%s holds the encoder alone: the predictor starts from scratch", origin)
     own = objective.state_dict()
+    if "offline.weight" in own and getattr(state.get("offline.weight"), "shape", None) != own["offline.weight"].shape:
+        LOG.info("%s: the layer that answers the offline teacher starts from scratch", origin)
+        state |= {name: value for name, value in own.items() if name.startswith("offline.")}
     parts = {name.split(".")[0] for name in own}
     unused = {name.split(".")[0] for name in state} - parts
     if unused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,10 @@ from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
 from m2d.training.data_modules import DATA_MODULES
+
+LOG = logging.getLogger(__name__)
+SHORT_WARMUP = 0.1
+"""Share of a run that is warm-up where the settings' warm-up would take all of it."""
 
 
 @dataclass
@@ -42,13 +47,15 @@ class DataOptions:
 
     kind: str = option("audio", "kind of data: a module of m2d.training.data_modules by its name")
     speech: str | None = option(None, "store of the training log-mels (or of any audio, for plain M2D)")
-    teacher: str | None = option(None, "store of their teacher frames, for model.lambda_off > 0")
+    teacher: str | None = option(None, "store of their teacher frames, for model.lambda_off > 0; of data.kind=m2dx an "
+                                       "M2D model (default: run.init_from)")
     more: list[str] = option(factory=list, help="stores of further training log-mels, mixed with data.speech")
     more_teachers: list[str] = option(factory=list, help="stores of their teacher frames, for model.lambda_off > 0")
     weights: list[float] = option(factory=list, help="shares of an epoch: of data.speech, then of each of data.more "
                                                      "(default: as many samples as it has utterances)",
                                   within="(0, inf)")
     by_hours: bool = option(False, "shares of an epoch by hours of audio, in place of data.weights")
+    epoch_samples: int = option(0, "samples of an epoch, at least: shorter lists are repeated", within="[0, inf)")
     noise: str | None = option(None, "store of background-noise log-mels, for data.noise_ratio > 0")
     noise_ratio: float = option(0.0, "share of noise in the mixture, alpha of M2D-S (0 speech alone, 1 noise alone)",
                                 within="[0, 1]")
@@ -95,6 +102,9 @@ class RunOptions:
     compile: bool = option(False, "torch.compile the objective")
     log_steps: int = option(20, "steps between progress lines and reading of the losses", within="[1, inf)")
     valid_epochs: int = option(1, "epochs between validation losses, for data.valid", within="[1, inf)")
+    probe_task: str | None = option(None, "folder of a small prepared task (or list of labelled images) on whose "
+                                          "validation clips kNN and a linear layer measure the encoder")
+    probe_epochs: int = option(10, "epochs between these measurements", within="[1, inf)")
     checkpoint_minutes: float = option(10.0, "minutes between checkpoints", within="[0, inf)")
     keep_last: int = option(2, "newest checkpoints that are kept", within="[1, inf)")
     keep_epochs: int = option(100, "a checkpoint at every so many epochs is kept for good; 0: none", within="[0, inf)")
@@ -121,7 +131,10 @@ class PretrainConfig(Settings):
         DATA_MODULES.get(self.data.kind).check(self)
         optim = self.optim
         if optim.warmup_epochs >= optim.epochs:
-            raise UserError(f"optim.warmup_epochs={optim.warmup_epochs} must be less than optim.epochs={optim.epochs}")
+            shorter = optim.epochs * SHORT_WARMUP
+            LOG.warning("optim.warmup_epochs=%g would take all of optim.epochs=%d: %g of them are the warm-up now",
+                        optim.warmup_epochs, optim.epochs, shorter)
+            optim.warmup_epochs = shorter
         if len(optim.betas) != 2:
             raise UserError(f"optim.betas={optim.betas}: must be two numbers")
 
@@ -129,7 +142,8 @@ class PretrainConfig(Settings):
 # Options that do not shape the result (beyond rounding): they may differ between the runs of one experiment.
 FREE = frozenset({
     "data.workers", "optim.micro_batch", "run.exp", "run.device", "run.log_steps", "run.checkpoint_minutes",
-    "run.keep_last", "run.keep_epochs", "run.max_skipped", "run.valid_epochs", "run.allow_config_change",
+    "run.keep_last", "run.keep_epochs", "run.max_skipped", "run.valid_epochs", "run.probe_task",
+    "run.probe_epochs", "run.allow_config_change",
     "model.activation_checkpointing", "model.teacher_width",  # the store's
 })
 

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 
 def draw_figures(directory: Path, objective: Objective, data: DataModule) -> None:
-    """Write `images/` of an experiment directory: losses.png, deviation.png, masked_input.png."""
+    """Write `images/` of an experiment: losses.png, deviation.png, masked_input.png; of a watched one probe.png."""
     images = directory / "images"
     lines = read_metrics(directory / "metrics.jsonl")
     losses = ["loss", *objective.terms]
     save_figure(curves(lines, [*losses, *(f"valid_{name}" for name in losses)], "loss"), images / "losses.png")
     save_figure(curves(lines, ["target_std", "latent_std"], "deviation over tokens"), images / "deviation.png")
+    if any("probe_knn" in line for line in lines):
+        save_figure(curves(lines, ["probe_knn", "probe_linear"], "probe, %"), images / "probe.png")
     if hasattr(objective, "predictor"):
         save_figure(masked_input(objective, data), images / "masked_input.png")
 

@@ -1,6 +1,7 @@
 """Monitoring of a run: progress lines, metrics.jsonl, TensorBoard, warnings, the stop after non-finite steps.
 
-Values stay on the device until `flush`, every `run.log_steps` steps, so that the loop does not wait for them.
+Values stay on the device until `flush`, every `run.log_steps` steps or `SILENT_S` seconds, so that the loop does not
+wait for them.
 """
 
 from __future__ import annotations
@@ -23,17 +24,21 @@ from m2d.training.optim import Schedule
 
 LOG = logging.getLogger(__name__)
 
+SILENT_S = 30.0
+"""Seconds after which progress is told though `run.log_steps` steps are not done."""
+MEASURES = {"valid": "validation", "probe": "probe"}
+
 COLLAPSED = 0.05
 """Standard deviation of the standardised target over tokens (1 if independent) below which a warning is logged."""
 
 
 class Monitor:
-    """Records of one run. All ranks call `step`, `flush`, `valid` and `state`; rank 0 writes.
+    """Records of one run. All ranks call `step`, `flush`, `measure` and `state`; rank 0 writes.
 
-    `metrics.jsonl` has a line per optimiser step, whose `step` counts the steps done (1 is the first), and a line
-    per validation, whose names begin with `valid_`; `skipped.jsonl` has the steps that were not finite, with their
-    utterances. Lines, and the points of TensorBoard's curves, are written before a checkpoint that counts their steps;
-    on resuming, those past the checkpoint are removed: no step is lost or repeated.
+    `metrics.jsonl` has a line per optimiser step, whose `step` counts the steps done (1 is the first), and a line per
+    validation and probe, whose names begin with `valid_` and `probe_`; `skipped.jsonl` has the steps that were not
+    finite, with their utterances. Lines, and the points of TensorBoard's curves, are written before a checkpoint that
+    counts their steps; on resuming, those past the checkpoint are removed: no step is lost or repeated.
     """
 
     def __init__(self, directory: Path, schedule: Schedule, ranks: Ranks, max_skipped: int, start: int = 0,
@@ -99,16 +104,21 @@ class Monitor:
         self._watch(lines, utterances)
         self._flushed, self._waited = time.monotonic(), 0.0
 
-    def valid(self, measure: Callable[[], dict[str, float]]) -> None:
-        """Write the validation losses that `measure` returns, after the steps done so far."""
-        self.flush()  # first, so that the validation's time is not counted as the steps'
-        values = measure()
+    @property
+    def is_silent(self) -> bool:
+        """Whether the last progress line is `SILENT_S` seconds old."""
+        return time.monotonic() - self._flushed > SILENT_S
+
+    def measure(self, kind: str, call: Callable[[], dict[str, float]]) -> None:
+        """Write what `call` returns after the steps done so far: losses (kind `valid`) or scores (kind `probe`)."""
+        self.flush()  # first, so that the measurement's time is not counted as the steps'
+        values = call()
         if not self.ranks.is_main:
             return
-        named = {f"valid_{name}": value for name, value in values.items()}
+        named = {f"{kind}_{name}": value for name, value in values.items()}
         _append(self._metrics, [{"step": self._done, "epoch": self._epoch, **named}])
         self._draw(named)
-        LOG.info("epoch %.2f: validation %s", self._epoch, _listed(values))
+        LOG.info("epoch %.2f: %s %s", self._epoch, MEASURES[kind], _listed(values))
         self._flushed = time.monotonic()
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from m2d.common.config import load_config, option
 from m2d.common.progress import duration
 from m2d.nn.summary import Summary, activation_bytes, summarise
 from m2d.training.config import FREE, PretrainConfig, Settings, plain
+from m2d.training.data_modules import DATA_MODULES
 from m2d.training.hours import stage_hours
 from m2d.training.memory import USABLE, micro_batch
 from m2d.training.probe import rates
@@ -61,9 +62,10 @@ def load_settings(path: str, changes: list[str]) -> PretrainConfig:
     if "noise" in needs:
         data.noise = data.noise or "any"
     if "teacher" in needs:
-        data.teacher = data.teacher or "any"
         data.valid_teacher = data.valid_teacher or ("any" if data.valid else None)
         data.more_teachers = data.more_teachers or ["any"] * len(data.more)
+    if settings.model.lambda_off > 0:
+        data.teacher = data.teacher or "any"
         settings.model.teacher_width = settings.model.teacher_width or TEACHER_WIDTH
     return PretrainConfig(data, settings.model, settings.optim, settings.run)
 
@@ -86,10 +88,7 @@ def setting_lines(config: PretrainConfig) -> list[str]:
 
 def inputs(config: Settings) -> list[str]:
     """The kinds of stores that a run with these settings reads."""
-    if config.data.kind != "audio":
-        return []
-    return ["speech", *(["noise"] if config.data.noise_ratio > 0 else []),
-            *(["teacher"] if config.model.lambda_off > 0 else [])]
+    return DATA_MODULES.get(config.data.kind).stores(config)
 
 
 def cost(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -32,7 +32,10 @@ from m2d.training.weights import start_from
 
 LOG = logging.getLogger(__name__)
 
-GO_ON, CHECKPOINT, STOP = 0, 1, 2
+GO_ON, REPORT, CHECKPOINT, STOP = range(4)
+
+Probe = Callable[[nn.Module, dict[str, Any]], dict[str, float]]
+"""Scores of an encoder, in evaluation mode, whose inputs are normalised by these statistics."""
 
 
 class Step(NamedTuple):
@@ -43,8 +46,10 @@ class Step(NamedTuple):
     waited: float  # seconds for data
 
 
-def pretrain(config: PretrainConfig) -> int:
+def pretrain(config: PretrainConfig, open_probe: Callable[[str], Probe] | None = None) -> int:
     """Start or resume the pre-training that the options describe. Returns the exit status of `m2d.bin.pretrain`.
+
+    `open_probe` makes the probe of the task that `run.probe_task` names.
 
     0: finished, now or before. 75: stopped by a signal after writing a checkpoint; the same command resumes.
     Raises `OtherRunError` (status 65) if `run.exp` holds a run with other options or data, and `UserError` for
@@ -58,6 +63,8 @@ def pretrain(config: PretrainConfig) -> int:
                 LOG.info("%s: this run is finished; nothing to do", experiment.directory)
                 return 0
             trainer = Trainer(config, ranks, data)
+            if config.run.probe_task and open_probe is not None:
+                trainer.watch(open_probe)
             if experiment.resumed is not None:
                 trainer.restore(experiment.resumed)
                 experiment.resumed = None  # its memory
@@ -84,6 +91,7 @@ class Trainer:
                                      ranks=ranks.size, accumulate=self._parts(), seed=config.run.seed)
         self.schedule = Schedule(config.optim, self.sampler.steps_per_epoch)
         self.counters: dict[str, int] | None = None
+        self.is_watched, self.probe = False, None
         if config.run.compile:
             self.objective.compile(dynamic=False)  # only the last batch of a validation has another shape
         self.model = ranks.wrap(self.objective)
@@ -191,6 +199,24 @@ class Trainer:
         *means, count = self.ranks.sum_(sums).tolist()
         return {name: value / count for name, value in zip(names, means, strict=True)}
 
+    def watch(self, open_probe: Callable[[str], Probe]) -> None:
+        """Probe the encoder on the task `run.probe_task` from now on. Rank 0 does so; the others wait."""
+        self.is_watched = True
+
+        def open_here() -> None:
+            self.probe = open_probe(self.config.run.probe_task)
+
+        self.ranks.on_main(open_here)
+
+    def probed(self) -> dict[str, float]:
+        """What the probe says of the encoder; nothing on other ranks than 0."""
+        if self.probe is None:
+            return {}
+        self.objective.eval()
+        scores = self.probe(self.objective.encoder, self.data.statistics)
+        self.objective.train()
+        return scores
+
     def run(self, experiment: Experiment, stop: StopFlag) -> int:
         """Train from the sampler's position to the last step or a stop request. Returns the exit status."""
         run, first, total = self.config.run, self.sampler.step, self.schedule.total_steps
@@ -199,19 +225,24 @@ class Trainer:
         writer = CheckpointWriter(experiment.checkpoints, run.keep_last, run.keep_epochs * per_epoch) \
             if self.ranks.is_main else None
         self._introduce()
+        if self.is_watched and first == 0:
+            monitor.measure("probe", self.probed)
         batches, saved = self.data.training_batches(self.sampler), time.monotonic()
         done = first
         for step in range(first, total):
             monitor.step(*self.train_step(step, batches))
             done = step + 1
             due = self.ranks.is_main and time.monotonic() - saved >= 60 * run.checkpoint_minutes
-            word = self.ranks.agree(STOP if stop.requested else CHECKPOINT if due else GO_ON)
-            if done % run.log_steps == 0:
+            word = self.ranks.agree(STOP if stop.requested else CHECKPOINT if due else
+                                    REPORT if monitor.is_silent else GO_ON)
+            if done % run.log_steps == 0 or word == REPORT:
                 monitor.flush()
             if self.data.valid_size > 0 and done % (run.valid_epochs * per_epoch) == 0:
-                monitor.valid(self.validate)
+                monitor.measure("valid", self.validate)
+            if self.is_watched and done % (run.probe_epochs * per_epoch) == 0:
+                monitor.measure("probe", self.probed)
             is_kept = run.keep_epochs > 0 and done % (run.keep_epochs * per_epoch) == 0
-            if word != GO_ON or is_kept or done == total:
+            if word >= CHECKPOINT or is_kept or done == total:
                 state = self.state(done, monitor.state())
                 if writer is not None:
                     LOG.info("checkpoint after step %d: training stood still for %.3f s", done, writer.save(state))

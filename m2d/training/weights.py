@@ -10,7 +10,6 @@ from torch import nn
 
 from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
-from m2d.pretrained.architecture import check_state
 from m2d.pretrained.files import load_pretrained
 from m2d.pretrained.published import Published, load_objective, read_published
 from m2d.training.checkpoint import is_checkpoint, read_checkpoint
@@ -22,29 +21,26 @@ def start_from(objective: nn.Module, path: str) -> dict[str, Any]:
     """Load the weights at `path` into `objective` (`run.init_from`). Returns the statistics of their training data.
 
     `path` is a checkpoint of a run, a published checkpoint file, or a model directory (or its name on the hub). From an
-    encoder alone the target starts as its copy, and the predictor from scratch.
+    encoder alone the target starts as its copy, and the predictor from scratch; so does what answers another teacher.
 
     Raises `UserError` if there is nothing to read, or the networks differ.
     """
     heads = None  # a published file that tells others is refused where it is read
     if is_checkpoint(path):
         checkpoint = read_checkpoint(path)
-        check_state(checkpoint["model"], objective.state_dict(), path)
-        objective.load_state_dict(checkpoint["model"])
-        heads = ModelConfig(**checkpoint["config"]["model"]).encoder.heads
-        seen = checkpoint["statistics"]
+        encoder, statistics = ModelConfig(**checkpoint["config"]["model"]).encoder, checkpoint["statistics"]
+        heads = encoder.heads
+        published = Published(checkpoint["model"], encoder, (statistics["mean"], statistics["std"]))
+    elif Path(path).is_file():
+        published = read_published(path, objective.config.encoder.heads)
     else:
-        if Path(path).is_file():
-            published = read_published(path, objective.config.encoder.heads)
-        else:
-            model = load_pretrained(path)
-            heads = model.encoder.config.heads
-            state = {f"encoder.{name}": value for name, value in model.encoder.state_dict().items()}
-            published = Published(state, model.encoder.config, (model.mean, model.std))
-        load_objective(objective, published, path)
-        seen = dict(zip(("mean", "std"), published.statistics, strict=True))
+        model = load_pretrained(path)
+        heads = model.encoder.config.heads
+        state = {f"encoder.{name}": value for name, value in model.encoder.state_dict().items()}
+        published = Published(state, model.encoder.config, (model.mean, model.std))
+    load_objective(objective, published, path)
     wanted = objective.config.encoder.heads
     if heads is not None and heads != wanted:
         raise UserError(f"{path}: its encoder has {heads} attention heads, this run's {wanted} (model.heads)")
     LOG.info("weights from %s; optimiser and schedule start afresh", path)
-    return seen
+    return dict(zip(("mean", "std"), published.statistics, strict=True))

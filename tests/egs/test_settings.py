@@ -115,7 +115,7 @@ def test_plan_of_changed_settings(changes, needs):
 
 @pytest.mark.parametrize(("change", "message"), [
     ("data.noise_ratio=2", "must lie in [0, 1]"), ("data.teacher=x", "data.teacher does not apply"),
-    ("optim.warmup_epochs=300", "must be less than"), ("run.seeed=1", "did you mean 'run.seed'")])
+    ("optim.warmup_epochs=-1", "must lie in [0, inf)"), ("run.seeed=1", "did you mean 'run.seed'")])
 def test_plan_refuses_what_a_run_would_refuse(change, message):
     with pytest.raises(UserError, match=re.escape(message)):
         load_settings(str(EGS / "audioset_m2d" / "conf" / "pretrain_m2d_r0.6.yaml"), [change])

@@ -32,7 +32,7 @@ def note(monitor, count, **values):
 def test_resuming_neither_loses_nor_repeats_a_line(tmp_path, ranks):
     monitor = Monitor(tmp_path, SCHEDULE, ranks, 5)
     note(monitor, 7)
-    monitor.valid(lambda: {"loss": 2.0})
+    monitor.measure("valid", lambda: {"loss": 2.0})
     note(monitor, 3)
     monitor.close()
     with open(tmp_path / "metrics.jsonl", "a") as stream:

@@ -13,6 +13,7 @@ import torch
 import torch._dynamo  # the optimiser would import it in each run
 
 from m2d.common import cli
+from m2d.evaluation.watch import open_watch
 from m2d.training.config import PretrainConfig
 from m2d.training.trainer import pretrain
 
@@ -29,7 +30,7 @@ def run(argv: list[str], log: str, env: dict[str, str], file_size: int | None) -
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     status = 1
     try:
-        cli.run(PretrainConfig, pretrain, "")
+        cli.run(PretrainConfig, lambda config: pretrain(config, open_watch), "")
     except SystemExit as stop:
         status = stop.code
     except BaseException:

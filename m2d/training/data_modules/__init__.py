@@ -55,10 +55,15 @@ class DataModule(ABC):
         workers = config.data.workers
         self.workers = default_workers() if workers is None else workers  # loader processes of this rank
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def check(config: Settings) -> None:
+    def check(cls, config: Settings) -> None:
         """Raise `UserError` for options that do not fit together, before anything is read."""
+
+    @classmethod
+    def stores(cls, config: Settings) -> list[str]:
+        """Which stores of audio a run of these settings reads: of speech, noise, teacher."""
+        return []
 
     def build_objective(self) -> nn.Module:
         """What is trained on these data, freshly initialised: the objective that the options name."""

@@ -42,16 +42,18 @@ class AudioData(DataModule):
         super().__init__(config, device)
         data = config.data
         noise = PackedStore(data.noise) if data.noise_ratio > 0 else None
-        teachers = [data.teacher, *data.more_teachers] if data.teacher else [None] * (1 + len(data.more))
+        teachers, valid_teacher = self._teacher_stores()
         self.parts = [self._dataset(speech, teacher, noise)
                       for speech, teacher in zip([data.speech, *data.more], teachers, strict=True)]
         if self.parts[0].teacher is not None:
             model = dataclasses.replace(config.model, teacher_width=self.parts[0].teacher.width)
             self.config = dataclasses.replace(config, model=model)
         shares = [part.speech.total_frames for part in self.parts] if data.by_hours else data.weights
-        mixture = Mixture(self.parts, shares or [len(part) for part in self.parts], config.run.seed)
-        self.train = mixture if len(self.parts) > 1 else self.parts[0]
-        self.valid = self._dataset(data.valid, data.valid_teacher, noise) if data.valid else None
+        mixture = Mixture(self.parts, shares or [len(part) for part in self.parts], config.run.seed,
+                          data.epoch_samples)
+        is_list = len(self.parts) == 1 and len(mixture) == len(self.parts[0])
+        self.train = self.parts[0] if is_list else mixture
+        self.valid = self._dataset(data.valid, valid_teacher, noise) if data.valid else None
         self.train_size, self.valid_size = len(self.train), len(self.valid or ())
         self.statistics = self._statistics(mixture.counts)
         self.noise_mean = _statistic(data.noise_mean, data.noise, "mean") if noise else 0.0
@@ -61,17 +63,30 @@ class AudioData(DataModule):
                             f"{self.statistics['std']}, noise mean {self.noise_mean}: look at stats.json in {stores}, "
                             "or give data.mean, data.std, data.noise_mean")
 
-    @staticmethod
-    def check(config: Settings) -> None:
+    @classmethod
+    def check(cls, config: Settings) -> None:
         """Raise `UserError` for options that do not fit together."""
-        data, distils = config.data, config.model.lambda_off > 0
+        data = config.data
         if not data.speech:
             raise UserError("option 'data.speech' has no default: give it as data.speech=STORE")
         if data.noise_ratio > 0 and not data.noise:
             raise UserError(f"data.noise_ratio={data.noise_ratio} needs data.noise, a store of noise log-mels")
         if data.noise_mean is not None and not data.noise:
             raise UserError("data.noise_mean does not apply without data.noise")
-        _check_mixture(config)
+        if data.weights and (data.by_hours or len(data.weights) != 1 + len(data.more)):
+            raise UserError(f"data.weights={data.weights}: give a share for data.speech and for each of the "
+                            f"{len(data.more)} stores of data.more, and not data.by_hours with it")
+        cls.check_teacher(config)
+        if config.model.in_channels != 1:
+            raise UserError(f"model.in_channels={config.model.in_channels}: log-mels have one channel")
+
+    @classmethod
+    def check_teacher(cls, config: Settings) -> None:
+        """Raise `UserError` for stores of teacher frames that are missing or have no use."""
+        data, distils = config.data, config.model.lambda_off > 0
+        if len(data.more_teachers) != (len(data.more) if distils else 0):
+            raise UserError(f"data.more_teachers={data.more_teachers}: with model.lambda_off > 0 each of the "
+                            f"{len(data.more)} stores of data.more has its store of teacher frames, otherwise none")
         for name, path, wanted in (("data.teacher", data.teacher, distils),
                                    ("data.valid_teacher", data.valid_teacher, distils and bool(data.valid))):
             if wanted and not path:
@@ -79,8 +94,12 @@ class AudioData(DataModule):
             if path and not wanted:
                 raise UserError(f"{name} does not apply: " + ("there is no data.valid" if distils
                                                              else "model.lambda_off is 0"))
-        if config.model.in_channels != 1:
-            raise UserError(f"model.in_channels={config.model.in_channels}: log-mels have one channel")
+
+    @classmethod
+    def stores(cls, config: Settings) -> list[str]:
+        """Speech, and noise and teacher frames where the settings use them."""
+        return ["speech", *(["noise"] if config.data.noise_ratio > 0 else []),
+                *(["teacher"] if config.model.lambda_off > 0 else [])]
 
     def identity(self) -> dict[str, str]:
         """Size and digest of each store's content, and the statistics that were read from stores."""
@@ -133,6 +152,12 @@ class AudioData(DataModule):
         return {name: value if given is None else given
                 for name, value, given in (("mean", moments.mean, data.mean), ("std", moments.std, data.std))}
 
+    def _teacher_stores(self) -> tuple[list[str | None], str | None]:
+        """The stores of teacher frames: of each store that is trained on, and of the held-out one."""
+        data = self.config.data
+        teachers = [data.teacher, *data.more_teachers] if data.teacher else [None] * (1 + len(data.more))
+        return teachers, data.valid_teacher
+
     def _dataset(self, speech: str, teacher: str | None, noise: PackedStore | None) -> PretrainDataset:
         model = self.config.model
         stores = PackedStore(speech), PackedStore(teacher) if teacher else None
@@ -148,16 +173,6 @@ def decode_teacher(batch: Batch) -> Tensor:
     """Teacher frames `[B, T', W]` float32 of a batch, on the device it is on, scaled when they are int8."""
     frames = batch["teacher"].float()
     return frames * batch["teacher_scale"].float()[..., None] if "teacher_scale" in batch else frames
-
-
-def _check_mixture(config: Settings) -> None:
-    data, corpora = config.data, 1 + len(config.data.more)
-    if data.weights and (data.by_hours or len(data.weights) != corpora):
-        raise UserError(f"data.weights={data.weights}: give a share for data.speech and for each of the "
-                        f"{corpora - 1} stores of data.more, and not data.by_hours with it")
-    if len(data.more_teachers) != (len(data.more) if config.model.lambda_off > 0 else 0):
-        raise UserError(f"data.more_teachers={data.more_teachers}: with model.lambda_off > 0 each of the "
-                        f"{corpora - 1} stores of data.more has its store of teacher frames, otherwise none")
 
 
 def _statistic(given: float | None, store: str, name: str) -> float:

@@ -52,8 +52,8 @@ class ImageData(DataModule):
         model = self.config.model
         return ImageDataset(images, view, model.input_size[0], self.config.run.seed, model.encoder.grid.n_patches)
 
-    @staticmethod
-    def check(config: Settings) -> None:
+    @classmethod
+    def check(cls, config: Settings) -> None:
         """Raise `UserError` for options that do not fit together."""
         options, model = config.data.image, config.model
         missing = [name for name in ("torchvision", "timm") if importlib.util.find_spec(name) is None]
