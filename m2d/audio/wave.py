@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -62,17 +62,25 @@ def read_audio(path: str | Path, sample_rate: int = 16000, start: float = 0.0,
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 
-def audio_files(folder: str | Path) -> list[str]:
+def audio_files(folder: str | Path, extensions: Collection[str] = EXTENSIONS) -> list[str]:
     """Sorted paths, relative with `/`, of the audio files below a folder, recognised by their extension.
 
-    Links are followed; hidden files and folders (`._x.wav` of macOS) are left out.
+    Links are followed, except to a folder that they are in; hidden files and folders (`._x.wav` of macOS) are left out.
     """
     found = []
     for base, directories, names in os.walk(folder, followlinks=True):
-        directories[:] = [name for name in directories if not name.startswith(".")]
-        found += [Path(base, name).relative_to(folder).as_posix() for name in names
-                  if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS]
+        directories[:] = [name for name in directories
+                          if not name.startswith(".") and not _leads_back(os.path.join(base, name))]
+        below = os.path.relpath(base, folder).replace(os.sep, "/")
+        found += [name if below == "." else f"{below}/{name}" for name in names
+                  if not name.startswith(".") and os.path.splitext(name)[1].lower() in extensions]
     return sorted(found)
+
+
+def _leads_back(folder: str) -> bool:
+    """Whether a folder is a link to one that it lies in."""
+    return os.path.islink(folder) and f"{os.path.realpath(os.path.dirname(folder))}{os.sep}".startswith(
+        f"{os.path.realpath(folder)}{os.sep}")
 
 
 def audio_duration(path: str | Path) -> float:

@@ -169,7 +169,7 @@ def test_missing_clips_and_other_lengths_are_shown_beside_the_published_numbers(
     assert data.utt2dur == {"Y--PJHxphWEs": 3.0, "Y-0p7hKXZ1ww": 33.0} and len(data) == 3
     assert "balanced_train: 1 of 2 official clips are there" in caplog.text
     assert "_0p7hKXZ1w-.wav: not readable as audio" in caplog.text
-    assert "1 of 3 recordings can't be opened" in caplog.text
+    assert "3 recordings: faults: 1; the rest is used" in caplog.text
     assert "3 utterances (published: 2,063,949), 0.0 h: DIFFERENT from the published corpus" in caplog.text
     assert "2 of 2 recordings are not 10 s long (0.5 s more or less): from 3.0 to 33.0 s" in caplog.text
 

@@ -63,6 +63,7 @@ def test_folder_of_any_audio(tmp_path):
         audio(tmp_path / name)
     (tmp_path / "y" / "readme.txt").write_text("no audio")
     (tmp_path / "linked").symlink_to(tmp_path / "x")
+    (tmp_path / "x" / "back").symlink_to(tmp_path)
     with pytest.raises(UserError, match=r"would have the same id 'z-c\.wav'"):
         read_folder(tmp_path)
     (tmp_path / "z" / "c.wav").unlink()

@@ -30,9 +30,9 @@ def clips_below(root: Path) -> Iterator[tuple[str, str]]:
         raise UserError(f"{root}: no such folder")
     for name in audio_files(root):
         yield PurePosixPath(name).stem, str(root / name)
-    for pack in sorted(path for path in root.rglob("*") if path.suffix in _READERS):
+    for pack in (root / name for name in audio_files(root, _READERS)):
         try:
-            yield from list(_READERS[pack.suffix](pack))
+            yield from list(_READERS[pack.suffix.lower()](pack))
         except (OSError, ValueError, KeyError, tarfile.TarError) as error:
             LOG.warning("%s: left out with all its clips: can't be read (%s)", pack, str(error).splitlines()[0])
 

@@ -15,5 +15,5 @@ def warn_of(faults: Sequence[str], corpus: str | Path) -> None:
     for fault in faults[:SHOWN]:
         LOG.warning("%s", fault)
     if faults:
-        LOG.warning("%s: %d faults%s: the rest is used", corpus, len(faults),
+        LOG.warning("%s: faults: %d%s; the rest is used", corpus, len(faults),
                     f" (the first {SHOWN} are named above)" if len(faults) > SHOWN else "")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
+from collections import Counter
 from pathlib import Path
 
 from m2d.audio.wave import EXTENSIONS, AudioError, audio_duration, audio_files
@@ -31,18 +33,18 @@ def read_folder(root: str | Path, segment_seconds: float | None = None) -> DataD
     return data
 
 
-def find_audio(root: str | Path) -> list[Path]:
+def find_audio(root: str | Path) -> list[str]:
     """Audio files below a folder (by their ending, links followed, sorted), or of a list, as absolute paths."""
     root = Path(root).absolute()
     if root.is_dir():
-        found = sorted(root / name for name in audio_files(root))
+        found = [os.path.join(root, name) for name in audio_files(root)]
     elif root.is_file():
         try:
             lines = root.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError as error:
             raise UserError(f"{root}: is no folder and no text list of audio files") from error
-        found = [root.parent / line.strip() for line in lines if line.strip()]
-        if missing := next((path for path in found if not path.is_file()), None):
+        found = [str(root.parent / line.strip()) for line in lines if line.strip()]
+        if missing := next((path for path in found if not os.path.isfile(path)), None):
             raise UserError(f"{root}: lists {missing}, which is not there")
     else:
         raise UserError(f"{root}: no such folder or list of audio files")
@@ -51,23 +53,18 @@ def find_audio(root: str | Path) -> list[Path]:
     return found
 
 
-def _name(paths: list[Path], base: Path) -> dict[str, str]:
-    """Ids of files: the path below `base` with dashes for slashes, with the extension where only that differs."""
-    base = base.absolute()
-
-    def identify(path: Path, ending: bool) -> str:
-        relative = path.relative_to(base) if path.is_relative_to(base) else Path(*path.parts[1:])
-        return re.sub(r"\s+", "_", "-".join((relative if ending else relative.with_suffix("")).parts))
-
-    short: dict[str, int] = {}
-    for path in paths:
-        short[identify(path, False)] = short.get(identify(path, False), 0) + 1
+def _name(paths: list[str], base: Path) -> dict[str, str]:
+    """Ids for files: the path below `base` with dashes for slashes, and the ending where two differ by it alone."""
+    start = str(base.absolute()).rstrip(os.sep) + os.sep
+    whole = [re.sub(r"\s+", "_", path.removeprefix(start).lstrip(os.sep).replace(os.sep, "-")) for path in paths]
+    short = [os.path.splitext(name)[0] for name in whole]
+    count = Counter(short)
     named: dict[str, str] = {}
-    for path in paths:
-        name = identify(path, ending=short[identify(path, False)] > 1)
+    for path, with_ending, without in zip(paths, whole, short, strict=True):
+        name = with_ending if count[without] > 1 else without
         if name in named:
             raise UserError(f"{path} and {named[name]} would have the same id '{name}': rename one")
-        named[name] = str(path)
+        named[name] = path
     return named
 
 
