@@ -51,8 +51,8 @@ log_mels() {
 
 extract_logmel() {  # DATA OUT LOGS
   "$cmd" "${cpu_job[@]}" JOB=1:"$nj" "$3/logmel_$(basename "$1").JOB.log" \
-    python3 -m m2d.bin.extract_logmel data="$1" out="$2" job=JOB jobs="$nj" &&
-    bound python3 -m m2d.bin.merge_features dir="$2"
+    python3 -m m2d.bin.extract_logmel data="$1" out="$2" job=JOB jobs="$nj" \
+    max_bad_share="$max_bad" && bound python3 -m m2d.bin.merge_features dir="$2" max_bad_share="$max_bad"
 }
 
 settings_of() { python3 -m m2d.bin.plan show=settings config="$1" "${@:2}"; }

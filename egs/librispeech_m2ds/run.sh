@@ -32,6 +32,7 @@ label=           # name in tables (default: the experiment's); rows of one name 
 dry_run=false    # print what the settings cost, with the hours of each stage at the rates of this machine, and stop
 rates=           # file that --dry_run keeps these rates in (default: they are measured anew, in about a minute)
 nj=2             # parallel jobs of data preparation and features
+max_bad=0.01     # share of recordings that can't be read above which features are an error; those are left out
 ngpu=0           # GPUs on each node, for teacher and pre-training
 nodes=1          # nodes for pre-training
 scale=1          # size of the mini corpus

@@ -66,3 +66,19 @@ def test_a_name_that_no_table_can_hold_is_refused(odd, tmp_path):
         soundfile.write(tmp_path / name / "a.wav", np.zeros(16000), 16000)
     done = odd.run("--stop_stage", "0", "--held_out", "1", SPEECH=str(tmp_path))
     assert done.returncode == 1 and "rename it" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_broken_recordings_are_named_counted_and_left_out_on_demand(make_recipe, tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        (tmp_path / f"s/{number}").mkdir(parents=True)
+        soundfile.write(tmp_path / f"s/{number}/x.wav", rng.normal(size=8000) / 10, 16000)
+    (tmp_path / "s/7.flac").write_bytes(b"<html>404</html>")
+    recipe = make_recipe("librispeech_m2ds", SPEECH=str(tmp_path / "s"), NOISE=str(tmp_path / "s/0"))
+    words = ["--stop_stage", "1", "--held_out", "1"]
+    done = recipe.run(*words)
+    assert done.returncode != 0 and "7.flac: not readable as audio" in done.stdout
+    assert "7 utterances" in done.stdout and "max_bad_share" in done.stdout
+    recipe.run_well(*words, "--max_bad", "0.5")
+    sets = [recipe.directory / f"dump/s/{name}/logmel" for name in ("train", "valid")]
+    assert sum(len((store / "index").read_text().splitlines()) for store in sets) == 6

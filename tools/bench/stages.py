@@ -57,16 +57,17 @@ class StagesBench:
 
     files: int = option(200_000, "recordings of the tree", within="[400, inf)")
     lines: int = option(2_000_000, "utterances of the data directory", within="[400, inf)")
-    seconds: float = option(0.3, "length of a recording", within="(0, inf)")
+    seconds: float = option(0.1, "length of a recording", within="(0, inf)")
     teacher: str = option("", "model whose frames are extracted as well")
-    directory: str = option("", "where the corpus is made, and kept (default: a temporary folder)")
+    directory: str = option("", "a new folder that corpus and results are kept in (default: a temporary one)")
     json: str = option("", "write machine, command and rows here as well")
 
 
 def bench(options: StagesBench) -> None:
     """Make the corpora, run every command on a quarter and on the whole, print the table."""
-    with tempfile.TemporaryDirectory(dir=options.directory or None) as name:
-        work, tree = Path(name), Path(options.directory or name) / "tree"
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(options.directory or name)
+        tree = work / "tree"
         make_tree(tree, options.files, options.seconds)
         rows: list[dict[str, Any]] = []
         for share in (4, 1):
@@ -95,7 +96,7 @@ def make_tree(tree: Path, files: int, seconds: float) -> None:
 def on_tree(work: Path, tree: Path, options: StagesBench, share: int) -> Iterator[dict[str, Any]]:
     """Stages 0, 1 and 2 on the tree, or on a list of a part of it."""
     files = options.files // share
-    work.mkdir()
+    work.mkdir(parents=True)
     source = work / "list.txt"
     source.write_text("".join(f"{tree}/{number // PER_FOLDER:05d}/{number:07d}.flac\n" for number in range(files)))
     source, data = (source, work / "data") if share > 1 else (tree, work / "data")

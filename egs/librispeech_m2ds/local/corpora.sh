@@ -72,6 +72,6 @@ train_mini_teacher() {  # OUT: the mini corpus's own HuBERT
 extract_teacher() {  # NAME: $dump/NAME/$teacher_store of $data/NAME
   "$cmd" "${gpu_job[@]}" --num-threads 1 --gpu "$((ngpu > 0))" JOB=1:"$nj" "$dump/log/${teacher_store}_$1.JOB.log" \
     python3 -m m2d.bin.extract_teacher data="$data/$1" out="$dump/$1/$teacher_store" model="$teacher" \
-    layer="$teacher_layer" dtype="$teacher_dtype" job=JOB jobs="$nj" &&
-    bound python3 -m m2d.bin.merge_features dir="$dump/$1/$teacher_store"
+    layer="$teacher_layer" dtype="$teacher_dtype" job=JOB jobs="$nj" max_bad_share="$max_bad" &&
+    bound python3 -m m2d.bin.merge_features dir="$dump/$1/$teacher_store" max_bad_share="$max_bad"
 }
