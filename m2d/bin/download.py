@@ -11,8 +11,6 @@ from m2d.data.downloads.catalogue import CATALOGUE, chosen, download, read_catal
 
 @dataclass
 class Options:
-    """Options of `m2d download`."""
-
     names: list[str] = option(factory=list, help="corpora, for example [mini_librispeech,esc50]; none: list them all")
     out: str = option("downloads", "folder that they are unpacked into")
     keep_archives: bool = option(False, "keep the archives after unpacking")

@@ -21,8 +21,6 @@ from m2d.training.checkpoint import read_checkpoint, read_newest
 
 @dataclass
 class Options:
-    """Command line of this entry point."""
-
     source: str = option(help="experiment directory (its newest checkpoint is taken), one checkpoint, or any model: "
                               "model directory, published checkpoint, OWNER/NAME on the Hugging Face hub")
     out: str | None = option(None, "model directory to write")

@@ -13,8 +13,6 @@ from m2d.pretrained.onnx import export_compiled, export_onnx, export_program
 
 @dataclass
 class Options:
-    """Command line of this entry point."""
-
     model: str = option(help="model directory, published checkpoint file, or OWNER/NAME on the Hugging Face hub")
     out: str = option(help="file to write: ONNX; .pt2: a torch.export program; .aoti.pt2: that compiled by AOTInductor")
     audio: bool = option(True, "the graph takes waveforms; false: normalised log-mels")

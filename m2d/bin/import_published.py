@@ -17,8 +17,6 @@ from m2d.pretrained.labels import read_labels
 
 @dataclass
 class Options:
-    """Command line of this entry point."""
-
     checkpoint: str = option(help="published .pth file, or its folder")
     out: str = option(help="model directory to write")
     heads: int | None = option(None, "attention heads, where the file is no ViT small, base or large")

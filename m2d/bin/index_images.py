@@ -10,8 +10,6 @@ from m2d.data.images.index import index_images
 
 @dataclass
 class Options:
-    """Options of `m2d.bin.index_images`."""
-
     data: str = option(help="folder of one part as m2d.bin.prepare_images writes it")
     out: str = option(help="folder to write")
     workers: int = option(4, "processes that decode; 0 decodes in the main process")

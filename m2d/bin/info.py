@@ -11,8 +11,6 @@ from m2d.pretrained.info import describe
 
 @dataclass
 class Options:
-    """Options of `m2d info`."""
-
     model: str = option(MISSING, "model directory, published checkpoint, or OWNER/NAME on the Hugging Face hub")
     heads: int | None = option(None, "attention heads, for a published checkpoint of unknown size")
     sample_rate: int | None = option(None, "16000 or 32000 Hz, for a published checkpoint")

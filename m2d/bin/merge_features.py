@@ -10,8 +10,6 @@ from m2d.data.merge import is_merged, merge_index
 
 @dataclass
 class Options:
-    """Command line of this entry point."""
-
     dir: str = option(help="folder of packed features")
     max_bad_share: float = option(0.01, "share of failed utterances above which it is an error")
 

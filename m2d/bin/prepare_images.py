@@ -11,8 +11,6 @@ from m2d.data.images.folder import find_images
 
 @dataclass
 class Options:
-    """Options of `m2d.bin.prepare_images`."""
-
     root: str = option(help="folder with train/nXXXXXXXX/*.JPEG and val/")
     out: str = option(help="folder to write")
 

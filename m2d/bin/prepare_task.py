@@ -17,8 +17,6 @@ from m2d.evaluation.tasks import TASKS
 
 @dataclass
 class Options:
-    """Options of `m2d.bin.prepare_task`."""
-
     task: str = option(help=f"table (your own recordings), or one of {', '.join(TASKS)}")
     out: str = option(help="folder of the prepared task")
     root: str | None = option(None, "the data set's folder; task=table: folder of the audio (default: the table's), "

@@ -17,8 +17,6 @@ from m2d.training.plan import load_settings
 
 @dataclasses.dataclass
 class ReportConfig:
-    """Options of `m2d.bin.report`."""
-
     exp: str = option(MISSING, "a folder of experiments (exp), or one experiment")
     out: str = option("", "the page to write (default: report.html in that folder)")
     paper: str = option("", "YAML file of the published setting to compare with")

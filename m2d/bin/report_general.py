@@ -9,8 +9,6 @@ from m2d.evaluation.report import write_report
 
 @dataclass
 class Options:
-    """Options of `m2d.bin.report_general`."""
-
     exp: str = option("exp", "folder of experiment directories")
     out: str = option("RESULTS.md", "the file to write")
     mini: bool = option(False, "say that the mini corpus stood in for the real ones")

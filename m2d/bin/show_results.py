@@ -18,8 +18,6 @@ from m2d.common.markdown import aligned, tables
 
 @dataclasses.dataclass
 class ShowConfig:
-    """Options of `m2d.bin.show_results`."""
-
     file: str = option(MISSING, "the Markdown file: SUPERB.md, RESULTS.md, GENERAL.md")
     next: list[str] = option(factory=list, help="commands to name at the end, 'WHAT: COMMAND'")
     report: str = option("", "the HTML report to name at the end")

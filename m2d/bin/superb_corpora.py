@@ -13,8 +13,6 @@ from m2d.superb.task import TASKS, Corpora, ordered, read_settings
 
 @dataclass
 class Options:
-    """Options of `m2d.bin.superb_corpora`."""
-
     tasks: list[str] = option(factory=list, help="tasks whose corpora are looked at")
     corpora: Corpora = option(factory=Corpora)
     conf: str = option("conf/superb", "folder with a settings file per task")

@@ -29,8 +29,6 @@ LOG = logging.getLogger(__name__)
 
 @dataclass
 class JobOptions:
-    """Options of every extraction command."""
-
     data: str = option(MISSING, "data directory: wav.scp and perhaps segments, utt2dur")
     out: str = option(MISSING, "folder of the features")
     job: int = option(1, "this job's number, from 1")

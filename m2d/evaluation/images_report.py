@@ -27,8 +27,6 @@ Scores = dict[str, dict[int, list[float]]]
 
 @dataclass
 class ReportOptions:
-    """Options of `m2d.bin.report_images`."""
-
     exp: str = option("exp", "folder of experiment directories")
     out: str = option("RESULTS.md", "the file to write")
     baseline: str | None = option(None, "label of the models with random weights, to compare the others with")

@@ -35,8 +35,6 @@ class SoundOptions:
 
 @dataclass
 class EmbedOptions(SoundOptions):
-    """Options of `m2d embed`."""
-
     out: str | None = option(None, f"one row a clip, the mean over time: a file of {', '.join(MATRIX_FORMATS)}")
     frames: str | None = option(None, "all frames: a folder of one NAME.npy [T, W] a clip")
     layer: int | None = option(None, "layer, from 0; default: the last")

@@ -24,8 +24,6 @@ from m2d.pretrained.features import M2DFeatures
 
 @dataclass
 class FeatureOptions(NetworkOptions):
-    """Options of `python -m m2d.bin.extract_features`."""
-
     model: str = option(MISSING, "model directory, published checkpoint file, or OWNER/NAME on the Hugging Face hub")
     layer: int | None = option(None, "layer, from 0; default: the last")
     pool: bool = option(False, "one vector per utterance, the mean over time, instead of frames")

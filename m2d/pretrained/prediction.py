@@ -23,8 +23,6 @@ THRESHOLD = 0.5
 
 @dataclass
 class PredictOptions(SoundOptions):
-    """Options of `m2d predict`."""
-
     out: str = option("predictions.csv", "the table: file, begin, end (s), label, and the probability of each class")
     frames: bool = option(False, "a row for each frame, in place of one for each clip")
 

@@ -23,8 +23,6 @@ from m2d.pretrained.features import M2DFeatures
 
 @dataclass
 class TagOptions(SoundOptions):
-    """Options of `m2d tag`."""
-
     labels: str | None = option(None, "class names: class_labels_indices.csv of AudioSet, or one name a line")
     top: int = option(5, "classes a row", within="[1, inf)")
     seconds: float | None = option(None, "length of a row; default: about the model's input", within="(0, inf)")

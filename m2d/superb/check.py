@@ -19,8 +19,6 @@ TOLERANCE = 1e-4
 
 @dataclasses.dataclass
 class CheckConfig:
-    """Options of `m2d.bin.superb_check`."""
-
     model: str = option(MISSING, "model directory, random:DIRECTORY, logmel[:FRAMES] or hf:ID_OR_FOLDER")
 
 

@@ -32,8 +32,6 @@ class LearningRates:
 
 @dataclasses.dataclass
 class SuperbConfig:
-    """Options of the SUPERB runner."""
-
     model: str = option(MISSING, f"{FORMS}; logmel:FRAMES for patches of more than 2 frames")
     exp: str = option(MISSING, "folder for this model's runs, results.json and RESULTS.md")
     tasks: list[str] = option(factory=lambda: ["pr", "ks", "ic", "sid", "er"],

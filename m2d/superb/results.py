@@ -28,8 +28,6 @@ OFFICIAL = "SUPERB"
 
 @dataclasses.dataclass
 class TableConfig:
-    """Options of `m2d.bin.superb_results`."""
-
     exps: list[str] = option(MISSING, "folders of m2d.bin.superb, in the order of the rows")
     out: str = option("RESULTS.md", "the Markdown file to write")
     figure: str = option("", "an image file to write, linked in the Markdown; none unless given")

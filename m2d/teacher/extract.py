@@ -19,8 +19,6 @@ from m2d.teacher import Teacher
 
 @dataclass
 class TeacherOptions(NetworkOptions):
-    """Options of `python -m m2d.bin.extract_teacher`."""
-
     model: str = option("facebook/hubert-base-ls960", "folder or hub id of a speech model or M2D, or logmel")
     layer: int | None = option(None, "layer whose output is taken, from 1 (default: 9, Whisper and M2D: the last)")
     dtype: str = option("float16", "how rows are stored: float16, or int8 with a scale per row (half the disk)",

@@ -30,8 +30,6 @@ QUANTITIES = {**LOSSES, **DEVIATIONS}
 
 @dataclass
 class ComparisonOptions:
-    """Options of `python -m m2d.bin.compare_runs`."""
-
     exps: list[str] = option(MISSING, "experiment directories of m2d.bin.pretrain; seeds of one setting make one row")
     out: str = option("OBJECTIVES.md", "the Markdown file to write")
     figure: str = option("objectives.png", "the image file to write, linked in the Markdown")

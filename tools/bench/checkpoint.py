@@ -29,8 +29,6 @@ COLUMNS = {"what": "", "seconds": ".3f", "steps": ".2f", "share_of_interval": ".
 
 @dataclass
 class CheckpointBench:
-    """Options of the checkpoint benchmark."""
-
     size: str = option("base", "encoder: small, base, large")
     batch: int = option(8, "samples per step")
     input_frames: int = option(208, "log-mel frames of a sample, in patches of 80x4")

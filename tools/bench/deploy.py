@@ -27,8 +27,6 @@ COLUMNS = {"runtime": "", "ms_per_clip": ".0f", "times_real_time": ".1f", "ratio
 
 @dataclass
 class DeployBench:
-    """Options of the runtimes' benchmark."""
-
     seconds: float = option(10.0, "length of the clip")
     input_size: list[int] = option(factory=lambda: [80, 608], help="mel bins and frames")
     patch_size: list[int] = option(factory=lambda: [16, 16], help="the same of a patch")

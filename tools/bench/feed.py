@@ -47,8 +47,6 @@ COLUMNS = {"crop_frames": "d", "feed": "", "kb_per_sample": ".0f", "ls960_gb": "
 
 @dataclass
 class FeedBench:
-    """Options of the feed benchmark."""
-
     clips: int = option(200, "clips of speech, and as many of noise")
     seconds: float = option(12.3, "length of a clip (LibriSpeech's mean)")
     crop_frames: list[int] = option(factory=lambda: [208, 608], help="log-mel frames of a sample: a table each")

@@ -37,8 +37,6 @@ COLUMNS = {"entries": "d", "workers": "d", "first_open_s": ".2f", "first_open_cp
 
 @dataclass
 class IndexBench:
-    """Options of the index benchmark."""
-
     entries: int = option(2_000_000, "clips of the store")
     workers: int = option(4, "worker processes")
     lookups: int = option(20_000, "clips that each worker looks up")

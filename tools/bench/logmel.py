@@ -27,8 +27,6 @@ COLUMNS = {"what": "", "times_real_time": ".0f", "torchaudio_times_real_time": "
 
 @dataclass
 class LogMelBench:
-    """Options of the log-mel benchmark."""
-
     clips: int = option(20, "16 kHz WAV files")
     seconds: float = option(12.3, "length of a clip (LibriSpeech's mean)")
     turns: int = option(9, "timed turns of each way")

@@ -54,8 +54,6 @@ class Axis(NamedTuple):
 
 @dataclass
 class ScalingBench:
-    """Options of the scaling benchmark."""
-
     axes: list[str] = option(factory=lambda: list(AXES), help="duration, batch, clips, workers, ranks")
     doublings: int = option(4, "how often each is doubled")
     turns: int = option(5, "timed turns of each amount")

@@ -53,8 +53,6 @@ COLUMNS = {"stage": "", "items": ",d", "wall_s": ".1f", "cpu_s": ".1f", "items_p
 
 @dataclass
 class StagesBench:
-    """Options of the benchmark of the data stages."""
-
     files: int = option(200_000, "recordings of the tree", within="[400, inf)")
     lines: int = option(2_000_000, "utterances of the data directory", within="[400, inf)")
     seconds: float = option(0.1, "length of a recording", within="(0, inf)")

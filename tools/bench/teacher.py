@@ -33,8 +33,6 @@ CROP_SECONDS = 6.08
 
 @dataclass
 class TeacherBench:
-    """Options of the teacher benchmark."""
-
     audio_seconds: float = option(120.0, "audio in a turn, in clips of 2 to 16 s")
     batch_seconds: list[float] = option(factory=lambda: [30.0, 60.0, 120.0], help="sizes of a batch, padding included")
     layer: int = option(9, "the transformer layer that is wanted")

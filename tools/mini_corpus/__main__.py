@@ -11,8 +11,6 @@ from mini_corpus.corpus import make_corpus
 
 @dataclass
 class Options:
-    """Options of `python -m mini_corpus`."""
-
     out: str = option(help="folder of the corpus; what it holds already is not made again")
     parts: list[str] = option(factory=lambda: ["speech", "general"], help="groups (speech, general) or names of sets")
     scale: float = option(1.0, "factor on the numbers of speakers and files")

@@ -79,7 +79,6 @@ class Utterance(AudioItem):
         return (self.speaker,)
 
     def render(self) -> tuple[np.ndarray, dict[str, list[str]]]:
-        """See `AudioItem.render`."""
         rng = generator(self.path, self.text)
         style = EMOTIONS[self.emotion] if self.emotion else NEUTRAL
         who = voice(self.speaker, espeak_only=bool(self.emotion), language=self.language)
@@ -118,7 +117,6 @@ class Scene(AudioItem):
         return tuple(source.speaker for source in self.sources if source.kind == "speech")
 
     def render(self) -> tuple[np.ndarray, dict[str, list[str]]]:
-        """See `AudioItem.render`."""
         rng = generator(self.path)
         total = np.zeros(samples(self.seconds))
         for k, source in enumerate(self.sources):
@@ -146,7 +144,6 @@ class Noise(AudioItem):
     seconds: float
 
     def render(self) -> tuple[np.ndarray, dict[str, list[str]]]:
-        """See `AudioItem.render`."""
         rng = generator(self.path)
         wave = unit_peak(SOUNDS[self.sound](rng, samples(self.seconds)))
         return (wave * log_uniform(rng, 0.02, 0.3)).astype(np.float32), {}
@@ -162,7 +159,6 @@ class Note(AudioItem):
     seconds: float
 
     def render(self) -> tuple[np.ndarray, dict[str, list[str]]]:
-        """See `AudioItem.render`."""
         wave = sound_font().note(self.program, self.key, self.velocity, 0.75 * self.seconds, self.seconds)
         return record_music(wave, generator(self.path)), {}
 
@@ -175,7 +171,6 @@ class Tune(AudioItem):
     seconds: float
 
     def render(self) -> tuple[np.ndarray, dict[str, list[str]]]:
-        """See `AudioItem.render`."""
         rng = generator(self.path)
         return record_music(tune(rng, self.genre, self.seconds), rng), {}
 

@@ -10,8 +10,6 @@ from mini_corpus.probe import probe_teacher
 
 @dataclass
 class Options:
-    """Command line of this entry point."""
-
     model: str = option(help="folder or hub id of the teacher")
     train: str = option(help="data directory to fit the classifiers on")
     test: str = option(help="data directory to score them on, of other speakers")

@@ -10,8 +10,6 @@ from mini_corpus.teacher_training import TrainOptions, train_mini_teacher
 
 @dataclass
 class Options:
-    """Command line of this entry point."""
-
     data: str = option(help="data directory of the mini corpus's LibriSpeech training part")
     valid: str = option(help="data directory of other speakers of it, to measure on")
     alignments: str = option(help="phone times: a CTM file, or the folder of all of them")
