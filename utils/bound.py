@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run a command that does not outlive its parent, however the parent ends.
+"""Run a command that ends with its parent, for whatever reason the parent ends.
 
 usage: bound.py PARENT COMMAND...    PARENT is the caller's process number
 """

@@ -20,7 +20,7 @@ PREFIX = {"superb": "corpora.", "general": ""}
 
 
 def value_of(entry: dict) -> str:
-    """What db.sh says of one corpus; empty where it says nothing."""
+    """The value of one corpus in db.sh; empty if not set."""
     found = os.environ.get(entry["variable"], "")
     if not found and "beside" in entry:
         variable, name = entry["beside"]
@@ -36,7 +36,7 @@ def lacking(entries: dict[str, dict]) -> list[str]:
 
 
 def is_named(kind: str, task: str, entries: dict[str, dict]) -> bool:
-    """Whether db.sh names all that the task needs; where it names a part, a line tells what lacks."""
+    """Whether db.sh names all corpora of the task; if it names only some, the missing ones are printed."""
     missing = lacking(entries)
     if missing and any(value_of(entry) for entry in entries.values() if not entry.get("optional")):
         print(f"{kind} task {task}: db.sh does not name {', '.join(missing)}: its other corpora are not used either",
@@ -73,7 +73,7 @@ def check(tasks: dict[str, dict[str, dict]]) -> str:
 
 
 def main(kind: str, verb: str, *chosen: str) -> str | None:
-    """Print what is asked for; the message of an error."""
+    """Print the answer; returns the message of an error."""
     tasks = yaml.safe_load(Path(__file__).with_name("corpora.yaml").read_text(encoding="utf-8"))[kind]
     if verb == "check":
         return check(tasks) or None

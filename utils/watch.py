@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show how the tasks of a launcher get on, read from their logs, until ended by TERM.
+"""Show the progress of a launcher's tasks, read from their logs, until ended by TERM.
 
 usage: watch.py PARENT LOG [FIRST LAST]    PARENT is the launcher's process number; FIRST to LAST take the place of JOB
 
@@ -71,7 +71,7 @@ class TaskLog:
                 self.progress = ""
 
     def text(self) -> str:
-        """Of a progress line what matters, first the count; without one the last line."""
+        """The essential part of a progress line, first the count; without one the last line."""
         count, loss, rate, left = (pattern.search(self.progress) for pattern in (COUNT, LOSS, RATE, LEFT))
         if not count or not rate:
             return self.last
@@ -89,7 +89,7 @@ class Watch:
         self.start = time.monotonic()
 
     def read(self) -> tuple[float | None, str]:
-        """The share that is done, None where nobody can tell, and a line of text."""
+        """The finished share, None if unknown, and a line of text."""
         for task in self.tasks.values():
             task.read()
         tasks = list(self.tasks.values())

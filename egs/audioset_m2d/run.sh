@@ -10,11 +10,11 @@
 #   ./run.sh --stage 5 --stop_stage 5 --tuning public --tune_tasks "esc50 vc1"   the public scripts' settings
 #
 # stage 0: corpora -> data directory, task tables     stage 4: linear evaluation (9 tasks)
-# stage 1: log-mel features, mean and deviation       stage 5: fine-tuning (4 tasks) -> RESULTS.md
+# stage 1: log-mel features and their statistics      stage 5: fine-tuning (4 tasks) -> RESULTS.md
 # stage 2: pre-training                               stage 6: SUPERB: PR KS IC SID ER
-# stage 3: the models leave their experiments
+# stage 3: export of the models
 #
-# A finished stage is skipped, an interrupted one goes on where it was.
+# A finished stage is skipped, an interrupted one resumes.
 if [ -z "${BASH_VERSION:-}" ] || shopt -oq posix; then exec bash "$0" "$@"; fi  # as after `sh run.sh`
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -47,7 +47,7 @@ set -a; . ./db.sh; set +a
 . ./cmd.sh
 . ../../utils/stages.sh
 . ../../utils/general_audio.sh
-. local/corpora.sh   # decides what is used and named how: mini corpus data dump inputs configs own baselines ...
+. local/corpora.sh   # sets mini corpus data dump inputs configs own baselines ...
 
 if [ $dry_run = true ]; then
   if [ -z "$rates" ]; then rates=$(mktemp) && trap 'rm -f "$rates"' EXIT; fi
@@ -59,7 +59,7 @@ if [ $dry_run = true ]; then
   exit
 fi
 
-# what is told after the tables
+# printed after the tables
 paper_config=conf/pretrain_m2d_r0.6.yaml
 next_commands=("classes and features of your own sounds: . ./path.sh; m2d embed ${own[0]} SOUNDS/ out=features.npz"
   "another masking ratio beside it: ./run.sh --configs conf/pretrain_m2d_r0.7.yaml"
@@ -101,7 +101,7 @@ for config in "${configs[@]}"; do
   fi
 done
 
-# ---- stage 4: linear evaluation of the models and of what they must beat
+# ---- stage 4: linear evaluation of the models and their baselines
 for model in "${own[@]}" ${baselines[@]+"${baselines[@]}"}; do
   linear 4 "$model" "$(out_of "$model")" "$(label_of "$model")" "$data/tasks" "${linear_tasks[@]}"
 done

@@ -11,7 +11,7 @@
 # stage 1: every image decoded once; counts, statistics    stage 3: export of the models
 #                                                          stage 4: fine-tuning and linear probe -> exp/RESULTS.md
 #
-# A finished stage is skipped, an interrupted one goes on where it was.
+# A finished stage is skipped, an interrupted one resumes.
 if [ -z "${BASH_VERSION:-}" ] || shopt -oq posix; then exec bash "$0" "$@"; fi  # as after `sh run.sh`
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -38,7 +38,7 @@ nodes=1          # nodes for pre-training and fine-tuning
 . ./db.sh
 . ./cmd.sh
 . ../../utils/stages.sh
-. local/names.sh   # decides what is used and named how: mini corpus data dump root configs own baselines ...
+. local/names.sh   # sets mini corpus data dump root configs own baselines ...
 
 if [ $dry_run = true ]; then
   for config in "${configs[@]}"; do
@@ -49,20 +49,20 @@ if [ $dry_run = true ]; then
   exit
 fi
 
-# what is told after the tables
+# printed after the tables
 paper_config=conf/pretrain_m2d.yaml
 next_commands=("what the first model is: . ./path.sh; m2d info ${own[0]}"
   "another model beside it: ./run.sh --stage 4 --models mae_pretrain_vit_base.pth"
   "ImageNet, named in db.sh: ./run.sh --ngpu 8 --nodes 4")
 
-# ---- stage 0: which images there are, and of which class
+# ---- stage 0: lists of the images and their classes
 if in_range 0 && [ $mini = true ]; then make_digits; fi
 if begin_stage 0 "$data/.done" "lists of images ($corpus)" --corpus IMAGENET="$root"; then
   bound python3 -m m2d.bin.prepare_images root="$root" out="$data"
   end_stage "$data/.done"
 fi
 
-# ---- stage 1: every image decoded once: broken ones left out, counts, mean and deviation of each channel
+# ---- stage 1: every image decoded once: broken ones are left out; counts, mean and deviation of each channel
 if begin_stage 1 "$dump/.done" "index" --after "$data/.done" --out "$dump/train" --out "$dump/val"; then
   for part in train val; do
     "$cmd" --num-threads "$nj" "$dump/log/index_$part.log" \
@@ -96,7 +96,7 @@ done
 # ---- stage 4: linear probe and fine-tuning of the models and of random weights; then the tables of all that is in exp/
 labelled=(--needs "$dump/.done" --data "$dump/train" --data "$dump/val")
 for model in "${own[@]}" ${baselines[@]+"${baselines[@]}"}; do
-  describe "$model"   # sets out label seed
+  out=$(out_of "$model") label=$(label_of "$model") seed=$(seed_of_model "$model")
   mapfile -d '' -t dependence < <(made_by "$model")
   if begin_stage 4 "$out/.linear.done" "linear probe of $model" "${labelled[@]}" "${dependence[@]}" --yaml "$probing" \
     --keep "$out/linear" --more label_counts="$label_counts"; then

@@ -15,5 +15,5 @@ fi
 # tools/ holds the mini corpus's generator, a package of its own.
 export PYTHONPATH=$M2D_ROOT/tools${PYTHONPATH:+:$PYTHONPATH}
 export LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1
-# Threads that wait sleep: those that spin bring each other to a halt where other work shares the processors.
+# Waiting threads sleep: spinning ones slow each other down on shared processors.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}

@@ -11,12 +11,12 @@
 #   ./run.sh --stage 5 --upstream logmel                         a baseline by the same command
 #   ./run.sh --dry_run true --config ...                         what a setting costs, before it is run
 #
-# stage 0: corpora -> Kaldi data directories        stage 4: the model leaves the experiment, an s3prl upstream
-# stage 1: log-mel features, mean and deviation     stage 5: SUPERB: PR KS IC SID ER -> exp/SUPERB.md
+# stage 0: corpora -> Kaldi data directories        stage 4: export of the model, also an s3prl upstream
+# stage 1: log-mel features and their statistics    stage 5: SUPERB: PR KS IC SID ER -> exp/SUPERB.md
 # stage 2: features of the teacher (HuBERT)         stage 6: linear evaluation: ENV MUS -> exp/GENERAL.md
 # stage 3: pre-training
 #
-# A finished stage is skipped, an interrupted one goes on where it was.
+# A finished stage is skipped, an interrupted one resumes.
 if [ -z "${BASH_VERSION:-}" ] || shopt -oq posix; then exec bash "$0" "$@"; fi  # as after `sh run.sh`
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -55,7 +55,7 @@ set -a; . ./db.sh; set +a
 . ./cmd.sh
 . ../../utils/stages.sh
 . ../../utils/general_audio.sh
-. local/corpora.sh   # decides what is used and named how: mini mini_speech small corpus data dump inputs
+. local/corpora.sh   # sets mini mini_speech small corpus data dump inputs
 
 config=${config:-conf/pretrain_$([ $small = true ] && echo mini_m2ds || echo m2ds_t6.08s_80x2).yaml}
 [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
@@ -71,7 +71,7 @@ teacher=${teacher:-$([ $mini_speech = true ] && echo "exp/teacher_$corpus" || ec
 teacher_store=$(folder_name "$(basename "$teacher")")_l${teacher_layer}_$teacher_dtype
 read -r -a tasks <<<"$tasks"
 
-# what is told after the tables
+# printed after the tables
 paper_config=conf/pretrain_m2ds_t6.08s_80x2.yaml
 next_commands=("features of your own sounds: . ./path.sh; m2d embed $exp/model SOUNDS/ out=features.npz"
   "a baseline in the same table: ./run.sh --stage 5 --upstream logmel"
@@ -97,7 +97,7 @@ for name in train valid noise; do
   log_mels 1 "$data/$name" "$dump/$name/logmel" "$dump/log" --needs "$data/.done"
 done
 
-# ---- stage 2: teacher features, where the settings distil
+# ---- stage 2: teacher features, for settings with distillation
 if [[ $needs != *teacher* ]]; then
   log "stage 2: $config needs no teacher"
 else
@@ -115,7 +115,7 @@ else
   done
 fi
 
-# ---- stage 3: pre-training; it resumes by itself
+# ---- stage 3: pre-training
 stores=(data.speech="$dump/train/logmel" data.valid="$dump/valid/logmel")
 if [[ $needs == *noise* ]]; then stores+=(data.noise="$dump/noise/logmel"); fi
 if [[ $needs == *teacher* ]]; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What pre-training gives, beyond the chance of a seed: M2D and MSM-MAE on the mini corpus from several seeds, the same
-# network with random weights drawn as often, and log-mel, all measured by linear evaluation. One row per setting and, under
-# "Seeds of pre-training", whether random weights and log-mel are beaten by more than the spread.
+# The gain of pre-training compared with the spread over seeds: linear evaluation of M2D and MSM-MAE on the mini corpus with
+# several seeds, of the same network with random weights, and of log-mel. One row per setting and, under "Seeds of
+# pre-training", whether random weights and log-mel are beaten by more than the spread.
 #
 #   local/seeds.sh                              -> exp/RESULTS.md
 #   local/seeds.sh --table3 true                with targets from all patches too, as table 3 of the M2D paper

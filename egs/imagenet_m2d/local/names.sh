@@ -44,16 +44,30 @@ if [ -n "$models" ]; then
   baselines=()
 fi
 
-describe() {  # MODEL: sets out, label, seed
-  seed=${seeds[0]}
-  if [[ $1 =~ ^exp/(.+)_seed([0-9]+)_$corpus/model$ ]]; then
-    out=$(dirname "$1") label=${BASH_REMATCH[1]} seed=${BASH_REMATCH[2]}
-  elif [[ $1 =~ ^random:exp/.+/model:([0-9]+)$ ]]; then
-    out=exp/random_seed${BASH_REMATCH[1]}_$corpus label="random weights" seed=${BASH_REMATCH[1]}
+seed_of_model() {  # MODEL: the seed of its weights; for other models the first of $seeds
+  if [[ $1 =~ _seed([0-9]+)_$corpus/model$ || $1 =~ ^random:.*:([0-9]+)$ ]]; then
+    echo "${BASH_REMATCH[1]}"
   else
-    label=$(basename "$1" .pth)
-    out=exp/$(tr -c 'A-Za-z0-9.=\n' '_' <<<"$label")_$corpus
+    echo "${seeds[0]}"
   fi
+}
+
+label_of() {  # MODEL: its name in tables, the same for all seeds of a setting
+  if [[ $1 =~ ^exp/(.+)_seed[0-9]+_$corpus/model$ ]]; then
+    echo "${BASH_REMATCH[1]}"
+  elif [[ $1 == random:exp/* ]]; then
+    echo "random weights"
+  else
+    basename "$1" .pth
+  fi
+}
+
+out_of() {  # MODEL: the folder of its results; a model of this recipe has them in its experiment
+  case $1 in
+    exp/*_seed*_"$corpus"/model) dirname "$1" ;;
+    random:exp/*) echo "exp/random_seed$(seed_of_model "$1")_$corpus" ;;
+    *) echo "exp/$(label_of "$1" | tr -c 'A-Za-z0-9.=\n' '_')_$corpus" ;;
+  esac
 }
 
 make_digits() {
