@@ -1,5 +1,6 @@
 """A recipe in a place of its own: its scripts are copied, the rest of the repository is linked."""
 
+import json
 import os
 import re
 import shutil
@@ -64,3 +65,12 @@ def tiny_teacher(tmp_path_factory):
         num_conv_pos_embedding_groups=2)).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def rates(tmp_path_factory):
+    """A file of a machine's rates for --dry_run, which would measure them for a minute."""
+    path = tmp_path_factory.mktemp("rates") / "rates.json"
+    path.write_text(json.dumps({"device": "a machine", "load": 0.5, "disk": 500.0, "headers": 5000.0, "decode": 1000.0,
+                                "logmel": 4000.0, "teacher": 10.0, "tflops": 0.1}))
+    return str(path)

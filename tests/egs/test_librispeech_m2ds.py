@@ -102,10 +102,11 @@ def test_a_wrong_word_is_told_in_a_line(recipe, words, environment, expected):
     assert all(text in done.stdout for text in expected), done.stdout
 
 
-def test_dry_run_tells_the_cost_and_does_nothing(recipe):
+def test_dry_run_tells_the_cost_and_does_nothing(recipe, rates):
     before = set(recipe.directory.iterdir())
-    output = recipe.run_well("--dry_run", "true", "--config", "conf/pretrain_m2ds_t6.08s_80x2.yaml")
-    assert "148.8 GFLOP" in output and "265 GB float16" in output
+    output = recipe.run_well("--dry_run", "true", "--config", "conf/pretrain_m2ds_t6.08s_80x2.yaml",
+                             "--rates", rates)
+    assert "148.8 GFLOP" in output and "265 GB float16" in output and "time: log-mels, 2 jobs" in output
     assert set(recipe.directory.iterdir()) == before
 
 

@@ -54,9 +54,10 @@ def test_surroundings(odd, command):
     assert done.returncode == 0 and "stage 0: data preparation (speech): done before" in done.stdout, done.stdout
 
 
-def test_a_reader_that_goes_away(odd):
-    done = subprocess.run(["bash", "-c", "./run.sh --dry_run true | head -n 1"], cwd=odd.directory, env=odd.environment,
-                          text=True, capture_output=True, timeout=300)
+def test_a_reader_that_goes_away(odd, rates):
+    command = f"./run.sh --dry_run true --rates '{rates}' | head -n 1"
+    done = subprocess.run(["bash", "-c", command], cwd=odd.directory, env=odd.environment, text=True,
+                          capture_output=True, timeout=300)
     assert done.stdout.startswith("objective") and "Traceback" not in done.stderr, done.stderr
 
 
