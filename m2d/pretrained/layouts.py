@@ -82,14 +82,19 @@ def front_end_for(path: str | pathlib.Path, sample_rate: int | None) -> LogMelCo
     name says `p32k` and no rate is given.
     """
     if sample_rate is None:
-        places = (pathlib.Path(path).absolute(), pathlib.Path(path).resolve())
-        if any("p32k" in part.lower() for place in places for part in place.parts):
+        if named_32k(path):
             raise UserError(f"{path}: its name says p32k, weights for audio of 32 kHz, which the file itself does not "
                             "tell: give sample_rate=32000 (16000 if the name is wrong)")
         sample_rate = 16000
     if sample_rate not in FRONT_ENDS:
         raise UserError(f"sample_rate={sample_rate}: published models take {' or '.join(map(str, FRONT_ENDS))} Hz")
     return FRONT_ENDS[sample_rate]
+
+
+def named_32k(path: str | pathlib.Path) -> bool:
+    """Whether a path, as given or behind links, has the `p32k` of published models for audio of 32 kHz."""
+    places = (pathlib.Path(path).absolute(), pathlib.Path(path).resolve())
+    return any("p32k" in part.lower() for place in places for part in place.parts)
 
 
 def to_published(name: str) -> str | None:

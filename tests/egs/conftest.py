@@ -51,14 +51,12 @@ def tiny_corpus(tmp_path_factory):
     return tmp_path_factory.mktemp("corpus") / "mini"
 
 
-@pytest.fixture(scope="session")
-def tiny_teacher(tmp_path_factory):
+def make_tiny_teacher(folder: Path) -> Path:
     """A folder with a random HuBERT of twelve narrow layers, as save_pretrained leaves a real one."""
     import torch
     from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("teacher") / "tiny_hubert"
     HubertModel(HubertConfig(
         hidden_size=16, num_hidden_layers=12, num_attention_heads=2, intermediate_size=32, conv_dim=(8, 8, 8),
         conv_kernel=(10, 8, 4), conv_stride=(10, 8, 4), num_feat_extract_layers=3, num_conv_pos_embeddings=16,
@@ -74,3 +72,9 @@ def rates(tmp_path_factory):
     path.write_text(json.dumps({"device": "a machine", "load": 0.5, "disk": 500.0, "headers": 5000.0, "decode": 1000.0,
                                 "logmel": 4000.0, "teacher": 10.0, "tflops": 0.1}))
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def tiny_teacher(tmp_path_factory):
+    """Its folder."""
+    return make_tiny_teacher(tmp_path_factory.mktemp("teacher") / "tiny_hubert")

@@ -59,6 +59,17 @@ def test_another_number_of_heads_is_refused(finished, tmp_path):
             start_from(objective, str(origin))
 
 
+def test_weights_of_another_sample_rate_are_refused(finished, tmp_path):
+    """By the name of the published file, which does not tell the rate itself."""
+    state, _ = finished
+    objective = build_objective(ModelConfig(**state["config"]["model"]))
+    write_published(tmp_path / "whole.pth", state["model"], objective.config.encoder, (-6.5, 3.5))
+    path = tmp_path / "m2d_vit_base-80x48p80x4p32k.pth"
+    torch.save({"model": torch.load(tmp_path / "whole.pth", weights_only=True)["model"]}, path)
+    with pytest.raises(UserError, match=r"p32k\.pth: weights for audio of 32000 Hz; .* of audio of 16000 Hz"):
+        start_from(objective, str(path))
+
+
 def test_the_statistics_of_the_weights_are_told(finished, tmp_path):
     """Whatever the weights come from."""
     state, path = finished
