@@ -18,6 +18,9 @@ EXTENSIONS = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv",
                         ".g722", ".gsm"})
 """Extensions that only FFmpeg reads, in lower case."""
 
+RAW = {".g722": "g722", ".gsm": "gsm"}
+"""FFmpeg's names of the formats without a header, which only the ending of a name tells."""
+
 CONTAINERS = "mov,matroska,aac,asf,ogg,amr,mp3,wav,flac,g722,gsm"
 """FFmpeg demuxers that may be used: none for play lists, which refer to other files."""
 
@@ -83,7 +86,8 @@ def _open(source: str | io.BytesIO) -> InputContainer:
         if isinstance(source, io.BytesIO):
             source.seek(0)
         place = source if isinstance(source, io.BytesIO) else f"file:{Path(source).absolute()}"
-        return av.open(place, options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
+        name = None if isinstance(source, io.BytesIO) else RAW.get(Path(source).suffix.lower())
+        return av.open(place, format=name, options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
     except (av.FFmpegError, ValueError) as error:
         raise ValueError(_reason(error)) from error
 

@@ -196,3 +196,14 @@ def test_what_may_not_be_read_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(AudioError, match="permissions do not let it be read"):
         read_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("name, frame, samples", [("a.g722", 4, 8), ("A.GSM", 33, 160)])
+def test_sound_without_a_header_is_told_by_its_name(name, frame, samples, tmp_path):
+    """Also where its first bytes look like another format's."""
+    rate = 16000 if name == "a.g722" else 8000
+    content = b"\x00\x00\x01\xba" * 33 * 30 if name == "a.g722" else (b"\xd0" + b"\x00\x00\x01\xba" * 8) * 120
+    (tmp_path / name).write_bytes(content)
+    seconds = len(content) // frame * samples / rate
+    assert audio_duration(tmp_path / name) == pytest.approx(seconds, abs=0.03)
+    assert len(read_audio(tmp_path / name)) == pytest.approx(16000 * seconds, abs=500)
