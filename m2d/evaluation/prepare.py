@@ -8,6 +8,7 @@ from pathlib import Path
 
 from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
+from m2d.data.corpora.published import Size, compared
 from m2d.evaluation.audio_check import content_of, inspect
 from m2d.evaluation.tables import read_table
 from m2d.evaluation.task import Task, natural
@@ -49,6 +50,8 @@ def prepare(spec: TaskSpec, root: str | Path, lists: str | Path | None = None, t
         [clip for clip in listing.clips if not audio[clip.file_name].fault])
     task.classes = classes or sorted({label for clip in task.clips for label in task.labels(clip)}, key=natural)
     _check_parts(task, tree)
+    words, differs = compared(Size(len(task.clips)), Size(spec.official) if spec.official else None, "clips")
+    LOG.log(logging.WARNING if differs else logging.INFO, "%s: %s", spec.title, words)
     LOG.info("%s: %s clips, %d classes, %d files missing, %d unreadable", spec.title,
              " / ".join(f"{part} {count}" for part, count in task.counts().items()), len(task.classes),
              len(listing.missing), len(unreadable))

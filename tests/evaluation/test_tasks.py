@@ -32,8 +32,11 @@ def test_the_thirteen_tasks_have_the_papers_lengths():
 
 
 @pytest.mark.parametrize("name", list(TASKS))
-def test_an_official_download_is_prepared(name, miniatures, tmp_path):
+def test_an_official_download_is_prepared(name, miniatures, tmp_path, caplog):
+    caplog.set_level("INFO")
     task = prepare(TASKS.get(name), miniatures[name])
+    official = TASKS.get(name).official
+    assert official is None or f"{len(task.clips)} clips (published: {official:,}): DIFFERENT" in caplog.text
     if name in COUNTS:
         assert task.counts() == COUNTS[name]
     assert all(task.path(clip).is_file() for clip in task.clips)

@@ -29,10 +29,10 @@ def published(corpus: str, parts: Iterable[str]) -> Size | None:
     return Size(*(None if None in column else sum(column) for column in zip(*rows, strict=True)))
 
 
-def compared(found: Size, wanted: Size | None) -> tuple[str, bool]:
+def compared(found: Size, wanted: Size | None, unit: str = "utterances") -> tuple[str, bool]:
     """The size as text beside the published one, and whether the two differ."""
     words, differs = [], False
-    for name, value, other in zip(("utterances", "h", "speakers"), found, wanted or (None,) * 3, strict=True):
+    for name, value, other in zip((unit, "h", "speakers"), found, wanted or (None,) * 3, strict=True):
         if value is None:
             continue
         shown = f"{_number(value)} {name}"
