@@ -95,4 +95,5 @@ while [ "$next" -le "$last" ] || [ ${#pid_of[@]} -gt 0 ]; do
   reap
   check_parent
 done
+kill "$ticker" 2>/dev/null || true  # it holds the stage's locks
 finish

@@ -64,7 +64,7 @@ pretrain() {
 
 export_model() {
   bound python3 -m m2d.bin.export source="$1" out="$1/model"
-  bound python3 -m m2d.bin.superb_check model="$1/model"
+  PYTHONWARNINGS=ignore bound python3 -m m2d.bin.superb_check model="$1/model"
 }
 
 made_by() {  # MODEL: words by which a stage depends on it

@@ -226,3 +226,19 @@ def test_lines_carry_time_file_and_line(shell):
     stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
     assert re.fullmatch(rf"{stamp} \(say.sh:3\) hello there\n{stamp} \(say.sh:4\) error: too bad\n", done.stderr)
     assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_a_stage_does_not_wait_for_what_the_launcher_of_the_last_one_left(shell):
+    name = shell.script("launched.sh", """#!/usr/bin/env bash
+set -euo pipefail
+stage=0
+stop_stage=1
+. UTILS/log.sh
+if begin_stage 0 exp/a.done "one"; then
+  UTILS/run.sh exp/a.log true
+  end_stage exp/a.done
+fi
+if begin_stage 1 exp/b.done "two" --needs exp/a.done; then end_stage exp/b.done; fi
+""")
+    done = shell.run(name)
+    assert done.returncode == 0 and "waiting for its end" not in done.stderr, done.stderr
