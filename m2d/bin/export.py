@@ -13,7 +13,6 @@ from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import from_checkpoint, load_pretrained
-from m2d.pretrained.hf_export import export_hf
 from m2d.pretrained.model_card import Card
 from m2d.pretrained.published import published_folder, write_published
 from m2d.training.checkpoint import read_checkpoint, read_newest
@@ -56,6 +55,7 @@ def main(options: Options) -> None:
     if options.hf:
         if not isinstance(model, M2DFeatures):
             raise UserError(f"{source}: a model of images, not of audio, which hf= takes")
+        from m2d.pretrained.hf_export import export_hf  # transformers takes longer to import than all the rest
         above = (source, *source.resolve().parents[:2])  # EXP, EXP/model, EXP/checkpoints/FILE
         exp = next((folder for folder in above if (folder / "config.yaml").is_file()), None)
         export_hf(model, options.hf, Card(model, exp, options.license))
