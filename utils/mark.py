@@ -71,14 +71,15 @@ def data_identity(path: str) -> str:
     if (folder / "wav.scp").is_file():
         tables = sorted(entry for entry in folder.glob("*") if entry.is_file() and entry.name not in (STAMP, "wav.scp"))
         parts = [f"{table.name} {sha256(table)}" for table in tables]
-        lines = (folder / "wav.scp").read_text(encoding="utf-8").splitlines()
-        rows = [(key, _file_of(name.strip())) for key, _, name in (line.partition(" ") for line in lines)]
-        return digest_of(*parts, files_identity(Path(), [name for _, name in rows], [key for key, _ in rows]))
+        with open(folder / "wav.scp", encoding="utf-8") as stream:
+            rows = (line.rstrip("\n").partition(" ") for line in stream)
+            return digest_of(*parts, files_identity(Path(), ((key, _file_of(name.strip())) for key, _, name in rows)))
     if (folder / "task.json").is_file():  # statistics and log-mels that evaluations keep there follow from these two
         parts = [f"{name} {sha256(folder / name)}" for name in ("task.json", "table.csv")]
         root = json.loads((folder / "task.json").read_text(encoding="utf-8"))["root"]
         with open(folder / "table.csv", newline="", encoding="utf-8") as stream:
-            return digest_of(*parts, files_identity(Path(root), [row["file_name"] for row in csv.DictReader(stream)]))
+            names = (row["file_name"] for row in csv.DictReader(stream))
+            return digest_of(*parts, files_identity(Path(root), ((name, name) for name in names)))
     if (folder / "images.json").is_file():
         return json.loads((folder / "stats.json").read_text(encoding="utf-8"))["content"]
     return "absent"

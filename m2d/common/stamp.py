@@ -44,12 +44,13 @@ def corpus_identity(path: str | Path) -> str:
     """
     path = Path(path)
     if path.is_dir():
-        return files_identity(path, walk(path))
+        return files_identity(path, ((name, name) for name in walk(path)))
     if not path.is_file():
         return "absent"
     content = path.read_bytes()
-    listed = [line.strip() for line in content.decode("utf-8", "surrogateescape").splitlines()]
-    return digest_of(hashlib.sha256(content).hexdigest(), files_identity(path.parent, filter(None, listed)))
+    lines = (line.strip() for line in content.decode("utf-8", "surrogateescape").splitlines())
+    listed = files_identity(path.parent, ((line, line) for line in lines if line))
+    return digest_of(hashlib.sha256(content).hexdigest(), listed)
 
 
 def walk(root: Path) -> list[str]:
@@ -71,15 +72,17 @@ def walk(root: Path) -> list[str]:
     return sorted(found)
 
 
-def files_identity(root: Path, names: Iterable[str], keys: Iterable[str] | None = None) -> str:
-    """Hex digest of files by `root / name`: of each its key (its name unless given), size and modification time."""
-    names = list(names)
-    signatures = in_threads(lambda name: _signature(os.path.join(root, name)), names)
-    return digest_of(*(f"{key} {signature}" for key, signature in zip(keys or names, signatures, strict=True)))
+def files_identity(root: Path, files: Iterable[tuple[str, str]]) -> str:
+    """Hex digest of files `(key, name)` below `root`: of each its key, size and modification time."""
+    return _digest(in_threads(lambda file: f"{file[0]} {_signature(os.path.join(root, file[1]))}", files))
 
 
 def digest_of(*texts: str) -> str:
     """Hex digest of texts in their order."""
+    return _digest(texts)
+
+
+def _digest(texts: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
