@@ -10,7 +10,7 @@ from omegaconf import MISSING
 
 from m2d.common.config import option
 from m2d.common.errors import UserError
-from m2d.pretrained import files as hub
+from m2d.pretrained.files import CONFIG, find_file
 from m2d.pretrained.names import FORMS, parse_model
 from m2d.superb.task import Corpora
 
@@ -55,29 +55,36 @@ class SuperbConfig:
     label: str = option("", "what the tables call the model; its path unless given")
 
 
+UPSTREAMS = {"own": "m2d_local", "random": "m2d_random_local", "logmel": "m2d_logmel", "hf": "m2d_hubert_local"}
+"""Our upstream for each kind of model's name; of the kind s3prl, the name is the upstream."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model as s3prl gets it: hub name, checkpoint, and what of our upstream settings applies to it.
+    """A model as s3prl gets it: hub name and checkpoint.
 
-    `seed` is that of random weights where the name gives one; otherwise they are drawn by the run's seed.
+    `seed` is that of random weights where the name gives one; otherwise the run's seed draws them.
     """
 
     upstream: str
     ckpt: str | None
-    takes_statistics: bool
-    takes_seed: bool
     seed: int | None = None
 
     @property
     def ours(self) -> bool:
         """Whether it is one of our upstreams, which take settings and keep features."""
-        return self.upstream.startswith("m2d_")
+        return self.upstream in UPSTREAMS.values()
+
+    @property
+    def takes_statistics(self) -> bool:
+        """Whether its input is a log-mel, normalised by the task's statistics."""
+        return self.ours and self.upstream != UPSTREAMS["hf"]
 
     def settings(self, seed: int, cache_gib: float) -> dict[str, Any] | None:
         """What goes into the upstream's settings file for a run of this seed; None for s3prl's own upstreams."""
         if not self.ours:
             return None
-        drawn = {"seed": seed if self.seed is None else self.seed} if self.takes_seed else {}
+        drawn = {"seed": seed if self.seed is None else self.seed} if self.upstream == UPSTREAMS["random"] else {}
         return {"cache_gib": cache_gib, **drawn}
 
 
@@ -87,26 +94,18 @@ def resolve_model(text: str) -> Model:
     Raises `UserError` for a folder that is no model directory and for text of no known form.
     """
     name = parse_model(text)
-    if name.kind == "random":
-        return Model("m2d_random_local", _model_directory(name.source), True, True,
-                     int(name.detail) if name.detail else None)
-    if name.kind == "logmel":
-        return Model("m2d_logmel", name.detail or "2", True, False)
-    if name.kind == "hf":
-        return Model("m2d_hubert_local", _absolute(name.source), False, False)
     if name.kind == "s3prl":
-        return Model(name.source, _absolute(name.detail) or None, False, False)
-    return Model("m2d_local", _model_directory(name.source), True, False)
+        return Model(name.source, _absolute(name.detail) or None)
+    if name.kind == "logmel":
+        return Model(UPSTREAMS["logmel"], name.detail or "2")
+    if name.kind == "hf":
+        return Model(UPSTREAMS["hf"], _absolute(name.source))
+    found = find_file(name.source).resolve()
+    if found.is_dir() and not (found / CONFIG).is_file():
+        raise UserError(f"{name.source}: no model directory (no {CONFIG} in it); make one with m2d export")
+    return Model(UPSTREAMS[name.kind], str(found), int(name.detail) if name.detail else None)
 
 
 def _absolute(path: str) -> str:
     """A path from here as one from anywhere; what is not here (a hub's id, an address) as it is."""
     return str(Path(path).resolve()) if path and Path(path).exists() else path
-
-
-def _model_directory(path: str) -> str:
-    if not Path(path).exists() and path.count("/") == 1:
-        return str(hub.download(path))
-    if not Path(path).is_file() and not (Path(path) / "config.json").is_file():
-        raise UserError(f"{path}: no model directory (no config.json in it); make one with m2d.bin.export")
-    return str(Path(path).resolve())

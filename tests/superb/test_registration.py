@@ -78,7 +78,7 @@ def test_a_name_of_the_hub_is_fetched_before_any_run(model, monkeypatch):
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("exp/none/model", "no model directory"), ("random:", "model 'random:': not a model directory"),
+    ("exp/none/model", "neither a model directory"), (".", "no model directory"), ("random:", "model 'random:': not a model directory"),
     ("logmel:x", "write logmel"), ("what is this", "not a model directory"), ("fbank", "s3prl:NAME"),
 ])
 def test_what_is_no_model_is_said(text, words):
