@@ -158,6 +158,21 @@ def test_listed_files_that_are_not_there_are_an_error(own_copy):
         prepare(TASKS.get("vc1"), root)
 
 
+@pytest.mark.parametrize("layout", ["wav", "vox1_{part}_wav/wav", "{part}/m4a", "{part}", ""])
+def test_voxceleb1_as_it_is_kept(own_copy, layout):
+    root = own_copy("vc1")
+    for part in ("dev", "test"):
+        for speaker in sorted((root / part / "wav").iterdir()):
+            place = root / layout.format(part=part) / speaker.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            speaker.rename(place)
+            for recording in place.rglob("*.wav"):
+                if layout.endswith("m4a"):  # converted: what is in it does not matter here
+                    recording.rename(recording.with_suffix(".flac"))
+    clips = prepare(TASKS.get("vc1"), root).clips
+    assert len(clips) == 12 and {clip.label for clip in clips} == {"id10001", "id10270", "id11251"}
+
+
 def test_lists_may_be_elsewhere(own_copy, tmp_path):
     root = own_copy("vc1")
     (root / "iden_split.txt").rename(tmp_path / "my_split.txt")

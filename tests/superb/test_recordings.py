@@ -44,6 +44,12 @@ def test_the_one_that_is_missing_is_named(task, option, victim, words, corpora, 
         look(task, copy_of(**{option: str(tmp_path / "copy")}), tmp_path)
 
 
+def test_voxceleb1_as_its_archives_unpack(corpora, copy_of, tmp_path):
+    for part in ("dev", "test"):
+        shutil.copytree(Path(corpora.voxceleb1, part, "wav"), tmp_path / "vox" / f"vox1_{part}_wav" / "wav")
+    look("sid", copy_of(voxceleb1=str(tmp_path / "vox")), tmp_path)
+
+
 def test_iemocap_clips_that_are_not_there_show_in_the_counts(corpora, copy_of, tmp_path, caplog):
     shutil.copytree(corpora.iemocap, tmp_path / "copy")
     next((tmp_path / "copy/Session2/sentences/wav").rglob("*_F000.wav")).unlink()

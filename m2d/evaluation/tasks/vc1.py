@@ -18,11 +18,11 @@ _PARTS = {"1": "train", "2": "valid", "3": "test"}
     tree="VoxCeleb1/\n  iden_split.txt (or veri_test_class.txt)\n"
          "  wav/id10001/VIDEO/00001.wav ... (or dev/wav/ and test/wav/)")
 def _read(root: Path, lists: Path, seed: int) -> Listing:
-    """The list's paths begin at the speaker, who is below `wav/`, `dev/wav/` or `test/wav/`."""
+    """The list's paths begin at the speaker, who is below `wav/`, `dev/wav/`, `vox1_test_wav/wav/`, `dev/m4a/` ..."""
     path = lists if lists.is_file() else first_of(
         [lists / "iden_split.txt", lists / "veri_test_class.txt"], "the official identification split")
     homes = {folder.name: folder.relative_to(root).as_posix()
-             for base in ("wav", "dev/wav", "test/wav", "") for folder in sorted((root / base).glob("id*"))}
+             for pattern in ("id1????", "*/id1????", "*/*/id1????") for folder in sorted(root.glob(pattern))}
     clips = []
     for number, line in enumerate(read_lines(path, "the official identification split"), 1):
         code, _, name = line.partition(" ")

@@ -50,12 +50,12 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
 
 
 def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
-    """All lines of the split; s3prl looks in both folders."""
+    """All lines of the split; s3prl looks in `*/wav`."""
     data = config["downstream_expert"]["datarc"]
-    root, parts = Path(data["file_path"]), {"1": "train", "2": "dev", "3": "test"}
+    homes, parts = sorted(Path(data["file_path"]).glob("*/wav")), {"1": "train", "2": "dev", "3": "test"}
     for line in Path(data["meta_data"]).read_text(encoding="utf-8").splitlines():
         part, _, name = line.partition(" ")
-        yield parts[part], [root / folder / "wav" / name for folder in ("dev", "test")]
+        yield parts[part], [home / name for home in homes]
 
 
 TASKS.register("sid")(Task("SID", "voxceleb1", (Measure("sid", "Acc", "test acc: (.+)"),), prepare,
