@@ -261,8 +261,7 @@ def show(value: str | None) -> str:
 def end(path: Path, words: list[str]) -> int:
     """Write the mark from what the stage began with and the identity of its outputs; print what the stage wrote."""
     begun_path = path.with_name(path.name + ".begun")
-    begun = read(begun_path)
-    if begun is None:
+    if (begun := read(begun_path)) is None:
         raise MarkError(f"{begun_path} is gone: the stage's inputs are not known")
     outputs = Words(words).inputs
     write_json(path, {"finished": time.strftime("%Y-%m-%d %H:%M:%S"), **{k: begun[k] for k in ("inputs", "more")},
@@ -275,8 +274,8 @@ def end(path: Path, words: list[str]) -> int:
 
 def size(path: Path) -> str:
     """How much a file or folder holds."""
-    total: float = sum(entry.stat().st_size for entry in (path.rglob("*") if path.is_dir() else [path])
-                       if entry.is_file())
+    entries = path.rglob("*") if path.is_dir() else [path]
+    total: float = sum(entry.stat().st_size for entry in entries if entry.is_file())
     for unit in ("B", "kB", "MB", "GB"):
         if total < 1000:
             return f"{total:.3g} {unit}"

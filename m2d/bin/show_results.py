@@ -12,7 +12,7 @@ from omegaconf import MISSING
 from m2d.common.bar import redraws
 from m2d.common.cli import run
 from m2d.common.config import option
-from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.common.markdown import aligned, tables
 
 
@@ -26,8 +26,7 @@ class ShowConfig:
 def main(config: ShowConfig) -> None:
     """Tables whose first column is the model; those of settings and data stay in the file."""
     path = Path(config.file)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    existing_file(path)
     width = shutil.get_terminal_size((100, 24)).columns
     bold, plain = ("\033[1m", "\033[0m") if redraws(sys.stdout) else ("", "")
     for table in tables(path.read_text(encoding="utf-8")):

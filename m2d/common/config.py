@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.common.options import contains, nearest, option
 
 __all__ = ["describe", "known_keys", "load_config", "nearest", "option", "read_yaml", "refused", "to_yaml"]
@@ -70,8 +71,7 @@ def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[
 
 def read_yaml(path: str | Path) -> DictConfig:
     """The keys and values of a YAML file. Raises `UserError` for a file that is not there or holds anything else."""
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such configuration file")
+    existing_file(path, "configuration file")
     try:
         loaded = OmegaConf.load(path)
     except Exception as error:  # the YAML library raises several unrelated types

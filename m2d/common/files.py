@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from m2d.common.errors import UserError
+
 
 @contextmanager
 def atomic_open(path: str | Path, mode: str = "w") -> Iterator[IO]:
@@ -70,3 +72,17 @@ def sha256(path: str | Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def existing_file(path: str | Path, what: str = "file") -> Path:
+    """The path. Raises `UserError` "PATH: no such WHAT" if it is not a file."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such {what}")
+    return Path(path)
+
+
+def existing_folder(path: str | Path, what: str = "folder") -> Path:
+    """The path. Raises `UserError` "PATH: no such WHAT" if it is not a folder."""
+    if not Path(path).is_dir():
+        raise UserError(f"{path}: no such {what}")
+    return Path(path)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open
+from m2d.common.files import atomic_open, existing_file
 
 _BLOCK = 1 << 24
 _FIELDS = ("utterance", "shard", "frames", "offset")
@@ -27,8 +27,7 @@ def open_index(directory: Path, shards: dict[str, int]) -> np.ndarray:
     `shards` maps each shard's name to its number of rows. Raises `UserError` for a missing or corrupt text index.
     """
     text, cache = directory / "index", directory / "index.npy"
-    if not text.is_file():
-        raise UserError(f"{text}: no such index: run the feature stage (or m2d.bin.merge_features dir={directory})")
+    existing_file(text, f"index: run the feature stage (or m2d.bin.merge_features dir={directory})")
     entries = map_entries(directory) if _belongs(cache, text) else None
     if entries is None:
         _write_cache(cache, text, _parse(text, shards))

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
+from m2d.common.files import existing_folder
 from m2d.evaluation.audio_check import Audio, content_of, inspect
 from m2d.evaluation.own_checks import check, overview
 from m2d.evaluation.splits import grouped_split
@@ -44,8 +45,7 @@ def own_task(root: str | Path | None, table: str | Path | None = None, name: str
     if root is None and table is None:
         raise UserError("task=table: give table=FILE.csv, or root=FOLDER with a folder per class")
     root = Path(root if root is not None else Path(table).parent).absolute()
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder of audio files")
+    existing_folder(root, "folder of audio files")
     name = name or (Path(table).stem if table is not None else root.name)
     if not re.fullmatch(r"[\w.-]+", name) or name in TASKS:
         raise UserError(f"name={name}: give the task a name of letters, digits, '_', '-' and '.' that is not one of "

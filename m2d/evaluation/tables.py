@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.common.options import nearest
 
 SPLITS = ("train", "valid", "test")
@@ -95,8 +96,7 @@ def table_text(clips: list[Clip]) -> str:
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """First line and stripped cells of each record that is not blank."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such table")
+    existing_file(path, "table")
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")

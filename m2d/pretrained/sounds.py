@@ -6,6 +6,7 @@ from pathlib import Path
 
 from m2d.audio.wave import EXTENSIONS
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.data.corpora.folder import read_folder
 from m2d.data.datadir import DataDir, Segment
 
@@ -35,8 +36,7 @@ def _read(place: Path) -> DataDir:
         return DataDir.read(place if place.is_dir() else place.parent)
     if place.is_dir() or (place.is_file() and place.suffix.lower() in (".txt", ".lst", ".list", ".scp", ".csv", "")):
         return read_folder(place)
-    if not place.is_file():
-        raise UserError(f"{place}: no such file or folder")
+    existing_file(place, "file or folder")
     if place.suffix.lower() not in EXTENSIONS:
         raise UserError(f"{place}: neither sound by its ending ({' '.join(sorted(EXTENSIONS))}) nor a list (.txt)")
     return DataDir({str(place): str(place)})

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open, sha256, write_text
+from m2d.common.files import atomic_open, existing_file, sha256, write_text
 
 CHECKSUM = ".sha256"
 
@@ -28,8 +28,7 @@ def read_pth(path: str | pathlib.Path) -> Any:
     lies beside the file. Raises `UserError` for a file that is missing, cut off, damaged, or holds other objects.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint file")
+    existing_file(path, "checkpoint file")
     _check_sum(path)
     _check_archive(path)
     # Pickled beside the weights by the public training code: plain data. Kinds that the process allows already
@@ -59,8 +58,7 @@ def write_pth(path: str | pathlib.Path, content: dict[str, Any]) -> None:
 def read_safetensors(path: str | pathlib.Path, checksum: str | None = None) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file. Raises `UserError` for one that is missing, cut off or not of `checksum`."""
     path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file: {path.parent} is no model directory, or an unfinished one")
+    existing_file(path, f"file: {path.parent} is no model directory, or an unfinished one")
     try:
         state = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file, existing_folder
 
 VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 CONSONANTS = ("B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG", "P", "R", "S", "SH", "T", "TH",
@@ -69,8 +70,7 @@ def read_lexicon(paths: list[str]) -> dict[str, str]:
     known = set(PHONES)
     pronunciations: dict[str, str] = {}
     for path in paths:
-        if not Path(path).is_file():
-            raise UserError(f"{path}: no such lexicon; give lines 'WORD PH PH ...' such as CMUdict's")
+        existing_file(path, "lexicon; give lines 'WORD PH PH ...' such as CMUdict's")
         for number, line in enumerate(Path(path).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             word, *phones = line.split("#")[0].split() or [""]
             if not phones or word.startswith(";;;") or VARIANT.search(word):
@@ -92,8 +92,7 @@ def read_transcripts(root: Path, splits: list[str]) -> dict[Path, list[str]]:
     """
     words: dict[Path, list[str]] = {}
     for split in splits:
-        if not (root / split).is_dir():
-            raise UserError(f"{root / split}: no such LibriSpeech split")
+        existing_folder(root / split, "LibriSpeech split")
         tables = sorted((root / split).glob("*/*/*.trans.txt"))
         if not tables:
             raise UserError(f"{root / split}: no SPEAKER/CHAPTER/*.trans.txt in it")

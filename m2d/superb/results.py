@@ -15,7 +15,7 @@ from m2d.common import markdown
 from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
 from m2d.common.figures import new_figure, save_figure
-from m2d.common.files import write_text
+from m2d.common.files import existing_file, write_text
 from m2d.superb.collect import collect, columns, merged, store
 from m2d.superb.config import SuperbConfig
 from m2d.superb.score import Reference, read_reference, superb_score
@@ -167,8 +167,7 @@ def _read(exp: Path) -> dict[str, Any]:
 def _published(path: Path, rows: list[str]) -> dict[str, dict[str, float]]:
     if not rows:
         return {}
-    if not path.is_file():
-        raise UserError(f"{path}: no such file of published rows")
+    existing_file(path, "file of published rows")
     known: dict[str, dict[str, float]] = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[assignment]
     for row in rows:
         if row not in known:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.superb.libriphone import BucketDataset
 
 TRANSCRIPTS = "all.iob.snips.txt"
@@ -32,7 +33,6 @@ class SnipsDataset(BucketDataset):
 def read_transcripts(root: Path) -> dict[str, str]:
     """Utterance -> `BOS WORDS EOS<tab>O SLOTS O`, as the tokenizer takes it."""
     table = root / TRANSCRIPTS
-    if not table.is_file():
-        raise UserError(f"{table}: no such file; is {root} the preprocessed Audio SNIPS (SNIPS)?")
+    existing_file(table, f"file; is {root} the preprocessed Audio SNIPS (SNIPS)?")
     pairs = (line.strip().partition(" ") for line in table.read_text(encoding="utf-8").splitlines())
     return {utterance: text for utterance, _, text in pairs if text}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.pretrained.files import load_audio
 from m2d.superb.cache import FeatureCache, cache_of, clip_keys
 
@@ -47,8 +48,7 @@ class Settings:
         if source is None:
             return cls()
         if not isinstance(source, Mapping):
-            if not Path(source).is_file():
-                raise UserError(f"{source}: no such file of upstream settings (JSON)")
+            existing_file(source, "file of upstream settings (JSON)")
             source = json.loads(Path(source).read_text(encoding="utf-8"))
         unknown = set(source) - {field.name for field in dataclasses.fields(cls)}
         if unknown:

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open, sha256, write_text
+from m2d.common.files import atomic_open, existing_file, sha256, write_text
 
 LOG = logging.getLogger(__name__)
 NAME = re.compile(r"step_(\d{9})\.pt")
@@ -54,8 +54,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """One checkpoint, on the CPU. Raises `UserError` if it is missing, contradicts its checksum, or is not ours."""
     path = Path(path)
     mark = path.with_name(path.name + ".sha256")
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint")
+    existing_file(path, "checkpoint")
     if not mark.is_file():
         raise UserError(f"{path}: broken checkpoint, its checksum {mark.name} is missing")
     if mark.read_text(encoding="utf-8").split()[:1] != [sha256(path)]:

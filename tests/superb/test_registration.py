@@ -78,8 +78,9 @@ def test_a_name_of_the_hub_is_fetched_before_any_run(model, monkeypatch):
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("exp/none/model", "neither a model directory"), (".", "no model directory"), ("random:", "model 'random:': not a model directory"),
-    ("logmel:x", "write logmel"), ("what is this", "not a model directory"), ("fbank", "s3prl:NAME"),
+    ("exp/none/model", "neither a model directory"), (".", "no model directory"), ("logmel:x", "write logmel"),
+    ("random:", "model 'random:': not a model directory"), ("what is this", "not a model directory"),
+    ("fbank", "s3prl:NAME"),
 ])
 def test_what_is_no_model_is_said(text, words):
     with pytest.raises(UserError, match=words):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from m2d.common.config import nearest
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.data.corpora import CORPORA
 from m2d.data.corpora.audioset_packs import clips_below
 from m2d.data.datadir import DataDir
@@ -113,6 +114,5 @@ def _list_of(lists: Path, part: str) -> Path:
     if part not in PARTS:
         raise UserError(f"AudioSet has no part '{part}'{nearest(part, list(PARTS))}")
     path = lists / f"{part}_segments.csv"
-    if not path.is_file():
-        raise UserError(f"{path}: no such list; {TREE}. For audio without these lists use corpus=folder")
+    existing_file(path, f"list; {TREE}. For audio without these lists use corpus=folder")
     return path

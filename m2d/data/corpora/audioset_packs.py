@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from m2d.audio.containers import open_hdf5, open_parquet, reference, tar_index
 from m2d.audio.wave import EXTENSIONS, audio_files
-from m2d.common.errors import UserError
+from m2d.common.files import existing_folder
 from m2d.data.corpora.rows import AUDIO
 
 LOG = logging.getLogger(__name__)
@@ -26,8 +26,7 @@ def clips_below(root: Path) -> Iterator[tuple[str, str]]:
     A pack that can't be read is skipped with a warning. Raises `UserError` if there is no such folder.
     """
     root = root.absolute()
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder")
+    existing_folder(root)
     for name in audio_files(root):
         yield PurePosixPath(name).stem, str(root / name)
     for pack in (root / name for name in audio_files(root, _READERS)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.common.progress import progress
 from m2d.data.corpora import CORPORA
 from m2d.data.corpora.tables import finish
@@ -27,8 +28,7 @@ def read_lhotse(root: str | Path) -> DataDir:
     except ImportError:
         raise UserError("Lhotse manifests need its package: pip install 'm2d[containers]'") from None
     root, data, left_out = Path(root), DataDir({}), 0
-    if not root.is_file():
-        raise UserError(f"{root}: no such manifest of cuts: give the file, such as cuts.jsonl.gz")
+    existing_file(root, "manifest of cuts: give the file, such as cuts.jsonl.gz")
     try:
         cuts = lhotse.CutSet.from_file(root)
         for cut in progress(cuts, "cuts"):

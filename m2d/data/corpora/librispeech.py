@@ -7,6 +7,7 @@ from pathlib import Path
 
 from m2d.common.config import nearest
 from m2d.common.errors import UserError
+from m2d.common.files import existing_folder
 from m2d.common.progress import progress
 from m2d.data.corpora import CORPORA
 from m2d.data.corpora.faults import warn_of
@@ -36,8 +37,7 @@ def read_librispeech(root: str | Path, parts: list[str]) -> DataDir:
     for part in parts:
         if part not in PARTS:
             raise UserError(f"LibriSpeech has no part '{part}'{nearest(part, list(PARTS))}")
-        if not (root / part).is_dir():
-            raise UserError(f"{root / part}: no such folder; {TREE}: download {part}.tar.gz from openslr.org/12")
+        existing_folder(root / part, f"folder; {TREE}: download {part}.tar.gz from openslr.org/12")
     data = DataDir({})
     for part in parts:
         faults: list[str] = []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
 COLUMNS = ("path", "action", "object", "location")
@@ -18,8 +19,7 @@ def fluent(path: str) -> str:
     root = folder(path, "fluent", "data/{train,valid,test}_data.csv and wavs/")
     for split in ("train", "valid", "test"):
         table = root / "data" / f"{split}_data.csv"
-        if not table.is_file():
-            raise UserError(f"{table}: no such file")
+        existing_file(table)
         with open(table, newline="", encoding="utf-8") as stream:
             first = next(csv.DictReader(stream), None)
         if first is None or any(column not in first for column in COLUMNS):

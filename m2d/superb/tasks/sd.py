@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.superb.diarization import lowest_rate, read_rttm
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
@@ -20,8 +21,7 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
     for part in ("train", "dev", "test"):
         directory = folder(str(root / part), "libri2mix", ", ".join(TABLES))
         for name in (*TABLES, "rttm") if part == "test" else TABLES:
-            if not (directory / name).is_file():
-                raise UserError(f"{directory / name}: no such file; s3prl's diarization needs {', '.join(TABLES)}")
+            existing_file(directory / name, f"file; s3prl's diarization needs {', '.join(TABLES)}")
         audio = [line.split(maxsplit=1)[1] for line in (directory / "wav.scp").read_text().splitlines()]
         lacking = [path for path in audio if not Path(path).is_file()]
         if lacking:
