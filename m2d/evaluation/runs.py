@@ -17,7 +17,7 @@ from m2d.common.files import sha256
 from m2d.evaluation.clips import statistics
 from m2d.evaluation.features import compute_features, unreadable
 from m2d.evaluation.figures import draw_embedding
-from m2d.evaluation.finetune import TaskArrays, Tuned, best_weights, finetune
+from m2d.evaluation.finetune import BEST, TaskArrays, Tuned, best_weights, finetune
 from m2d.evaluation.linear import LinearOptions
 from m2d.evaluation.measure_tables import measured
 from m2d.evaluation.options import EvaluationOptions
@@ -27,7 +27,7 @@ from m2d.evaluation.scores import class_scores, interval, measures, probabilitie
 from m2d.evaluation.task import Task
 from m2d.evaluation.tuning import TuneOptions
 from m2d.pretrained.features import M2DFeatures
-from m2d.pretrained.files import WEIGHTS, save_pretrained
+from m2d.pretrained.files import WEIGHTS, load_audio, save_pretrained
 from m2d.pretrained.models import LogMelFrames, OwnModel, load_model, own_model
 
 LOG = logging.getLogger(__name__)
@@ -154,13 +154,20 @@ def _summary(by_seed: list[list[Tuned]], data: TaskArrays, task: Task) -> dict[s
 
 def _export(model: M2DFeatures, directory: Path, run: Path, task: Task, data: TaskArrays, config: FinetuneConfig,
             result: dict[str, Any]) -> None:
-    """Write the kept run as a model directory that `m2d.load_pretrained` reads, with its measures as a note."""
-    network = best_weights(run, model.encoder, len(task.classes), config.tune.patchout)
-    head = network.head_for_features(task.classes, not task.multilabel, task.seconds)
-    tuned = M2DFeatures(network.encoder, model.logmel.config, data.mean, data.std, head)
+    """Write the kept run as a model directory that `m2d.load_pretrained` reads, with its measures as a note.
+
+    The run's own copy of the weights is removed then: a later call with another label finds them in the directory.
+    """
+    if (run / BEST).is_file():
+        network = best_weights(run, model.encoder, len(task.classes), config.tune.patchout)
+        head = network.head_for_features(task.classes, not task.multilabel, task.seconds)
+        tuned = M2DFeatures(network.encoder, model.logmel.config, data.mean, data.std, head)
+    else:
+        tuned = load_audio(directory / "model")
     save_pretrained(tuned, directory / "model", {
         "fine_tuned_from": config.model, "task": task.name, "tuning": config.tuning, "run": run.name,
         "clips": result["clips"], "score": result["scores"][0], "measures": result["measures"]})
+    (run / BEST).unlink(missing_ok=True)
     LOG.info("%s: the fine-tuned model (sha256 %s)", directory / "model", sha256(directory / "model" / WEIGHTS)[:16])
 
 

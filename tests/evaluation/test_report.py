@@ -127,6 +127,12 @@ def test_the_fine_tuned_model_is_kept_and_gives_what_was_measured(prepared, mode
     assert 100 * right == pytest.approx(result["scores"][0])
     origin = json.loads((folder / "model/config.json").read_text())["origin"]
     assert origin["task"] == "spcv2" and origin["measures"] == result["measures"]
+    command(finetune, f"model={model_directory}", f"task={prepared['spcv2']}", f"out={tmp_path}/o", *words,
+            "label=other")
+    again = load_pretrained(folder / "model")  # of the model's own copy: the run's is gone
+    assert again.digest() == model.digest() and torch.equal(again.tag([np.zeros(8000)]).probabilities,
+                                                            model.tag([np.zeros(8000)]).probabilities)
+    assert not list(folder.rglob("best.safetensors"))
     state = torch.load(folder / "seed3/checkpoint.pt", weights_only=True)["state"]
     expected = torch.softmax(state["test"], 1)
     assert torch.allclose(tags.probabilities, expected, atol=2e-3)  # training reads float16 log-mels
