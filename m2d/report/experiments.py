@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from m2d.common.errors import UserError
 from m2d.common.markdown import Table, tables
@@ -96,18 +97,28 @@ def _evaluated(folder: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    return OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}  # type: ignore[return-value]
+    return _parsed(path, path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """All lines of a metrics.jsonl that are whole."""
+    """All whole lines of a metrics.jsonl."""
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    return [_parsed(path, line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}): make it anew, or move the experiment away") from None
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}  # type: ignore[return-value]
+    except (YAMLError, OSError) as error:
+        raise UserError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from None
 
 
 def _logged_seconds(path: Path) -> float:

@@ -94,19 +94,21 @@ def _shown(value: Any) -> str:
 
 
 def _curves(experiments: list[Experiment]) -> str:
-    trained = [experiment for experiment in experiments if experiment.metrics]
+    trained = [experiment for experiment in experiments if any("loss" in line for line in experiment.metrics)]
     parts = []
     if len(trained) > 1:
         parts.append("<h3>All runs</h3><div class='charts'>" + line_chart(
             {experiment.name: _points(experiment, "loss") for experiment in trained}, "epoch", "loss") + "</div>")
     for experiment in trained:
         names = list(dict.fromkeys(name for line in experiment.metrics for name in line))
-        terms = names[names.index("loss") + 1:names.index("target_std" if "target_std" in names else "grad_norm")]
+        terms = [name for name in names[1 + names.index("loss"):names.index("grad_norm")] if not name.endswith("_std")]
         losses = ["loss", *(terms if len(terms) > 1 else []), "valid_loss"]
         charts = [line_chart({name: _points(experiment, name) for name in losses}, "epoch", "loss"),
                   line_chart({name: _points(experiment, name) for name in ("target_std", "latent_std")}, "epoch",
                              "deviation over tokens"),
-                  line_chart({"lr": _points(experiment, "lr")}, "epoch", "learning rate")]
+                  line_chart({"lr": _points(experiment, "lr")}, "epoch", "learning rate"),
+                  line_chart({name: _points(experiment, name) for name in names if name.startswith("probe_")}, "epoch",
+                             "probe's score")]
         parts.append(f"<h3>{escape(experiment.name)}</h3><div class='charts'>{''.join(charts)}</div>")
     return "".join(parts)
 
@@ -125,7 +127,7 @@ def _pictures(experiments: list[Experiment], root: Path) -> str:
     parts, used, left_out = [], sum(path.stat().st_size for path in root.glob("*.png")) * 4 // 3, []
     for experiment in experiments:
         for path in experiment.images:
-            if path.stem in ("losses", "deviation"):  # drawn as curves
+            if path.stem in ("losses", "deviation", "probe"):  # drawn as curves
                 continue
             used += path.stat().st_size * 4 // 3
             name = "/".join(path.with_suffix("").parts[path.parts.index(experiment.name):])

@@ -97,6 +97,14 @@ def test_one_experiment_and_none(exp, tmp_path):
         report(tmp_path, None)
 
 
+@pytest.mark.parametrize(("name", "text"), [("environment.json", "{"), ("metrics.jsonl", "x\n"), ("config.yaml", "a: [")])
+def test_a_damaged_file_is_named(exp, tmp_path, name, text):
+    shutil.copytree(exp / "m2ds_mini", tmp_path / "exp")
+    (tmp_path / "exp" / name).write_text(text)
+    with pytest.raises(UserError, match=f"{name}: not valid"):
+        report(tmp_path / "exp", None)
+
+
 def test_curves_are_thinned_and_ticks_are_round():
     chart = line_chart({"loss": [(float(x), 1.0 / (x + 1)) for x in range(100_000)]}, "epoch", "loss")
     assert 100 < chart.count(",") < 1000 and ">epoch<" in chart
