@@ -15,6 +15,7 @@ from m2d.common.config import describe, known_keys, load_config
 from m2d.common.errors import UserError
 
 T = TypeVar("T")
+NO_MEMORY = ("DefaultCPUAllocator", "out of memory")  # in torch's errors
 LOG_FORMAT = "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"
 
 
@@ -70,7 +71,8 @@ def _place(table: type, positional: tuple[str, ...], values: list[str]) -> dict[
 def run(table: type[T], main: Callable[[T], int | None], description: str, positional: tuple[str, ...] = ()) -> None:
     """Parse the options, set up the log, call `main`, exit with its status.
 
-    A `UserError` becomes one line on standard error and its status.
+    A `UserError` becomes one line on standard error and its status; so does what the machine refuses (disk,
+    permissions, open files, memory), with status 1.
     """
     setup_log()
     try:
@@ -79,7 +81,21 @@ def run(table: type[T], main: Callable[[T], int | None], description: str, posit
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.status) from None
+    except (OSError, MemoryError, RuntimeError) as error:
+        if (refusal := _refusal(error)) is None:
+            raise
+        print(f"error: {refusal}", file=sys.stderr)
+        raise SystemExit(1) from None
     raise SystemExit(status or 0)
+
+
+def _refusal(error: Exception) -> str | None:
+    """What the machine refuses, in one line; None for an error of another kind."""
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY):
+        return "out of memory: take smaller batches or fewer processes, or a machine with more"
+    return None
 
 
 @contextmanager
