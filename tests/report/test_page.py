@@ -97,7 +97,8 @@ def test_one_experiment_and_none(exp, tmp_path):
         report(tmp_path, None)
 
 
-@pytest.mark.parametrize(("name", "text"), [("environment.json", "{"), ("metrics.jsonl", "x\n"), ("config.yaml", "a: [")])
+@pytest.mark.parametrize(("name", "text"),
+                         [("environment.json", "{"), ("metrics.jsonl", "x\n"), ("config.yaml", "a: [")])
 def test_a_damaged_file_is_named(exp, tmp_path, name, text):
     shutil.copytree(exp / "m2ds_mini", tmp_path / "exp")
     (tmp_path / "exp" / name).write_text(text)
