@@ -221,7 +221,7 @@ def anew(path: Path, words: Words) -> int:
 
 
 def discard(words: Words) -> None:
-    """Take away what followed from something else, or from nobody knows what."""
+    """Remove or move outputs whose inputs differ or are unknown."""
     for folder in words.out:
         if folder.exists():
             print(f"    {folder} is of other inputs: removed, to be made anew", file=sys.stderr)

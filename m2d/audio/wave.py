@@ -78,7 +78,7 @@ def audio_files(folder: str | Path, extensions: Collection[str] = EXTENSIONS) ->
 
 
 def _leads_back(folder: str) -> bool:
-    """Whether a folder is a link to one that it lies in."""
+    """Whether a folder is a link to one of its parents."""
     return os.path.islink(folder) and f"{os.path.realpath(os.path.dirname(folder))}{os.sep}".startswith(
         f"{os.path.realpath(folder)}{os.sep}")
 

@@ -1,4 +1,4 @@
-"""Log-mel features (stage 1) of one job's part of a data directory; goes on where it was."""
+"""Log-mel features (stage 1) of one job's part of a data directory; resumes after an interruption."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Teacher features (stage 2) of one job's part of a data directory; goes on where it was."""
+"""Teacher features (stage 2) of one job's part of a data directory; resumes after an interruption."""
 
 from m2d.common import cli
 from m2d.data.datadir import DataDir

@@ -1,4 +1,4 @@
-"""Errors that the user can act on, and exit codes of the entry points."""
+"""Errors that the user can act on, each with its exit code."""
 
 
 class UserError(Exception):

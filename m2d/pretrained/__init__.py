@@ -1,1 +1,1 @@
-"""What a user loads and gives away: the model behind its front end, its files, its features in bulk, exports."""
+"""Pre-trained models for users: the model with its front end, its files, features in bulk, exports."""

@@ -21,7 +21,7 @@ from m2d.pretrained.features import M2DFeatures
 
 @dataclass
 class SoundOptions:
-    """What the commands that read sound files are told."""
+    """Options of the commands that read sound files."""
 
     model: str = option(MISSING, "model directory, published checkpoint, or OWNER/NAME on the Hugging Face hub")
     files: list[str] = option(factory=list, help="sound files, folders, lists (.txt), data directories or wav.scp")

@@ -67,7 +67,7 @@ class FileWriter:
 
 
 class LayerFrames:
-    """One layer of a model on its device, under autocast where half precision is asked for."""
+    """One layer of a model on its device, under autocast for half precision."""
 
     def __init__(self, model: M2DFeatures, layer: int, pool: bool, place: torch.device, precision: str):
         self._model, self._layer, self._pool = model.to(place).eval(), layer, pool
@@ -94,7 +94,7 @@ def checked_layer(model: M2DFeatures, layer: int | None) -> int:
 
 
 def extract_features(data: DataDir, model: M2DFeatures, options: FeatureOptions) -> None:
-    """Write the features of one job's part of `data` into `options.out`; goes on where it was.
+    """Write the features of one job's part of `data` into `options.out`; resumes after an interruption.
 
     The folder is bound to the model's weights, not to its path. Raises `UserError` for a layer that is not there,
     settings that do not fit, too many unreadable utterances.

@@ -45,7 +45,7 @@ def write_results(config: SuperbConfig, runs: list[Run]) -> None:
 
 
 def write_table(config: TableConfig) -> None:
-    """Write one Markdown file, and a figure if wanted, of all models and published rows.
+    """Write one Markdown file, and a figure if requested, of all models and published rows.
 
     Models of different corpora get a table and a figure per corpus. Models of one label, which are the same settings
     pre-trained from several seeds, make one row.

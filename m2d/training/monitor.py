@@ -25,7 +25,7 @@ from m2d.training.optim import Schedule
 LOG = logging.getLogger(__name__)
 
 SILENT_S = 30.0
-"""Seconds after which progress is told though `run.log_steps` steps are not done."""
+"""Seconds after which progress is logged although fewer than `run.log_steps` steps are done."""
 MEASURES = {"valid": "validation", "probe": "probe"}
 
 COLLAPSED = 0.05

@@ -35,7 +35,7 @@ CROP_SECONDS = 6.08
 class TeacherBench:
     audio_seconds: float = option(120.0, "audio in a turn, in clips of 2 to 16 s")
     batch_seconds: list[float] = option(factory=lambda: [30.0, 60.0, 120.0], help="sizes of a batch, padding included")
-    layer: int = option(9, "the transformer layer that is wanted")
+    layer: int = option(9, "transformer layer of the features")
     hidden_size: int = option(768, "width of the network (Base: 768)")
     layers: int = option(12, "transformer layers of the whole network (Base: 12)")
     turns: int = option(3, "timed turns of each way")

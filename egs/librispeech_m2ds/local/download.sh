@@ -3,7 +3,7 @@
 #
 #   local/download.sh [--out DIR] [NAME...]
 #
-# An interrupted download goes on where it was. Corpora behind a form or a login are named with their page, and checked
+# An interrupted download resumes. Corpora behind a form or a login are named with their page, and checked
 # once they have been put in place.
 # shellcheck source-path=SCRIPTDIR/..
 set -euo pipefail

@@ -115,9 +115,9 @@ def test_statistics_that_weights_did_not_see_are_told(data, caplog):
 
 @pytest.mark.parametrize("kind", ["pretraining", "tuning"])
 def test_resume_after_a_kill_is_exact(kind, image_options, start, finish, tmp_path):
-    """Killed after some checkpoint of 240 steps, with two loader processes: the end is that of a run in one piece."""
-    options = [*image_options, *(TUNING if kind == "tuning" else []), "optim.epochs=40", "run.checkpoint_minutes=0",
-               "run.valid_epochs=40", "data.workers=2"]
+    """Killed after some checkpoint of 120 steps, with two loader processes: the end is that of a run in one piece."""
+    options = [*image_options, *(TUNING if kind == "tuning" else []), "optim.epochs=20", "run.checkpoint_minutes=0",
+               "run.valid_epochs=20", "data.workers=2"]
     expected = finish([*options, f"run.exp={tmp_path}/plain"])
     options = [*options, f"run.exp={tmp_path}/killed"]
     run, end = start(options), time.monotonic() + 120
