@@ -63,7 +63,7 @@ def _read_meta(out: Path, scale: float) -> dict:
     if found != (FORMAT, SEED, scale):
         raise UserError(
             f"{out}: holds a mini corpus of format {found[0]}, seed {found[1]}, scale {found[2]}, but format {FORMAT}, "
-            f"seed {SEED}, scale {scale} is requested: name another folder, or delete it")
+            f"seed {SEED}, scale {scale} is wanted: name another folder, or delete it")
     return meta
 
 
