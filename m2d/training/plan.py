@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.config import load_config, option
 from m2d.common.progress import duration
+from m2d.data.format import read_meta
 from m2d.nn.summary import Summary, activation_bytes, summarise
 from m2d.training.config import FREE, PretrainConfig, Settings, plain
 from m2d.training.data_modules import DATA_MODULES
@@ -83,7 +85,13 @@ def setting_lines(config: PretrainConfig) -> list[str]:
                 yield prefix + name, json.dumps(value)
 
     defaults = dict(flat(plain(Settings())))
-    return [f"{key}={value}" for key, value in flat(plain(config)) if defaults[key] != value]
+    further = [*config.data.more, *config.data.more_teachers]
+    return [*(f"{key}={value}" for key, value in flat(plain(config)) if defaults[key] != value),
+            *(f"content of further store {number}={_content(store)}" for number, store in enumerate(further, 1))]
+
+
+def _content(store: str) -> str:
+    return read_meta(store)["content"] if Path(store, "meta.json").is_file() else "absent"
 
 
 def inputs(config: Settings) -> list[str]:

@@ -12,6 +12,7 @@ from m2d.common.config import load_config
 from m2d.common.errors import UserError
 from m2d.training.config import PretrainConfig
 from m2d.training.data_modules.audio import AudioData
+from m2d.training.plan import load_settings, setting_lines
 
 
 @pytest.fixture
@@ -67,3 +68,12 @@ def test_statistics_are_those_of_the_mixture(mixed, stores):
 def test_what_does_not_fit_together(mixed, change, words):
     with pytest.raises(UserError, match=words):
         load_config(PretrainConfig, None, [*mixed, change])
+
+
+def test_the_content_of_further_stores_is_part_of_the_settings(stores, tmp_path):
+    (tmp_path / "x.yaml").write_text("model: {lambda_off: 0.0}\n")
+    there = load_settings(str(tmp_path / "x.yaml"), [f"data.more=[{stores}/valid]"])
+    content = json.loads((stores / "valid/meta.json").read_text())["content"]
+    assert f"content of further store 1={content}" in setting_lines(there)
+    gone = load_settings(str(tmp_path / "x.yaml"), ["data.more=[/nowhere]"])
+    assert "content of further store 1=absent" in setting_lines(gone)
