@@ -41,6 +41,7 @@ COMMANDS = {
         "finetune_images": "fine-tuning of an image model on labels",
         "probe_images": "linear probe of an image model",
         "report_general": "both, gathered into RESULTS.md",
+        "report_own": "one page on recordings of your own: what helped, which clips are hard",
         "report_images": "both of image models, gathered into RESULTS.md",
         "report": "a folder of experiments as one HTML page",
         "show_results": "the tables of such a file for a terminal",

@@ -5,8 +5,8 @@
 #   prepare_tasks DIR TASK...      prepared tasks in DIR/TASK; where db.sh names no data, the mini corpus's if $mini is
 #                                  true, otherwise the task is left out and named
 #   linear N MODEL OUT LABEL DIR TASK...            stage N: linear evaluation on those prepared in DIR; OUT/linear/TASK
-#   finetune N MODEL OUT LABEL DIR TUNING TASK...   stage N: fine-tuning on them by conf/finetune_TUNING_TASK.yaml;
-#                                                   OUT/finetune/TUNING/TASK
+#   finetune N MODEL OUT LABEL DIR TUNING TASK...   stage N: fine-tuning on them by conf/finetune_TUNING_TASK.yaml,
+#                                                   or else conf/finetune_TUNING.yaml; OUT/finetune/TUNING/TASK
 
 _usable() {  # TASK...: those whose data there is, one a line; the others are named
   local task
@@ -71,6 +71,7 @@ finetune() {
   mapfile -d '' -t dependence < <(made_by "$model")
   for task in $tasks; do
     folder=$out/finetune/$tuning yaml=conf/finetune_${tuning}_$task.yaml
+    [ -f "$yaml" ] || yaml=conf/finetune_$tuning.yaml
     if begin_stage "$number" "$folder/.$task.done" "fine-tuning ($tuning) of $model on $task" "${dependence[@]}" \
       --data "$dir/$task" --yaml "$yaml" --keep "$folder/$task" --more seeds="$seeds" --more label="$label"; then
       "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" --num-threads "$nj" "$out/log/finetune_${tuning}_$task.log" \

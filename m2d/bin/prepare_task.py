@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2d.common import cli
-from m2d.common.config import option
+from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
 from m2d.common.files import write_text
 from m2d.common.stamp import is_made, mark_made, stamp_of
-from m2d.evaluation.own import own_task
+from m2d.evaluation.own import own_task, training_audio
 from m2d.evaluation.prepare import prepare
 from m2d.evaluation.tables import FORM
-from m2d.evaluation.tasks import TASKS
+from m2d.evaluation.tasks import TASKS, TaskSpec
 
 
 @dataclass
@@ -27,13 +27,15 @@ class Options:
     seconds: float | None = option(None, "task=table: clips are cut or padded to this (default: 95th percentile)",
                                     within="(0, inf)")
     seed: int = option(0, "of the split where none is given")
+    audio_out: str | None = option(None, "task=table: data directory of the clips that are not tested, to pre-train on")
 
 
 def main(options: Options) -> None:
     """Read, check, write, unless the same options and files have been prepared before."""
     folder = options.table and str(Path(options.table).parent)
     stamp = stamp_of(options, filter(None, (options.root or folder, options.lists, options.table)))
-    if is_made(stamp, options.out):
+    made = [folder for folder in (options.out, options.audio_out) if folder]
+    if is_made(stamp, *made):
         logging.info("%s: already done", options.out)
         return
     if options.task == "table":
@@ -42,12 +44,23 @@ def main(options: Options) -> None:
         task, report = own_task(options.root, options.table, options.name, options.seconds, options.seed)
         task.write(options.out)
         write_text(Path(options.out) / "report.md", report)
+        if options.audio_out:
+            training_audio(task).write(options.audio_out)
         print(report)
     else:
-        if options.root is None or options.name is not None or options.seconds is not None:
-            raise UserError(f"task={options.task}: give root; name and seconds apply to task=table only")
-        prepare(TASKS.get(options.task), options.root, options.lists, options.table, options.seed).write(options.out)
-    mark_made(stamp, options.out)
+        spec = _known_task(options.task)
+        given = (options.name, options.seconds, options.audio_out)
+        if options.root is None or any(value is not None for value in given):
+            raise UserError(f"task={options.task}: give root; name, seconds and audio_out apply to task=table only")
+        prepare(spec, options.root, options.lists, options.table, options.seed).write(options.out)
+    mark_made(stamp, *made)
+
+
+def _known_task(name: str) -> TaskSpec:
+    if name not in TASKS:
+        raise UserError(f"unknown task '{name}'{nearest(name, [*TASKS, 'table'])}: give task=table for recordings of "
+                        f"your own, or one of {', '.join(TASKS)}")
+    return TASKS.get(name)
 
 
 if __name__ == "__main__":

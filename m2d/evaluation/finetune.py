@@ -1,7 +1,7 @@
 """Fine-tuning the whole network on one task (M2D, section 4.1 and table 2).
 
 Order and augmentation of an epoch are functions of (seed, epoch), so that a run resumes exactly from the checkpoint of
-its last complete epoch.
+a complete epoch.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from m2d.pretrained.models import digest
 
 LOG = logging.getLogger(__name__)
 CHECKPOINT, BEST = "checkpoint.pt", "best.safetensors"
+SAVE_EVERY_S = 30.0
+"""Seconds between checkpoints (of whole epochs): an epoch of few clips is shorter than writing a large model."""
 
 
 class TaskArrays:
@@ -95,7 +98,7 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
 
     The score is the test part's at the best validation epoch; without a validation part (AS20K, folds) at the last
     epoch, so that nothing is chosen by test scores. `directory` holds the checkpoint: an interrupted run goes on from
-    its last whole epoch, a finished one is only read, one of other settings, data or weights is put aside
+    its last saved epoch, a finished one is only read, one of other settings, data or weights is put aside
     (`before_checkpoint.pt`) and made anew. With `keep` the weights of the counted epoch are left there too
     (`best_weights`).
     """
@@ -112,6 +115,8 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
     if options.patience and valid is None:
         raise UserError(f"{data.task.title} has no validation part: patience needs one, or valid_share")
     state = _resume(directory / CHECKPOINT, settings, model, optimizer)
+    best: dict[str, Tensor] = {}  # weights that are not written yet
+    saved = time.monotonic()
     for epoch in progress(range(state["done"], options.epochs), f"fine-tuning on {data.task.title}, epochs"):
         if state["finished"]:
             break
@@ -125,14 +130,20 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
             state |= {"valid": -1.0 if score is None else score, "epoch": epoch,
                       "test": torch.from_numpy(predict(model, data, test, options))}
             if keep:
-                _write_best(directory, model)
+                best = {name: value.cpu().clone(memory_format=torch.contiguous_format)
+                        for name, value in model.state_dict().items()}
         state["done"] = epoch + 1
         state["finished"] = last or bool(options.patience and epoch - state["epoch"] >= options.patience)
         LOG.info("%s epoch %d: loss %.4f%s", data.task.title, epoch, loss, "" if score is None else
                  f", validation {score:.2f}, best {state['valid']:.2f} at {state['epoch']}")
-        with atomic_open(directory / CHECKPOINT, "wb") as stream:
-            torch.save({"settings": settings, "state": state} | ({} if state["finished"] else {
-                "model": model.state_dict(), "optimizer": optimizer.state_dict()}), stream)
+        if state["finished"] or time.monotonic() - saved >= SAVE_EVERY_S:
+            if best:
+                with atomic_open(directory / BEST, "wb") as stream:
+                    stream.write(safetensors.torch.save(best))
+            with atomic_open(directory / CHECKPOINT, "wb") as stream:
+                torch.save({"settings": settings, "state": state} | ({} if state["finished"] else {
+                    "model": model.state_dict(), "optimizer": optimizer.state_dict()}), stream)
+            best, saved = {}, time.monotonic()
     logits = state["test"].numpy()
     return Tuned(100 * main_score(data.targets[test], logits, data.task.multilabel), state["epoch"], test, logits,
                  state["curve"])
@@ -201,9 +212,3 @@ def _resume(path: Path, settings: dict[str, Any], model: Classifier,
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
     return saved["state"]
-
-
-def _write_best(directory: Path, model: Classifier) -> None:
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    with atomic_open(directory / BEST, "wb") as stream:
-        stream.write(safetensors.torch.save(tensors))

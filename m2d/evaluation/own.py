@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
 from m2d.common.files import existing_folder
+from m2d.data.datadir import DataDir, Segment
 from m2d.evaluation.audio_check import Audio, content_of, inspect
 from m2d.evaluation.own_checks import check, overview
 from m2d.evaluation.splits import grouped_split
@@ -68,6 +69,23 @@ def own_task(root: str | Path | None, table: str | Path | None = None, name: str
     for line in warnings:
         LOG.warning("%s: %s", name, line)
     return task, overview(task, lengths, warnings)
+
+
+def training_audio(task: Task) -> DataDir:
+    """The clips that are not tested (with folds: all) as a data directory, for further pre-training.
+
+    Ids are the files' paths with dashes for slashes, and the clip's number where a row names a part of a file.
+    """
+    data = DataDir({})
+    for number, clip in enumerate(task.clips):
+        if clip.part == "test":
+            continue
+        name = re.sub(r"\s+", "_", clip.file_name.strip("./")).replace("/", "-")
+        data.wav[name] = str(task.path(clip).absolute())
+        is_whole = clip.start == 0 and clip.end is None
+        data.segments[name if is_whole else f"{name}-{number}"] = Segment(
+            name, clip.start, -1 if clip.end is None else clip.end)
+    return data
 
 
 def class_folders(root: Path) -> Table:

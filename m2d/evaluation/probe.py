@@ -35,8 +35,9 @@ def evaluate(features: np.ndarray, task: Task, options: LinearOptions, device: s
 
     Returns what `result.json` holds: `scores` (per seed; accuracy, or mAP of a multi-label task), `mean`, `ci` (95%,
     None for one seed), `valid` (mean validation score), `lr`, `epochs` (the best of each run), `curves` (validation, of
-    each run), `measures`, `classes`, `clips` (used per part), `warnings`; `knn` and `layers` if requested; and
-    `confusion` (`[true, predicted]` counts over folds and seeds, None for several labels).
+    each run), `measures`, `classes`, `clips` (used per part), `notes`, `predictions` (tested rows, their mean
+    probabilities); `knn` and `layers` if requested; and `confusion` (`[true, predicted]` counts over folds and seeds,
+    None for several labels).
     Raises `UserError` for a task with too few usable clips.
     """
     usable = np.isfinite(features).all(axis=tuple(range(1, features.ndim)))
@@ -60,6 +61,7 @@ def evaluate(features: np.ndarray, task: Task, options: LinearOptions, device: s
         "lr": lr, "notes": notes, "clips": {part: int(np.sum(parts == part)) for part in task.parts},
         "measures": measures(targets[rows], scores, task.multilabel),
         "classes": class_scores(targets[rows], scores, task.classes, task.multilabel),
+        "predictions": (rows, scores.mean(0)),
         "confusion": None if task.multilabel else confusion_of(targets[rows], scores)}
     if options.knn:
         result["knn"] = _knn_scores(vectors, targets, runs[0], task, options.knn)

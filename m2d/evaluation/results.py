@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from m2d.common.files import atomic_open, write_json
 from m2d.common.provenance import environment
 from m2d.evaluation.figures import draw_confusion, draw_layers
@@ -19,14 +21,16 @@ KINDS = ("linear", "finetune")
 
 def write_result(directory: str | Path, kind: str, label: str, model: str, task: Task, options: Any,
                  result: dict[str, Any], depends: dict[str, Any] | None = None) -> None:
-    """Write `result.json`, `confusion.csv` and `confusion.png` of a single-label task, `layers.png` of several layers.
+    """Write `result.json`, `predictions.csv`; `confusion.csv` and `.png` of single labels; `layers.png` of layers.
 
     `result` holds at least `scores` (per seed), `mean`, `ci`, `clips` (used, per part), `confusion` (`[true,
-    predicted]` counts or None) and `unreadable` (lines); `depends` identifies its inputs (see `is_current`).
+    predicted]` counts or None), `predictions` (rows `[N]` of the tested clips, their probabilities `[N, C]`) and
+    `unreadable` (lines); `depends` identifies its inputs (see `is_current`).
     """
     directory = Path(directory)
     result = dict(result)
     confusion = result.pop("confusion")
+    _write_predictions(directory / "predictions.csv", task, *result.pop("predictions"))
     title = f"{label}: {task.title} ({kind})"
     if confusion is not None:
         with atomic_open(directory / "confusion.csv") as stream:
@@ -42,6 +46,22 @@ def write_result(directory: str | Path, kind: str, label: str, model: str, task:
         "kind": kind, "label": label, "model": model, "task": description | {"classes": len(task.classes)},
         "options": asdict(options), "depends": depends, "date": time.strftime("%Y-%m-%d"),
         "environment": environment()} | result)
+
+
+def _write_predictions(path: Path, task: Task, rows: np.ndarray, scores: np.ndarray) -> None:
+    """A row per tested clip: file, times, label, what is predicted, and the probability of the label (of several: the
+    lowest), means over seeds.
+    """
+    targets = task.targets()
+    with atomic_open(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["file_name", "start", "end", "label", "predicted", "probability"])
+        for row, probabilities in zip(rows, scores, strict=True):
+            clip, chosen = task.clips[row], probabilities >= 0.5 if task.multilabel else [probabilities.argmax()]
+            predicted = ";".join(np.array(task.classes)[chosen])
+            own = probabilities[targets[row] > 0].min()
+            writer.writerow([clip.file_name, f"{clip.start:g}", "" if clip.end is None else f"{clip.end:g}", clip.label,
+                             predicted, f"{own:.4f}"])
 
 
 def is_current(directory: str | Path, depends: dict[str, Any]) -> bool:

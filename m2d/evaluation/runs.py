@@ -139,7 +139,8 @@ def _run(directory: Path, seed: int, fold: str | None) -> Path:
 def _summary(by_seed: list[list[Tuned]], data: TaskArrays, task: Task) -> dict[str, Any]:
     scores = [float(np.mean([run.score for run in runs])) for runs in by_seed]
     mean, ci = interval(scores)
-    targets = data.targets[np.concatenate([run.rows for run in by_seed[0]])]
+    rows = np.concatenate([run.rows for run in by_seed[0]])
+    targets = data.targets[rows]
     outputs = probabilities(np.stack([np.concatenate([run.logits for run in runs]) for runs in by_seed]),
                             task.multilabel)
     runs = [run for runs in by_seed for run in runs]
@@ -149,6 +150,7 @@ def _summary(by_seed: list[list[Tuned]], data: TaskArrays, task: Task) -> dict[s
         "clips": {part: len(rows) for part, rows in data.rows.items()},
         "measures": measures(targets, outputs, task.multilabel),
         "classes": class_scores(targets, outputs, task.classes, task.multilabel),
+        "predictions": (rows, outputs.mean(0)),
         "confusion": None if task.multilabel else confusion_of(targets, outputs)}
 
 

@@ -1,9 +1,11 @@
-"""What a model file is, as a page of text: what `m2d info` prints."""
+"""What a model file is, as a page of text or as settings of pre-training: what `m2d info` prints."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+from m2d.common.errors import UserError
 from m2d.nn.config import ENCODERS
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import find_file, from_published, load_pretrained
@@ -26,6 +28,38 @@ def describe(path: str | Path, heads: int | None = None, sample_rate: int | None
         published = read_published(file, heads, sample_rate)
         return _page(file, f"layout {published.layout}: {LAYOUTS[published.layout]}", from_published(published))
     return _page(file, "model directory", load_pretrained(file, heads, sample_rate))
+
+
+def settings(path: str | Path, heads: int | None = None, seconds: float | None = None) -> list[str]:
+    """`KEY=VALUE` words by which pre-training goes on from the weights at `path`: their architecture.
+
+    Args:
+        path: as for `load_pretrained`.
+        heads: attention heads, for a published checkpoint of unknown size.
+        seconds: length of the clips; a shorter input than the model's spares the work on padding. None: the model's.
+
+    Raises `UserError` as `load_pretrained` does, and for weights that are not of audio at 16 kHz.
+    """
+    file, predictor = find_file(path), {}
+    if file.is_file():
+        published = read_published(file, heads)
+        model = from_published(published)
+        if "predictor.embed.weight" in published.state:
+            blocks = {name.split(".")[3] for name in published.state if name.startswith("predictor.transformer.b")}
+            predictor = {"predictor_width": len(published.state["predictor.embed.weight"]),
+                         "predictor_depth": len(blocks)}
+    else:
+        model = load_pretrained(file, heads)
+    if not isinstance(model, M2DFeatures) or model.sample_rate != 16000:
+        raise UserError(f"{path}: pre-training goes on from weights of audio at 16000 Hz only")
+    config = model.encoder.config
+    (bins, longest), patch = config.input_size, config.patch_size[1]
+    frames = longest if seconds is None else min(longest, math.ceil(100 * seconds / patch) * patch)
+    size = next((name for name, size in ENCODERS.items() if size == config.size), "custom")
+    own = {"width": config.width, "depth": config.depth, "heads": config.heads} if size == "custom" else {}
+    words = {"input_size": f"[{bins},{frames}]", "patch_size": f"[{config.patch_size[0]},{patch}]", "size": size, **own,
+             **predictor}
+    return [f"model.{name}={value}" for name, value in words.items()]
 
 
 def _page(path: Path, kind: str, model: M2DFeatures | ImageFeatures) -> str:

@@ -125,8 +125,10 @@ def test_an_interrupted_run_goes_on_exactly(model_directory, arrays, tmp_path, m
     train_epoch = finetune_module.train_epoch
     with monkeypatch.context() as patch:
         patch.setattr(finetune_module, "train_epoch", stop_at_2)
+        patch.setattr(finetune_module, "SAVE_EVERY_S", 0.0)
         with pytest.raises(Killed):
             finetune(load_pretrained(model_directory).encoder, data, None, tune, 1, tmp_path / "part")
+    assert len(torch.load(tmp_path / "part/checkpoint.pt", weights_only=True)["state"]["curve"]) == 2
     torch.randn(100)  # the generator's state is no part of it
     part = finetune(load_pretrained(model_directory).encoder, data, None, tune, 1, tmp_path / "part")
     assert part.score == whole.score and part.epoch == whole.epoch

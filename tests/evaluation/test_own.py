@@ -10,8 +10,10 @@ import soundfile
 from m2d.bin import prepare_task
 from m2d.common import cli
 from m2d.common.errors import UserError
-from m2d.evaluation.own import own_task
+from m2d.data.datadir import DataDir
+from m2d.evaluation.own import own_task, training_audio
 from m2d.evaluation.splits import grouped_split
+from m2d.evaluation.tables import Clip
 from m2d.evaluation.task import Task
 
 
@@ -68,6 +70,19 @@ def test_the_command_prepares_anew_what_has_changed(sounds, caplog):
     third.seconds = second.seconds
     assert third.digest() == second.digest()
     assert "Clips (minutes) per class and part" in (sounds / "task/report.md").read_text()
+
+
+def test_what_is_not_tested_is_a_data_directory_to_pre_train_on(sounds):
+    command("task=table", f"table={sounds}/mine.csv", f"root={sounds}/audio", f"out={sounds}/task",
+            f"audio_out={sounds}/data")
+    data, clips = DataDir.read(sounds / "data"), Task.read(sounds / "task").clips
+    heard = {clip.file_name.replace("/", "-") for clip in clips if clip.part != "test"}
+    assert set(data.utterances) == heard and 0 < len(heard) < len(clips)
+    parts = [Clip("s0/0.wav", "a", "train", 0.02, 0.05), Clip("s0/0.wav", "b", "train", 0.06),
+             Clip("s1/1.wav", "b", "1")]
+    data = training_audio(Task("t", "t", "own", str(sounds / "audio"), 1.0, "given", ["a", "b"], clips=parts))
+    assert data.segments == {"s0-0.wav-0": ("s0-0.wav", 0.02, 0.05), "s0-0.wav-1": ("s0-0.wav", 0.06, -1),
+                             "s1-1.wav": ("s1-1.wav", 0.0, -1)}
 
 
 def test_a_folder_per_class_with_and_without_splits(sounds):
@@ -151,6 +166,7 @@ def test_times_beyond_the_end_and_damaged_files(sounds):
     (["task=table"], "give table=FILE.csv, or root=FOLDER"), (["task=table", "root=/none"], "/none: no such folder"),
     (["task=table", "root={0}/audio", "name=esc50"], "name=esc50: give the task a name"),
     (["task=table", "root={0}/audio", "seconds=0"], "seconds=0"), (["task=esc50"], "task=esc50: give root"),
+    (["task=own"], "unknown task 'own'.*: give task=table for recordings of your own"),
 ])
 def test_options_that_do_not_fit_say_so(sounds, words, message):
     with pytest.raises(UserError, match=message):

@@ -26,6 +26,7 @@ from m2d.pretrained.prediction import PredictOptions
 
 TUNE_QUICK = ["tuning=quick", "tune.epochs=2", "tune.warmup_epochs=1", "tune.batch_size=4", "seeds=[0,1]", "device=cpu",
               "workers=0"]
+NONE = np.empty(0, int), np.empty((0, 2))  # predictions
 LINEAR_QUICK = ["linear.lr=0.01", "linear.epochs=20", "linear.seeds=[0,1]", "device=cpu", "workers=0"]
 
 
@@ -191,7 +192,8 @@ def put_results(exp, label, value, ratio=None):
     for name in LINEAR_TASKS:
         task = Task(name, TASKS.get(name).title, TASKS.get(name).group, "/x", 1.0, "made up", ["a", "b"])
         write_result(exp / label / "linear" / name, "linear", label, f"exp/{label}/model", task, LinearOptions(), {
-            "scores": [value], "mean": value, "ci": 0.5, "clips": {"train": 2}, "confusion": None, "unreadable": []})
+            "scores": [value], "mean": value, "ci": 0.5, "clips": {"train": 2}, "confusion": None, "unreadable": [],
+            "predictions": NONE})
     if ratio is not None:
         (exp / label / "config.yaml").write_text(f"model:\n  objective: m2d\n  mask_ratio: {ratio}\n")
 
@@ -223,7 +225,8 @@ def test_a_tenth_task_is_shown_and_leaves_the_papers_averages(tmp_path):
     task = Task("birds", "Birds", "own", "/x", 1.0, "made up", ["a", "b"])
     for label in ("ours", "other"):
         write_result(tmp_path / "exp" / label / "linear/birds", "linear", label, "exp/m", task, LinearOptions(), {
-            "scores": [75.0], "mean": 75.0, "ci": None, "clips": {"train": 2}, "confusion": None, "unreadable": []})
+            "scores": [75.0], "mean": 75.0, "ci": None, "clips": {"train": 2}, "confusion": None, "unreadable": [],
+            "predictions": NONE})
     write_report(tmp_path / "exp", tmp_path / "RESULTS.md", mini=False)
     text = (tmp_path / "RESULTS.md").read_text()
     papers, _, others = text.partition("### Other tasks")
@@ -247,7 +250,7 @@ def test_several_masking_ratios_make_figure_3(tmp_path):
 def test_a_confusion_matrix_names_classes_as_they_are(tmp_path):
     task = Task("gtzan", "GTZAN", "music", "/x", 1.0, "made up", ["drum, snare", 'the "blues"'])
     write_result(tmp_path, "linear", "m", "exp/m/model", task, LinearOptions(), {
-        "scores": [75.0], "mean": 75.0, "ci": None, "clips": {"train": 2}, "unreadable": [],
+        "scores": [75.0], "mean": 75.0, "ci": None, "clips": {"train": 2}, "unreadable": [], "predictions": NONE,
         "confusion": np.array([[3, 1], [0, 4]])})
     with (tmp_path / "confusion.csv").open(newline="") as stream:
         assert list(csv.reader(stream)) == [["true \\ predicted", "drum, snare", 'the "blues"'],

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from m2d.evaluation.linear import LinearOptions
@@ -11,6 +12,8 @@ from m2d.evaluation.seeds import averaged, by_setting
 from m2d.evaluation.task import Task
 from m2d.evaluation.tasks import TASKS
 
+NONE = np.empty(0, int), np.empty((0, 2))  # predictions
+
 
 def put(exp, folder, label, means, model=None, seed=None, scores=None):
     """Linear results of a model: task -> mean, of evaluation seeds with these `scores` or one."""
@@ -18,7 +21,7 @@ def put(exp, folder, label, means, model=None, seed=None, scores=None):
         task = Task(name, TASKS.get(name).title, TASKS.get(name).group, "/x", 1.0, "made up", ["a", "b"])
         write_result(exp / folder / "linear" / name, "linear", label, model or f"exp/{folder}/model", task,
                      LinearOptions(), {"scores": scores or [mean], "mean": mean, "ci": 0.5, "clips": {"train": 2},
-                                       "confusion": None, "unreadable": []})
+                                       "confusion": None, "unreadable": [], "predictions": NONE})
     if seed is not None:
         (exp / folder / "config.yaml").write_text(
             f"model: {{objective: m2d, mask_ratio: 0.7}}\nrun: {{seed: {seed}}}\n")

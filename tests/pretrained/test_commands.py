@@ -58,6 +58,16 @@ def test_info(model, golden, tmp_path, capsys):
     assert "audio projection of 2024, text projection" in capsys.readouterr().out
 
 
+def test_settings_to_go_on_from_weights(model, capsys):
+    """On inputs as long as the clips, at most as the model's."""
+    run(info, model, "show=settings", "seconds=0.5")
+    assert capsys.readouterr().out.split() == [
+        "model.input_size=[80,64]", "model.patch_size=[16,16]", "model.size=custom", "model.width=128", "model.depth=2",
+        "model.heads=2"]
+    run(info, model, "show=settings", "seconds=20")
+    assert "model.input_size=[80,304]" in capsys.readouterr().out
+
+
 def values(path):
     """Names and matrix of any format."""
     if path.suffix == ".npy":

@@ -1,0 +1,1 @@
+../librispeech_m2ds/cmd.sh
