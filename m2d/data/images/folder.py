@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.io
 
 from m2d.common.errors import UserError
 from m2d.common.files import write_json, write_text
@@ -148,6 +147,8 @@ def _val_labels(root: Path, number: dict[str, int]) -> dict[str, int]:
 
 def _devkit_classes(path: Path) -> dict[str, str]:
     """The devkit's class number -> WordNet id."""
+    import scipy.io  # for ImageNet's own labels only
+
     try:
         synsets = scipy.io.loadmat(path, squeeze_me=True)["synsets"]
         return {str(int(row["ILSVRC2012_ID"])): str(row["WNID"]) for row in synsets}
