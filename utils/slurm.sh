@@ -50,7 +50,7 @@ declare -A waiting=() state_of=() sighted=()
 for ((index = first; index <= last; index++)); do waiting[$index]=1; done
 
 is_over() { case $1 in COMPLETED | FAILED | CANCELLED | TIMEOUT | NODE_FAIL | OUT_OF_MEMORY | BOOT_FAIL | DEADLINE | \
-  PREEMPTED | REVOKED | GONE) ;; *) return 1 ;; esac; }
+  PREEMPTED | REVOKED | GONE | HELD) ;; *) return 1 ;; esac; }
 
 expand() {  # 3,5-7%2 -> 3 5 6 7
   local part
@@ -81,7 +81,11 @@ ask() {  # state_of[INDEX] of all tasks from the controller; 1 if it does not an
     tasks=$first reason=
     if [[ $line =~ \ ArrayTaskId=([0-9,%-]+) ]]; then tasks=$(expand "${BASH_REMATCH[1]}"); fi
     if [ "$state" = PENDING ] && $is_array; then rest=PENDING; fi
-    if [ "$state" = PENDING ] && [[ $line =~ \ Reason=([^ ]+) ]]; then reason=" (${BASH_REMATCH[1]})"; fi
+    if [ "$state" = PENDING ] && [[ $line =~ \ Reason=([^ ]+) ]]; then
+      reason=" (${BASH_REMATCH[1]})"
+      # after a crash of the controller it starts the task once more, which the node refuses; then it waits for ever
+      [ "${BASH_REMATCH[1]}" != launch_failed_requeued_held ] || state=HELD
+    fi
     for index in $tasks; do
       state_of[$index]=$state named[$index]=1
       [ -z "${waiting[$index]-}" ] || count[$state$reason]=$((${count[$state$reason]-0} + 1))
@@ -117,6 +121,7 @@ collect() {  # [asked]: take note of the tasks that have ended, by their status 
         *) patience=1 ;;
       esac
       [ -n "$code" ] && [ "$state" = FAILED ] || [ "${sighted[$index]}" -ge $patience ] || continue
+      if [ "$state" = HELD ]; then scancel "$job$(! $is_array || echo "_$index")" || true; fi
       [ "$state" = FAILED ] || code="${code:-1} $(reason_of "$state")"
       failed[$index]=${code:-1 killed before its end}
     fi
@@ -128,6 +133,7 @@ reason_of() {
   case $1 in
     TIMEOUT) echo "Slurm ended it at the time limit: give --time or time in ${config:-conf/slurm.conf}" ;;
     OUT_OF_MEMORY) echo "Slurm ended it for its memory: give more with --mem" ;;
+    HELD) echo "Slurm could not start it again, after a crash of its own" ;;
     GONE) echo "job $job is no longer known to Slurm" ;;
     *) echo "Slurm state $1" ;;
   esac

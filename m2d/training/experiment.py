@@ -99,7 +99,8 @@ class Experiment:
         write_json(self.directory / "environment.json", environment())
         replay = self.directory / "replay.sh"
         write_text(replay, f"#!/usr/bin/env bash\nset -euo pipefail\ncd {shlex.quote(os.getcwd())}\n{command()}\n")
-        replay.chmod(0o755)
+        readable = replay.stat().st_mode
+        replay.chmod(readable | (readable & 0o444) >> 2)  # executable by those whom the umask lets read
 
     def mark_done(self, step: int) -> None:
         """Mark the run as finished."""

@@ -92,8 +92,12 @@ class Slurm:
             os.kill(pid, signal.SIGKILL)
         self(f"scontrol update nodename={node} state=down reason=lost")
 
+    def lose_controller(self) -> None:
+        """Kill slurmctld."""
+        os.kill(int((self.folder / "run/slurmctld.pid").read_text().split()[0]), signal.SIGKILL)
+
     def restore(self) -> None:
-        """Start the lost nodes."""
+        """Start the daemons that were lost."""
         start(self.folder)
 
     def job(self, state: str = "RUNNING", name: str = "", seconds: float = 20) -> str:

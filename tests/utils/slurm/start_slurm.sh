@@ -5,7 +5,8 @@
 #
 # Needs root. Debian's packages are installed when missing; nothing else is written outside DIR. The controller listens on
 # PORT (26800), the nodes on the two ports after it. Where the kernel allows, each node has a host name of its own
-# (mount and UTS namespaces); elsewhere both have the host's. A cluster that is up already is left as it is.
+# (mount and UTS namespaces); elsewhere both have the host's. What is up already is left as it is; a daemon that died is
+# started with the first call's configuration.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
@@ -42,7 +43,7 @@ mkdir -p "$dir"/{etc,run,log,state,spool/n1,spool/n2,dev,munge}
 chmod 700 "$dir/munge"
 export SLURM_CONF=$dir/etc/slurm.conf
 
-if ! alive slurmctld; then
+if [ ! -s "$SLURM_CONF" ]; then
   own_names=false node_host=$(hostname -s)
   if unshare --mount --uts mount --bind /etc/hosts /etc/hosts 2>/dev/null; then own_names=true node_host='n[1-2]'; fi
   echo $own_names >"$dir/etc/own_names"

@@ -95,6 +95,20 @@ def test_a_job_that_slurm_has_forgotten(shell, slurm):
     assert "slurm.sh: the task failed with code 1 (job 999999 is no longer known to Slurm)" in done.stderr
 
 
+def test_tasks_outlive_the_controller(shell, slurm, wait_for):
+    """It crashes while they run, and is started again when they have ended: their results count."""
+    words = "touch begun.$1; until [ -e enough ]; do sleep 0.2; done; exit $((3 * ($1 - 1)))"
+    launcher = shell.start("slurm.sh", "--mem", 100, "JOB=1:2", "JOB.log", "bash", "-c", words, "-", "JOB")
+    wait_for(lambda: len(list(shell.cwd.glob("begun.*"))) == 2, 60)
+    slurm.lose_controller()
+    (shell.cwd / "enough").touch()
+    wait_for(lambda: all("# status" in shell.read(f"{number}.log") for number in (1, 2)), 60)
+    assert launcher.poll() is None
+    slurm.restore()
+    _, err = launcher.communicate(timeout=120)
+    assert launcher.returncode == 1 and "task 2 of 1:2 failed with code 3" in err and "task 1 of" not in err
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75)])
 def test_a_signal_cancels_the_job(shell, slurm, number, code):
     launcher = shell.start("slurm.sh", "--mem", 100, "a.log", "sleep", "100")
