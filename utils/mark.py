@@ -38,8 +38,9 @@ from pathlib import Path
 import yaml
 
 from m2d.audio.containers import SEPARATOR, split_reference
+from m2d.common.bar import duration
 from m2d.common.errors import UserError
-from m2d.common.files import sha256, write_json
+from m2d.common.files import disk_size, sha256, write_json
 from m2d.common.stamp import STAMP, corpus_identity, digest_of, files_identity
 from m2d.data.damage import store_damage
 from m2d.data.format import read_meta
@@ -187,6 +188,8 @@ def begin(path: Path, words: Words) -> int:
     if mark is not None:
         for line in differences({**mark["inputs"], **mark["more"]}, {**words.inputs, **words.more}):
             print(f"    {line}", file=sys.stderr)
+        if mark.get("seconds", 0) >= 10:
+            print(f"    the last time it took {duration(mark['seconds'])}", file=sys.stderr)
     goes_on = more or (mark is None and begun is not None and begun["inputs"] == words.inputs
                        and begun["interim"] == words.interim)
     if not goes_on:
@@ -263,24 +266,13 @@ def end(path: Path, words: list[str]) -> int:
     begun_path = path.with_name(path.name + ".begun")
     if (begun := read(begun_path)) is None:
         raise MarkError(f"{begun_path} is gone: the stage's inputs are not known")
-    outputs = Words(words).inputs
-    write_json(path, {"finished": time.strftime("%Y-%m-%d %H:%M:%S"), **{k: begun[k] for k in ("inputs", "more")},
-                      "outputs": outputs})
+    outputs, seconds = Words(words).inputs, time.time() - begun_path.stat().st_mtime
+    write_json(path, {"finished": time.strftime("%Y-%m-%d %H:%M:%S"), "seconds": round(seconds),
+                      **{k: begun[k] for k in ("inputs", "more")}, "outputs": outputs})
     begun_path.unlink()
     written = dict.fromkeys([*begun.get("writes", []), *(name.split(" ", 1)[1] for name in outputs)])
-    print(", ".join(f"{name} ({size(Path(name))})" for name in written if os.path.exists(name)))
+    print(", ".join(f"{name} ({disk_size(Path(name))})" for name in written if os.path.exists(name)))
     return 0
-
-
-def size(path: Path) -> str:
-    """How much a file or folder holds."""
-    entries = path.rglob("*") if path.is_dir() else [path]
-    total: float = sum(entry.stat().st_size for entry in entries if entry.is_file())
-    for unit in ("B", "kB", "MB", "GB"):
-        if total < 1000:
-            return f"{total:.3g} {unit}"
-        total /= 1000
-    return f"{total:.3g} TB"
 
 
 def main(verb: str, mark: str, *words: str) -> int:

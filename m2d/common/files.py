@@ -91,3 +91,14 @@ def existing_folder(path: str | Path, what: str = "folder") -> Path:
     if not Path(path).is_dir():
         raise UserError(f"{path}: no such {what}")
     return Path(path)
+
+
+def disk_size(path: Path) -> str:
+    """Bytes of a file, or of all files below a folder, as text: 3.43 MB."""
+    entries = path.rglob("*") if path.is_dir() else [path]
+    total: float = sum(entry.stat().st_size for entry in entries if entry.is_file())
+    for unit in ("B", "kB", "MB", "GB"):
+        if total < 1000:
+            return f"{total:.3g} {unit}"
+        total /= 1000
+    return f"{total:.3g} TB"

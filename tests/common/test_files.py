@@ -2,7 +2,7 @@
 
 import pytest
 
-from m2d.common.files import atomic_directory, atomic_open, sha256, write_json
+from m2d.common.files import atomic_directory, atomic_open, disk_size, sha256, write_json
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
@@ -44,3 +44,10 @@ def test_sha256_and_json(tmp_path):
     assert (tmp_path / "x.json").read_text() == '{\n "a": 1\n}\n'
     (tmp_path / "e").write_bytes(b"abc")
     assert sha256(tmp_path / "e") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_the_size_of_a_folder_is_that_of_all_its_files(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/x").write_bytes(bytes(1500))
+    (tmp_path / "a/b/y").write_bytes(bytes(2_000_000))
+    assert disk_size(tmp_path) == "2 MB" and disk_size(tmp_path / "a/x") == "1.5 kB"

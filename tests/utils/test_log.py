@@ -242,3 +242,12 @@ if begin_stage 1 exp/b.done "two" --needs exp/a.done; then end_stage exp/b.done;
 """)
     done = shell.run(name)
     assert done.returncode == 0 and "waiting for its end" not in done.stderr, done.stderr
+
+
+def test_a_stage_that_is_done_again_says_how_long_it_took_before_and_what_it_wrote(recipe, shell):
+    _, done = recipe()
+    assert "features: done in " in done.stderr and ", wrote dump/x (" in done.stderr
+    mark = shell.cwd / "exp/x/.done"
+    mark.write_text(json.dumps({**json.loads(mark.read_text()), "seconds": 190}))
+    _, done = recipe("--seeds", 1)
+    assert "    the last time it took 3m10s\n" in done.stderr
