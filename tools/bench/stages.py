@@ -56,6 +56,7 @@ class StagesBench:
     files: int = option(200_000, "recordings of the tree", within="[400, inf)")
     lines: int = option(2_000_000, "utterances of the data directory", within="[400, inf)")
     seconds: float = option(0.1, "length of a recording", within="(0, inf)")
+    features: bool = option(True, "log-mels, and the frames of `teacher`, too: minutes for 200,000 files")
     teacher: str = option("", "model whose frames are extracted as well")
     directory: str = option("", "a new folder that corpus and results are kept in (default: a temporary one)")
     json: str = option("", "write machine, command and rows here as well")
@@ -102,6 +103,8 @@ def on_tree(work: Path, tree: Path, options: StagesBench, share: int) -> Iterato
     yield spent("0: a folder to a data directory", files, "-m", "m2d.bin.prepare_data", *prepare)
     yield spent("0: the same, found done", files, "-m", "m2d.bin.prepare_data", *prepare)
     yield spent("mark of stage 1", files, UTILS / "mark.py", "begin", work / "mark", "--data", data)
+    if not options.features:
+        return
     yield spent("1: log-mels", files, "-m", "m2d.bin.extract_logmel", f"data={data}", f"out={work}/logmel")
     yield spent("1: merge", files, "-m", "m2d.bin.merge_features", f"dir={work}/logmel")
     if options.teacher:
