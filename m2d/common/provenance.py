@@ -21,8 +21,9 @@ def environment() -> dict[str, Any]:
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
-        "command": command(), "host": socket.gethostname(), "python": platform.python_version(),
-        "platform": platform.platform(), "cpus": os.cpu_count(), "gpus": gpus, "cuda": torch.version.cuda,
+        "command": command(os.path.basename(sys.orig_argv[0])), "host": socket.gethostname(),
+        "python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count(), "gpus": gpus,
+        "cuda": torch.version.cuda,
         "ranks": int(os.environ.get("WORLD_SIZE", "1")), "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "versions": versions(PACKAGES), "source": source(),
     }
@@ -52,9 +53,12 @@ def source() -> dict[str, Any]:
     return {"git": commit, "changed": None if commit is None else bool(git("status", "--porcelain", "-uno"))}
 
 
-def command() -> str:
-    """The command line that started this process, torchrun included, quoted for a shell."""
-    words = list(sys.orig_argv)
+def command(interpreter: str | None = None) -> str:
+    """The command line that started this process, torchrun included, quoted for a shell.
+
+    `interpreter` takes the place of this process's own, which is a path of this machine.
+    """
+    words = [interpreter or sys.orig_argv[0], *sys.orig_argv[1:]]
     ranks, here = os.environ.get("WORLD_SIZE"), os.environ.get("LOCAL_WORLD_SIZE")
     if ranks is None or here is None:
         return shlex.join(words)

@@ -9,10 +9,11 @@ from m2d.common.provenance import command, environment, source, versions
 
 
 def test_environment_names_versions_and_command(monkeypatch):
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "m2d.bin.pretrain", "run.exp=a b"])
+    monkeypatch.setattr(sys, "orig_argv", ["/opt/env/bin/python", "-m", "m2d.bin.pretrain", "run.exp=a b"])
     found = environment()
     assert found["versions"]["numpy"] == np.__version__ and found["ranks"] == 1
     assert shlex.split(found["command"]) == ["python", "-m", "m2d.bin.pretrain", "run.exp=a b"]
+    assert shlex.split(command())[0] == "/opt/env/bin/python"
 
 
 def test_command_under_torchrun_starts_all_ranks_again(monkeypatch):

@@ -84,7 +84,7 @@ def test_an_exported_model_is_loaded_by_one_line(recipe, finished):
 
     from m2d import load_pretrained
 
-    model = load_pretrained(recipe.directory / "exp/m2d_tiny_seed0_mini/model")
+    model = load_pretrained(recipe.directory / "exp/mae_tiny_seed0_mini/model")
     assert model(torch.zeros(1, 3, 32, 32)).image.shape == (1, 16)
 
 
