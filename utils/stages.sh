@@ -5,6 +5,7 @@
 #   corpora KIND VERB TASK...         which corpora serve which tasks (see corpora.py)
 #   folder_name TEXT                  TEXT as a part of a folder's name
 #   setting_name CONFIG               the name of its experiments: conf/pretrain_mini_m2d.yaml gives m2d
+#   set_name SET                      the same of changes to settings; of a path its last two names
 #   check_tag TAG                     whether it can be a part of that name
 #   make_mini_corpus PART...          the mini corpus, with a banner; what is there already is kept
 #   log_mels N DATA OUT LOGS          stage N: packed log-mels of a data directory, and their statistics
@@ -24,6 +25,8 @@ bound() { "$_utils/bound.py" $BASHPID "$@"; }
 corpora() { python3 "$_utils/corpora.py" "$@"; }
 
 setting_name() { basename "$1" .yaml | sed 's/^pretrain_//; s/^mini_//'; }
+
+set_name() { sed -E 's#=[^ ]*/([^/ ]+/[^/ ]+)#=\1#g' <<<"$1" | tr -s ' /,[]' '_'; }
 
 check_tag() {  # TAG: it becomes (a part of) the name of a folder in exp/
   if [[ $1 == */* || $1 == [.-]* || $1 == old || $1 =~ [[:cntrl:]] || $1 == *\$\{* ]]; then

@@ -55,17 +55,12 @@ set -a; . ./db.sh; set +a
 . ./cmd.sh
 . ../../utils/stages.sh
 . ../../utils/general_audio.sh
-. local/corpora.sh   # sets mini mini_speech small corpus data dump inputs
+. local/corpora.sh   # sets mini mini_speech config changes plan needs corpus sets data dump inputs
 
-config=${config:-conf/pretrain_$([ $small = true ] && echo mini_m2ds || echo m2ds_t6.08s_80x2).yaml}
-[ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
-read -r -a changes <<<"$set"
-plan=(python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"})
 if [ $dry_run = true ]; then exec "${plan[@]}" gpus=$((nodes * (ngpu > 1 ? ngpu : 1))) jobs="$nj" probe="$rates"; fi
-needs=$("${plan[@]}" show=inputs)  # which of: speech noise teacher
 settings=$("${plan[@]}" show=settings)
 check_tag "$tag"
-exp=exp/${tag:-$(setting_name "$config")${set:+_$(tr -s ' /,[]' '_' <<<"$set")}_$corpus}
+exp=exp/${tag:-$(setting_name "$config")${set:+_$(set_name "$set")}_$corpus}
 if [ $mini = true ]; then exp=${exp%_mini}_mini; fi
 teacher=${teacher:-$([ $mini_speech = true ] && echo "exp/teacher_$corpus" || echo facebook/hubert-base-ls960)}
 teacher_store=$(folder_name "$(basename "$teacher")")_l${teacher_layer}_$teacher_dtype
@@ -88,12 +83,14 @@ if [ ${#downloads[@]} -gt 0 ] && begin_stage 0 "corpora/.$corpus.done" "download
 fi
 if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then
   prepare_speech
-  prepare_noise
-  end_stage "$data/.done" --data "$data/train" --data "$data/valid" --data "$data/noise"
+  if [[ $sets == *noise* ]]; then prepare_noise; fi
+  outputs=()
+  for name in $sets; do outputs+=(--data "$data/$name"); done
+  end_stage "$data/.done" "${outputs[@]}"
 fi
 
 # ---- stage 1: packed log-mels and their statistics
-for name in train valid noise; do
+for name in $sets; do
   log_mels 1 "$data/$name" "$dump/$name/logmel" "$dump/log" --needs "$data/.done"
 done
 

@@ -83,3 +83,15 @@ def test_broken_recordings_are_named_counted_and_left_out_on_demand(make_recipe,
     recipe.run_well(*words, "--max_bad", "0.5")
     sets = [recipe.directory / f"dump/s/{name}/logmel" for name in ("train", "valid")]
     assert sum(len((store / "index").read_text().splitlines()) for store in sets) == 6
+
+
+def test_own_speech_without_noise_needs_no_mini_corpus(make_recipe, tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        (tmp_path / f"talks/{number}").mkdir(parents=True)
+        soundfile.write(tmp_path / f"talks/{number}/x.wav", rng.normal(size=8000) / 10, 16000)
+    recipe = make_recipe("librispeech_m2ds", MINI_CORPUS="/nowhere", SPEECH=str(tmp_path / "talks"))
+    said = recipe.run_well("--stop_stage", "0", "--held_out", "1", "--config", "conf/pretrain_m2d_noise0.0.yaml",
+                           "--tasks", "")
+    assert "MINI CORPUS" not in said
+    assert {path.name for path in (recipe.directory / "data/talks").iterdir() if path.is_dir()} == {"train", "valid"}

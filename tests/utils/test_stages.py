@@ -81,3 +81,11 @@ def test_only_a_task_whose_corpus_changed_is_run_again(superb, shell):
     assert [path.name for path in shell.cwd.glob("exp/old/*/logmel/*")] == ["sid"]
     assert "<seeds=[0,1]>" in superb("sid er", **real, seeds="0 1").stdout
     assert [path.name for path in shell.cwd.glob("exp/old/*/logmel/*")] == ["sid"]  # more seeds make nothing wrong
+
+
+def test_changes_of_settings_name_an_experiment(shell):
+    name = shell.script("names.sh", '#!/usr/bin/env bash\n. UTILS/log.sh\n. UTILS/stages.sh\nset_name "$1"\n')
+    for changes, expected in (("run.seed=1 model.input_size=[80,208]", "run.seed=1_model.input_size=_80_208_"),
+                              ("run.init_from=/exp/m2d/model optim.epochs=2", "run.init_from=m2d_model_optim.epochs=2"),
+                              ("run.init_from=../other/w.pth", "run.init_from=other_w.pth")):
+        assert shell.run(name, changes).stdout.strip() == expected

@@ -51,7 +51,7 @@ for task in "${tune_tasks[@]}"; do
 done
 
 check_tag "$tag"
-tag=${tag:-$(tr -s ' /' '_' <<<"$set")}
+tag=${tag:-$(set_name "$set")}
 exp_of() { echo "exp/$(setting_name "$1")${tag:+_$tag}_$corpus"; }  # CONFIG: the folder of its experiment
 
 own=()  # the models of the configs

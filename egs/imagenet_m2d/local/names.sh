@@ -27,7 +27,7 @@ for config in "${configs[@]}" "$tuning" "$probing"; do
 done
 
 check_tag "$tag"
-tag=${tag:-$(tr -s ' /' '_' <<<"$set")}
+tag=${tag:-$(set_name "$set")}
 experiments=() own=() baselines=()
 declare -A config_of=() seed_of=()
 for config in "${configs[@]}"; do

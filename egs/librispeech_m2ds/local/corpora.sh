@@ -3,8 +3,10 @@
 #
 # Sets: mini          true when the mini corpus stands in for speech or noise
 #       mini_speech   true when it stands in for the speech
-#       small         true when the speech is for a machine without a GPU: the small network is the default
+#       config, plan  settings of pre-training, and the command that tells of them, with the changes of --set
+#       needs         which of speech, noise, teacher these settings read
 #       corpus        name of the pre-training corpora, in data/, dump/ and exp/ names; --corpus gives one to download
+#       sets          data directories: train, valid, noise
 #       data, dump    folders of these corpora
 #       inputs        words for begin_stage: what stage 0 follows from
 #       downloads     names for local/download.sh: what stage 0 fetches
@@ -33,16 +35,25 @@ elif [ -z "$LIBRISPEECH" ]; then
   mini_speech=true small=true
   corpus=mini
 fi
-mini=$mini_speech
+config=${config:-conf/pretrain_$([ $small = true ] && echo mini_m2ds || echo m2ds_t6.08s_80x2).yaml}
+[ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
+read -r -a changes <<<"$set"
+plan=(python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"})
+needs=$("${plan[@]}" show=inputs)
+mini=$mini_speech sets="train valid noise"
 if [ -z "$NOISE" ] && [ $mini = false ]; then
-  mini=true
-  corpus+=_noise_mini
+  if [[ $needs == *noise* ]]; then
+    mini=true
+    corpus+=_noise_mini
+  else
+    sets="train valid"
+  fi
 fi
 data=data/$corpus
 dump=dump/$corpus
 librispeech=$LIBRISPEECH noise=${NOISE:-$MINI_CORPUS/AudioSet}
 if [ $mini_speech = true ]; then librispeech=$MINI_CORPUS/LibriSpeech parts=train-clean-100; fi
-inputs=(--corpus NOISE="$noise")
+inputs=(--corpus NOISE="$([[ $sets != *noise* ]] || echo "$noise")")
 if [ -n "$SPEECH" ]; then
   inputs+=(--corpus SPEECH="$SPEECH" held_out="$held_out")
 else
