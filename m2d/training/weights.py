@@ -12,6 +12,7 @@ from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
 from m2d.pretrained.files import load_pretrained
+from m2d.pretrained.images import ImageFeatures
 from m2d.pretrained.layouts import named_32k
 from m2d.pretrained.published import Published, load_objective, read_published
 from m2d.training.checkpoint import is_checkpoint, read_checkpoint
@@ -39,7 +40,8 @@ def start_from(objective: nn.Module, path: str) -> dict[str, Any]:
         model = load_pretrained(path)
         heads = model.encoder.config.heads
         state = {f"encoder.{name}": value for name, value in model.encoder.state_dict().items()}
-        published = Published(state, model.encoder.config, (model.mean, model.std), model.logmel.config)
+        front_end = LogMelConfig() if isinstance(model, ImageFeatures) else model.logmel.config
+        published = Published(state, model.encoder.config, (model.mean, model.std), front_end)
     if published.front_end.sample_rate != LogMelConfig().sample_rate:
         raise UserError(f"{path}: weights for audio of {published.front_end.sample_rate} Hz; the log-mels of a run are "
                         f"of audio of {LogMelConfig().sample_rate} Hz: give other weights")
