@@ -25,6 +25,7 @@ configs=         # settings of pre-training (default: conf/pretrain_m2d_r0.6.yam
 set=             # changes to these settings: "key=value key=value"
 tag=             # added to the names of their experiments (default: the changes)
 models=          # stages 4 to 6 with other models: a model directory or .pth, random:DIR, logmel, s3prl:NAME, hf:ID_OR_FOLDER
+labels=          # names of --models in tables, in their order (default: their paths)
 dry_run=false    # print what the settings cost on AudioSet, with hours at the rates of this machine, and stop
 rates=           # file that --dry_run keeps these rates in (default: they are measured anew, in about a minute)
 nj=2             # parallel jobs of data preparation and features

@@ -78,11 +78,12 @@ def draw_layers(path: Path, layers: list[dict[str, Any]], title: str) -> None:
     *single, summed = layers
     figure = new_figure(figsize=(2 + 0.5 * len(layers), 4), layout="constrained")
     score, weight = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    names = [str(layer["layer"]) for layer in layers]
-    score.errorbar(names, [layer["mean"] for layer in layers], [layer["ci"] or 0 for layer in layers], marker="o",
+    places = range(len(layers))
+    score.errorbar(places, [layer["mean"] for layer in layers], [layer["ci"] or 0 for layer in layers], marker="o",
                    linestyle="none", capsize=3)
     score.set(title=_wrapped(title, 2 + 0.5 * len(layers)), ylabel="test score %")
-    weight.bar(names[:-1], summed.get("weights", [1.0] * len(single)))
+    weight.bar(places[:-1], summed.get("weights", [1.0] * len(single)))
+    weight.set_xticks(places, [str(layer["layer"]) for layer in layers])
     weight.set(xlabel="layer", ylabel="weight in the sum")
     save_figure(figure, path)
 

@@ -102,6 +102,15 @@ def test_seeds_of_all_settings_by_one_command(make_audioset_recipe):
     assert refused.returncode != 0 and "give the settings to pre-train as --configs" in refused.stdout
 
 
+NAMES = """
+        set -euo pipefail
+        cd "$1/audioset_m2d"
+        export AUDIOSET= AUDIO= AUDIOSET_SPLIT= MINI_CORPUS=/mini
+        linear_tasks=esc50 tune_tasks=vc1 superb_tasks=pr set= configs= models= labels= tag= scale=1
+        . ../../utils/log.sh; . ../../utils/stages.sh; . ../../utils/general_audio.sh; . local/corpora.sh
+"""
+
+
 @pytest.mark.parametrize("model, folder, label, after", [
     ("exp/m2d_mini/model", "m2d_mini", "m2d_mini", "m2d_mini"),
     ("exp/m2d_run.seed=1_mini/model", "m2d_run.seed=1_mini", "m2d_mini", "m2d_run.seed=1_mini"),
@@ -113,12 +122,7 @@ def test_seeds_of_all_settings_by_one_command(make_audioset_recipe):
 ])
 def test_names_of_models(model, folder, label, after):
     """Seeds of one setting have folders of their own and one name in tables."""
-    script = """
-        set -euo pipefail
-        cd "$1/audioset_m2d"
-        export AUDIOSET= AUDIO= AUDIOSET_SPLIT= MINI_CORPUS=/mini
-        linear_tasks=esc50 tune_tasks=vc1 superb_tasks=pr set= configs= models= tag= scale=1
-        . ../../utils/log.sh; . ../../utils/stages.sh; . ../../utils/general_audio.sh; . local/corpora.sh
+    script = NAMES + """
         echo "$(out_of "$2") $(label_of "$2")"
         made_by "$2" | tr '\\0' '\\n'
     """
@@ -126,6 +130,15 @@ def test_names_of_models(model, folder, label, after):
     marks = [f"exp/{after}/.{stage}.done" for stage in ("pretrain", "model")] if after else []
     words = [f"exp/{folder} {label}", "--model", model, *(word for mark in marks for word in ("--needs", mark))]
     assert done.stdout.splitlines() == words, done.stderr
+
+
+def test_models_have_the_labels_that_are_given():
+    """The others that of their path."""
+    script = NAMES.replace("models= labels=", "models='/data/x/model logmel' labels=ours") + """
+        for model in "${own[@]}"; do label_of "$model"; done
+    """
+    done = subprocess.run(["bash", "-c", script, "bash", str(EGS)], text=True, capture_output=True)
+    assert done.stdout.splitlines() == ["ours", "logmel_mini"], done.stderr
 
 
 def test_own_audio_and_the_tasks_that_are_there(make_audioset_recipe, tiny_corpus, recipe, finished):
@@ -169,6 +182,7 @@ def test_audioset_as_people_have_it(make_audioset_recipe, tiny_corpus, finished)
     (["stage=4"], {}, ["'stage=4'", "begin with --"]),
     (["--configs", "conf/none.yaml"], {}, ["conf/none.yaml", "no such settings"]),
     (["--linear_tasks", "esc51"], {}, ["unknown task 'esc51'", "esc50"]),
+    (["--models", "logmel", "--labels", "a b"], {}, ["--labels 'a b'", "more than there are models"]),
     (["--tuning", "tabel2"], {}, ["conf/finetune_tabel2_as20k.yaml: no such settings"]),
     (["--stage", "0"], {"AUDIOSET": "/no/such"}, ["AUDIOSET=/no/such", "no such file"]),
     (["--stage", "0"], {"AUDIOSET": ".", "AUDIO": "."}, ["AUDIOSET and AUDIO", "keep one"]),

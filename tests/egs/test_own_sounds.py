@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from m2d.nn.encoder import Encoder
 from m2d.nn.encoder_config import EncoderConfig
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import load_pretrained, save_pretrained
+from m2d.training.plan import PlanOptions, cost, inputs, load_settings
+
+CONF = Path(__file__).parents[2] / "egs" / "own_sounds" / "conf"
 
 TINY = ("optim.epochs=2 optim.batch_size=8 data.epoch_samples=16 model.predictor_width=16 model.predictor_depth=1 "
         "model.predictor_heads=2")
@@ -106,6 +110,17 @@ def test_without_data_the_mini_corpus_and_a_mini_m2d_stand_in(recipe):
     assert "MINI CORPUS stands in" in said
     text = (recipe.directory / "exp/REPORT.md").read_text()
     assert text.startswith("# sounds_mini: what helped") and "The mini corpus stood in" in text
+
+
+def test_settings_are_those_of_the_authors():
+    config = load_settings(str(CONF / "further_gpu16.yaml"), [])
+    assert (config.data.kind, config.data.noise_ratio, config.data.epoch_samples) == ("m2dx", 0.3, 10_000)
+    assert (config.model.lambda_m2d, config.model.lambda_off, config.model.mask_ratio) == (1.0, 1.0, 0.7)
+    optim = config.optim
+    assert (optim.batch_size, optim.base_lr, optim.epochs, optim.warmup_epochs) == (128, 3e-4, 600, 24)
+    assert inputs(config) == inputs(load_settings(str(CONF / "further_cpu.yaml"), [])) == ["speech", "noise"]
+    config = load_settings(str(CONF / "further_gpu16.yaml"), ["optim.micro_batch=32"])
+    assert dict(cost(config, PlanOptions(config="")))["on 1 x GPU of 16 GiB"].startswith("bf16, 4 x 32 samples a step")
 
 
 @pytest.mark.parametrize(("words", "expected"), [

@@ -59,6 +59,8 @@ for config in "${configs[@]}"; do own+=("$(exp_of "$config")/model"); done
 weights_seed=$(sed -nE 's/.*run\.seed=([0-9]+).*/\1/p' <<<"$set")
 if [ $mini = true ]; then baselines=("random:${own[0]}:${weights_seed:-0}" logmel); fi
 read -r -a models <<<"$models"
+read -r -a labels <<<"$labels"
+[ ${#labels[@]} -le ${#models[@]} ] || die "--labels '${labels[*]}': more than there are models (--models '${models[*]}')"
 if [ ${#models[@]} -gt 0 ]; then own=("${models[@]}") baselines=(); fi
 
 out_of() {  # MODEL: the folder of its results; a model of this recipe has them in its experiment
@@ -72,7 +74,11 @@ out_of() {  # MODEL: the folder of its results; a model of this recipe has them 
   echo "exp/${name%_"$corpus"}_$corpus"
 }
 
-label_of() {  # MODEL: its name in tables, where the seeds of one setting are one row
+label_of() {  # MODEL: its name in tables, that of --labels if it is given; the seeds of one setting are one row
+  local i
+  for i in "${!labels[@]}"; do
+    if [ "${own[i]-}" = "$1" ]; then echo "${labels[i]}"; return; fi
+  done
   basename "$(out_of "$1")" | sed -E 's/_(run\.)?seed=[0-9]+//'
 }
 
