@@ -48,6 +48,8 @@ exp_further=exp/further_$name${tag:+_$tag}
 exp_random=exp/random_$name${tag:+_$tag}
 exp_logmel=exp/logmel_$name
 settings=() architecture=()
+next_commands=(  # printed after the tables
+  "labels of other recordings: . ./path.sh; m2d predict exp/${tune[-1]}_$name${tag:+_$tag}/finetune/$tuning/$name/model SOUNDS/")
 
 model_of() { if [ "$1" = weights ]; then echo "$weights"; else echo "$exp_further/model"; fi; }
 
