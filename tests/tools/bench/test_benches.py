@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from bench import checkpoint, deploy, feed, index, logmel, scaling, teacher
+import torch
+from bench import checkpoint, deploy, feed, index, logmel, memory, scaling, teacher
 
 from m2d.common.errors import UserError
 from m2d.nn import ModelConfig
@@ -116,3 +117,9 @@ def test_scaling_knows_its_axes():
         scaling.bench(scaling.ScalingBench(axes=["batches"]))
 
 
+def test_memory(tmp_path, monkeypatch):
+    monkeypatch.setitem(memory.ENCODERS, "base", (8, 1, 1))
+    threads = torch.get_num_threads()
+    result = rows_of(memory, memory.MemoryBench(minutes=0.05, threads=threads, json=str(tmp_path / "memory.json")))
+    model, features = result["rows"]
+    assert not result["gradients"] and features["peak_mb"] >= model["peak_mb"] > 0
