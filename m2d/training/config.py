@@ -104,7 +104,7 @@ class RunOptions:
     valid_epochs: int = option(1, "epochs between validation losses, for data.valid", within="[1, inf)")
     probe_task: str | None = option(None, "folder of a small prepared task (or list of labelled images) on whose "
                                           "validation clips kNN and a linear layer measure the encoder")
-    probe_epochs: int = option(10, "epochs between these measurements", within="[1, inf)")
+    probe_epochs: int = option(10, "epochs between these measurements; one more after the last", within="[1, inf)")
     checkpoint_minutes: float = option(10.0, "minutes between checkpoints", within="[0, inf)")
     keep_last: int = option(2, "newest checkpoints that are kept", within="[1, inf)")
     keep_epochs: int = option(100, "a checkpoint at every so many epochs is kept for good; 0: none", within="[0, inf)")

@@ -239,7 +239,7 @@ class Trainer:
                 monitor.flush()
             if self.data.valid_size > 0 and done % (run.valid_epochs * per_epoch) == 0:
                 monitor.measure("valid", self.validate)
-            if self.is_watched and done % (run.probe_epochs * per_epoch) == 0:
+            if self.is_watched and (done % (run.probe_epochs * per_epoch) == 0 or done == total):
                 monitor.measure("probe", self.probed)
             is_kept = run.keep_epochs > 0 and done % (run.keep_epochs * per_epoch) == 0
             if word >= CHECKPOINT or is_kept or done == total:

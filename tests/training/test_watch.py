@@ -22,7 +22,7 @@ def test_scores_are_recorded_and_change_nothing(options, finish, start, tmp_path
     assert all(value.equal(plain["model"][name]) for name, value in state["model"].items())
     lines = [json.loads(line) for line in (tmp_path / "watched/metrics.jsonl").read_text().splitlines()]
     probes = [line for line in lines if "probe_knn" in line]
-    assert [line["step"] for line in probes] == [0, 10]
+    assert [line["step"] for line in probes] == [0, 10, 15]
     assert all(0 <= line[name] <= 100 for line in probes for name in ("probe_knn", "probe_linear"))
     assert (tmp_path / "watched/images/probe.png").is_file() and not (tmp_path / "plain/images/probe.png").exists()
     lost = start([*watched, f"run.exp={tmp_path}/lost", f"run.probe_task={tmp_path}/none"])
