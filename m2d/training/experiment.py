@@ -100,7 +100,7 @@ class Experiment:
         replay = self.directory / "replay.sh"
         write_text(replay, f"#!/usr/bin/env bash\nset -euo pipefail\ncd {shlex.quote(os.getcwd())}\n{command()}\n")
         readable = replay.stat().st_mode
-        replay.chmod(readable | (readable & 0o444) >> 2)  # executable by those whom the umask lets read
+        replay.chmod(readable | (readable & 0o444) >> 2)  # executable where it is readable
 
     def mark_done(self, step: int) -> None:
         """Mark the run as finished."""
