@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.timeout(1500)
 @pytest.fixture(scope="module")
 def recipe(make_recipe, tiny_corpus):
     recipe = make_recipe("own_sounds", MINI_CORPUS=str(tiny_corpus))
+    settings = Path("audioset_m2d", "conf")  # of the mini M2D
+    shutil.copytree(CONF.parents[1] / settings, recipe.directory.parent / settings)
     conf = recipe.directory / "conf"
     (conf / "linear.yaml").write_text("linear: {layers: true, lr: 1e-2, epochs: 10, seeds: [0]}\nworkers: 0\n")
     (conf / "finetune_tiny.yaml").write_text(

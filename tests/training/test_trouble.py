@@ -18,14 +18,16 @@ def shard(store):
 
 
 def poison(store, utterances):
-    """Make the stored frames of the utterances NaN, as a broken feature stage might."""
+    """Make the stored frames of the utterances NaN, as a broken feature stage might, at the time that is recorded."""
+    written = shard(store).stat().st_mtime_ns
     rows = np.lib.format.open_memmap(shard(store), "r+")
     for line in (store / "index").read_text().splitlines():
         utterance, place = line.split()
         _, offset, frames = place.split(":")
         if utterance in utterances:
             rows[int(offset):int(offset) + int(frames)] = np.nan
-    rows.flush()
+    del rows  # written out and closed
+    os.utime(shard(store), ns=(written, written))
 
 
 def metrics(exp):
@@ -183,8 +185,8 @@ def test_a_run_whose_figures_cannot_be_drawn_is_finished(options, start, tmp_pat
 
 
 def test_out_of_memory_names_what_to_lower(own_options, start, tmp_path):
-    """A real refusal by the allocator: a model that no address space holds."""
-    run = start([*own_options, f"model.width={1 << 40}", f"model.heads={1 << 30}"])
+    """A real refusal by the allocator: the widest model, whose first product alone takes 50 GB."""
+    run = start([*own_options, "model.width=65536", "model.heads=1024"])
     assert run.wait() == 1
     assert "error: out of memory with optim.batch_size=4 and optim.micro_batch=0" in run.said()
     assert "lower optim.micro_batch" in run.said()

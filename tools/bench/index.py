@@ -26,7 +26,8 @@ from m2d.common.cli import run
 from m2d.common.errors import UserError
 from m2d.common.files import write_json
 from m2d.common.options import option
-from m2d.data.format import HEADER_BYTES
+from m2d.data.damage import times_of
+from m2d.data.format import DTYPES, HEADER_BYTES
 from m2d.data.randomness import permutation
 from m2d.data.store import PackedStore
 
@@ -64,9 +65,10 @@ def write_store(directory: Path, entries: int) -> None:
     with open(directory / "index", "w", encoding="utf-8") as stream:
         stream.writelines(f"clip-{i:019d} logmel.1-{i // PER_SHARD}:{i % PER_SHARD * FRAMES}:{FRAMES}\n"
                           for i in range(entries))
+    times = {file: time for shard in shards for file, time in times_of(directory, shard, DTYPES["float16"]).items()}
     write_json(directory / "meta.json", {
         "width": WIDTH, "dtype": "float16", "info": {}, "content": "", "utterances": entries,
-        "frames": sum(shards.values()), "shards": shards})
+        "frames": sum(shards.values()), "shards": shards, "times": times})
 
 
 def measure(directory: Path, options: IndexBench) -> dict[str, Any]:
