@@ -10,16 +10,11 @@ import torch
 GOLDEN = Path(__file__).parent / "data" / "golden"
 LONG = ("egs", "slurm", "superb")
 """Folders of the longest tests."""
-SHARED = ("slurm", "superb")
-"""Folders whose files share an expensive session fixture."""
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the longest tests; under pytest-xdist a file, or a folder of `SHARED`, runs in one process."""
+    """Begin with the longest tests."""
     items.sort(key=lambda item: item.path.parent.name not in LONG)
-    for item in items:
-        group = item.path.parent if item.path.parent.name in SHARED else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,4 +15,4 @@ export PYTHONPATH=$root/tools${PYTHONPATH:+:$PYTHONPATH}
 ruff check .
 git ls-files -co --exclude-standard -- '*.sh' '.ci/run' | xargs shellcheck
 jobs=$(nproc)
-exec python3 -m pytest -n $((jobs < 4 ? jobs : 4)) --dist loadgroup --no-loadscope-reorder "$@"
+exec python3 -m pytest -n $((jobs < 4 ? jobs : 4)) --dist loadfile --no-loadscope-reorder "$@"
