@@ -1,7 +1,5 @@
 """`m2d COMMAND ...`, also `python -m m2d COMMAND ...`: the entry points of `m2d.bin` under one name."""
 
-from __future__ import annotations
-
 import runpy
 import sys
 

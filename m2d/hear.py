@@ -1,7 +1,5 @@
 """HEAR's interface (Turian et al. 2022): `hear-validator m2d.hear -m MODEL`, and heareval's runner the same way."""
 
-from __future__ import annotations
-
 import math
 
 import torch

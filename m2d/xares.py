@@ -1,7 +1,5 @@
 """The encoder file of X-ARES: `M2D_MODEL=MODEL python -m xares.run m2d/xares.py TASK.py`."""
 
-from __future__ import annotations
-
 import os
 
 import torch

@@ -9,8 +9,6 @@
 Each process caches the indexes of the files that it read last.
 """
 
-from __future__ import annotations
-
 import importlib
 import io
 import tarfile

@@ -1,7 +1,5 @@
 """Sound that libsndfile can't read (AAC, WMA, WebM, ...), decoded by FFmpeg through PyAV, the extra 'ffmpeg'."""
 
-from __future__ import annotations
-
 import io
 from fractions import Fraction
 from pathlib import Path
@@ -79,7 +77,7 @@ def decode(source: str | io.BytesIO, start: int, count: int | None) -> np.ndarra
     return samples[skip:] if count is None else samples[skip:skip + count]
 
 
-def _open(source: str | io.BytesIO) -> InputContainer:
+def _open(source: str | io.BytesIO) -> "InputContainer":
     import av
 
     try:
@@ -92,14 +90,14 @@ def _open(source: str | io.BytesIO) -> InputContainer:
         raise ValueError(_reason(error)) from error
 
 
-def _sound(container: InputContainer) -> AudioStream:
+def _sound(container: "InputContainer") -> "AudioStream":
     stream = next(iter(container.streams.audio), None)
     if stream is None or stream.codec_context is None or not stream.rate:  # no sound, or of a codec it does not know
         raise ValueError("no sound in it")
     return stream
 
 
-def _header(container: InputContainer, stream: AudioStream) -> Header:
+def _header(container: "InputContainer", stream: "AudioStream") -> Header:
     seconds = None
     if stream.duration is not None and stream.time_base is not None:
         seconds = stream.duration * stream.time_base
@@ -109,5 +107,5 @@ def _header(container: InputContainer, stream: AudioStream) -> Header:
                   container.format.name in ("aac", "mp3", "amr", "g722", "gsm"))
 
 
-def _reason(error: av.FFmpegError | ValueError) -> str:
+def _reason(error: "av.FFmpegError | ValueError") -> str:
     return str(getattr(error, "strerror", None) or error).strip().rstrip(".")

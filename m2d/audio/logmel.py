@@ -1,7 +1,5 @@
 """Waveform to log-mel spectrum, with the settings of the published M2D models."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

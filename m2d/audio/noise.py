@@ -1,7 +1,5 @@
 """Background noise mixed into log-mel spectra, on any device."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Scalar mean and standard deviation of log-mels, from sums that jobs and batches add to."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +20,7 @@ class Moments:
         self.total += float(values.sum())
         self.squares += float(np.square(values, out=values).sum())
 
-    def __add__(self, other: Moments) -> Moments:
+    def __add__(self, other: "Moments") -> "Moments":
         return Moments(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
     @property

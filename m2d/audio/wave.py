@@ -1,7 +1,5 @@
 """Audio files to mono waveforms: any format and rate that libsndfile or FFmpeg reads; parts are decoded alone."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Callable, Collection, Iterator

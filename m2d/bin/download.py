@@ -1,7 +1,5 @@
 """Download corpora: fetch, check, unpack. What may not be downloaded by a program is named with its page."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from m2d.common import cli

@@ -1,7 +1,5 @@
 """A pre-trained model in the forms that others take: model directory, published layout, transformers folder."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A model as an ONNX file, or as a program of torch.export, compiled or not."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 

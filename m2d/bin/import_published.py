@@ -3,8 +3,6 @@
 To continue pre-training from such a file no import is needed: give it as run.init_from of m2d.bin.pretrain.
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A folder of experiments as one HTML page: scores, settings, curves, pictures, cost; no network needed."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Print the tables of models of a Markdown file for a terminal, then what to do next."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 import sys

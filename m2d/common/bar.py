@@ -1,7 +1,5 @@
 """A progress bar on a terminal. Uses the standard library only."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import TextIO

@@ -1,7 +1,5 @@
 """Command line of the entry points: `python -m m2d.bin.NAME [--config FILE.yaml] [key=value ...]`."""
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 import os

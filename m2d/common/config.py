@@ -4,8 +4,6 @@
 that names the nearest known one.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import re

@@ -1,7 +1,5 @@
 """Devices and precisions."""
 
-from __future__ import annotations
-
 import torch
 
 from m2d.common.errors import UserError

@@ -1,7 +1,5 @@
 """Figures as files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def new_figure(**settings: Any) -> Figure:
+def new_figure(**settings: Any) -> "Figure":
     """A matplotlib figure. Raises `UserError` if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
@@ -21,7 +19,7 @@ def new_figure(**settings: Any) -> Figure:
     return Figure(**settings)
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: "Figure", path: str | Path) -> None:
     """Write a figure atomically, in the format of its file extension (without one: PNG).
 
     Raises `UserError` for an extension that matplotlib can't write.

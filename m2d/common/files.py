@@ -1,7 +1,5 @@
 """Atomic writes: files and directories are written beside their destination and renamed."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

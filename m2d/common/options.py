@@ -1,7 +1,5 @@
 """Fields of option tables. Uses the standard library only, so that `m2d.nn` needs nothing but torch and numpy."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import math

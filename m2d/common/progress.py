@@ -1,7 +1,5 @@
 """Progress reports: a bar on a terminal, plain lines with an ETA in a log file."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import time

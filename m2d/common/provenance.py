@@ -1,7 +1,5 @@
 """What produced a result: the command, the machine, the versions of packages, the state of the source."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shlex

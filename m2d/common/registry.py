@@ -1,7 +1,5 @@
 """Registries of objectives, teachers, tasks, corpora ...: each entry is one module and is found by name."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator

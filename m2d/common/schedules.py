@@ -1,7 +1,5 @@
 """Learning-rate schedules as functions of the progress of a run."""
 
-from __future__ import annotations
-
 import math
 
 

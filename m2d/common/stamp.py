@@ -4,8 +4,6 @@ Audio files are identified by name, size and modification time (ns), which is ch
 weights and settings by their bytes; packed stores by the digest of their frames.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """File-system calls made by several threads at once."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

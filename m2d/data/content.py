@@ -1,7 +1,5 @@
 """Digest of a packed store: of its utterances and their stored frames, independent of the shards."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

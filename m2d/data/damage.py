@@ -4,8 +4,6 @@ Opening a store costs one `stat` per file: size and modification time are compar
 time differs (a copy, a restored backup, an edit) is read and compared by content; the new times are then recorded.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """Kaldi data directories: a corpus as a folder of sorted text tables."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from collections.abc import Iterable
@@ -79,7 +77,7 @@ class DataDir:
             digest.update(f"{utterance} {self.segments.get(utterance, '')}\n".encode())
         return digest.hexdigest()
 
-    def subset(self, utterances: Iterable[str]) -> DataDir:
+    def subset(self, utterances: Iterable[str]) -> "DataDir":
         """The tables of some of the utterances, and the recordings those are in."""
         chosen = set(utterances)
         recordings = {self.segments[utterance].recording for utterance in chosen} if self.segments else chosen
@@ -91,14 +89,14 @@ class DataDir:
             self, wav=keep(self.wav, recordings),
             **{name: keep(getattr(self, name), chosen) for name in PER_UTTERANCE})
 
-    def split(self, job: int, jobs: int) -> DataDir:
+    def split(self, job: int, jobs: int) -> "DataDir":
         """The `job`-th (from 1) of `jobs` nearly equal runs of utterances."""
         if not 1 <= job <= jobs:
             raise UserError(f"job={job} jobs={jobs}: jobs are counted from 1 to jobs")
         utterances = self.utterances
         return self.subset(utterances[len(utterances) * (job - 1) // jobs:len(utterances) * job // jobs])
 
-    def hold_out(self, count: int, seed: int = 0) -> tuple[DataDir, DataDir]:
+    def hold_out(self, count: int, seed: int = 0) -> "tuple[DataDir, DataDir]":
         """(rest, held out): `count` or a few more utterances of speakers, where known, that the rest does not have.
 
         Whole speakers (without them, whole recordings) are drawn by `seed` until `count` is reached. Raises `UserError`
@@ -122,7 +120,7 @@ class DataDir:
         return self.subset(rest), self.subset(held)
 
     @classmethod
-    def read(cls, path: str | Path) -> DataDir:
+    def read(cls, path: str | Path) -> "DataDir":
         """Read a directory whose lines are in any order. Raises `UserError` that names the table and line at fault."""
         path = Path(path)
         if not (path / "wav.scp").is_file():

@@ -1,7 +1,5 @@
 """Kaldi's operations on data directories: validate, fix, subset, combine, split."""
 
-from __future__ import annotations
-
 import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence

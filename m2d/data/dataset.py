@@ -4,8 +4,6 @@ Nothing is converted here: mixing, normalisation and casting happen on the devic
 mask are pure functions of (seed, epoch, index).
 """
 
-from __future__ import annotations
-
 import logging
 from fractions import Fraction
 from typing import Any

@@ -1,7 +1,5 @@
 """The extraction loop of one job, from audio through frames to a writer; and the extraction of log-mels."""
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 from collections.abc import Callable
@@ -56,7 +54,7 @@ class Writer(Protocol):
     def append(self, utterance: str, frames: np.ndarray) -> None:
         """Store the frames `[T, D]` of one utterance."""
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> "Writer":
         """Begin."""
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,7 +1,5 @@
 """The utterances of a job for which feature extraction failed."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -11,8 +11,6 @@
     stats.json       scalar mean and standard deviation over all frames and bins
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -5,8 +5,6 @@ The cache `index.npy` holds the same as one structured array. Its modification t
 was made from, and it is rebuilt when the two differ.
 """
 
-from __future__ import annotations
-
 import bisect
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Prefetching of batches by worker processes, with clear errors when one of them fails."""
 
-from __future__ import annotations
-
 import atexit
 import itertools
 import os

@@ -4,8 +4,6 @@ A ring is used instead of new tensors because the kernel clears new shared pages
 as long as reading a batch into existing memory (tools/bench/README.md).
 """
 
-from __future__ import annotations
-
 import math
 import shutil
 from pathlib import Path

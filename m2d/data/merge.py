@@ -1,7 +1,5 @@
 """Merges the jobs of a feature folder into one store: `index`, `meta.json`, `stats.json`."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import logging

@@ -1,7 +1,5 @@
 """Several corpora in one training set, each with its share of every epoch."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

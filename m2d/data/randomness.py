@@ -5,8 +5,6 @@ generators", OOPSLA 2014), so that the numbers are the same with any version of 
 same, but needs a generator per sample: 5.1 ms instead of 0.06 ms for three numbers for each of 512 samples.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)

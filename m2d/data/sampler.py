@@ -1,7 +1,5 @@
 """The order of samples: one for all ranks, resumable at any step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

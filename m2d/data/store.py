@@ -4,8 +4,6 @@ The files are described in `m2d.data.format`. Shards are read by positioned read
 straight into the batch, and a file that shrinks or vanishes during a run is a clear error instead of a bus error.
 """
 
-from __future__ import annotations
-
 import os
 from collections import OrderedDict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Waveforms of a data directory, in batches of like length for a network that reads audio."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -3,8 +3,6 @@
 A shard is written under a temporary name and renamed when full (files: `m2d.data.format`).
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import math
@@ -99,7 +97,7 @@ class PackedWriter:
                 **self._about, "utterances": len(self.done), "failed": len(self.failed)})
         self.finished = True
 
-    def __enter__(self) -> PackedWriter:
+    def __enter__(self) -> "PackedWriter":
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:

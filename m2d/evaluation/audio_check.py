@@ -1,7 +1,5 @@
 """Check of every audio file of a task: readability, length, digest of the content."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -3,8 +3,6 @@
 Everything runs on the batch's device and draws from torch's generator of that device, so that a seed determines it.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The network for fine-tuning: a pre-trained encoder with a linear classifier on its clip vector."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 

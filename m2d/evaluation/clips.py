@@ -1,7 +1,5 @@
 """Waveforms of a task, the same for every model: truncated or zero-padded at the end to the task's length."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One array per model and task with a row per clip: computed once, cached by content, resumable."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

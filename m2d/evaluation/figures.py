@@ -1,7 +1,5 @@
 """Figures of evaluations: confusion matrices, embeddings, layers, masking ratio against groups of tasks."""
 
-from __future__ import annotations
-
 import textwrap
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What results on a task of one's own say in plain words: who is better on the same test clips, and by how much."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections import Counter

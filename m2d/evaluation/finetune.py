@@ -4,8 +4,6 @@ Order and augmentation of an epoch are functions of (seed, epoch), so that a run
 a complete epoch.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import os

@@ -1,7 +1,5 @@
 """Linear probe of image models: a linear layer on frozen features, trained on all or a few labelled images."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from pathlib import Path

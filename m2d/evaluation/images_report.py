@@ -1,7 +1,5 @@
 """exp/RESULTS.md of image models: fine-tuning beside table 6 of M2D, linear probe, and gains against random weights."""
 
-from __future__ import annotations
-
 import json
 import time
 from dataclasses import asdict, dataclass

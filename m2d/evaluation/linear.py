@@ -4,8 +4,6 @@ Adam with learning rate 3e-5 for up to 200 epochs, early stopping after 20 epoch
 weights of the best epoch. The papers do not give the batch size; 128 is our choice.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

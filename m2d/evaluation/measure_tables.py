@@ -1,7 +1,5 @@
 """Tables of all measures on tasks that are not the papers'."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from m2d.common import markdown

@@ -1,7 +1,5 @@
 """Shared by the readers of the official downloads: reading lists, naming missing files."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Iterable, Sequence

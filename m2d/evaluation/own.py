@@ -1,7 +1,5 @@
 """A user's own task: from a table, or a folder with one folder per class, to a prepared and checked task."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

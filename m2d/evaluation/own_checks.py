@@ -1,7 +1,5 @@
 """Checks and report of a user's own task: classes, leaks between parts, hours and counts."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 

@@ -1,7 +1,5 @@
 """REPORT.md of recordings of one's own: the data, scores with intervals, what helped, which clips are hard."""
 
-from __future__ import annotations
-
 import os
 import time
 from dataclasses import dataclass

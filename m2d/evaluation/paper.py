@@ -3,8 +3,6 @@
 Scores in %, as printed with their 95% confidence intervals; None where the paper has no number.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

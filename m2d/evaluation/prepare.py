@@ -1,7 +1,5 @@
 """From an official download to a prepared task: read rows, check files, report missing ones."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from pathlib import Path

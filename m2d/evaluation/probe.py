@@ -1,7 +1,5 @@
 """Evaluation of frozen features on a task: linear layers over seeds and folds, kNN, single layers of the model."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -1,7 +1,5 @@
 """RESULTS.md: our scores as tables beside the papers', with everything needed to check or repeat them."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One result per model, task and kind of evaluation: a folder with `result.json` and a confusion matrix."""
 
-from __future__ import annotations
-
 import csv
 import json
 import time

@@ -1,7 +1,5 @@
 """Whole evaluations: from a model's name and prepared tasks to results on disk."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Measures of a classifier on tested clips, in %: values over seeds, intervals over seeds and over clips."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from typing import Any

@@ -4,8 +4,6 @@ Results with the same label belong to one setting; the seed is that of the pre-t
 that of random weights.
 """
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

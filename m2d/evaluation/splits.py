@@ -1,7 +1,5 @@
 """Seeded splits into train, valid and test that keep groups (speakers, devices, instruments) together."""
 
-from __future__ import annotations
-
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ Several labels of a clip are joined by `;`. The same form serves a user's own da
 papers' tasks, and the `table.csv` of a prepared task.
 """
 
-from __future__ import annotations
-
 import csv
 import difflib
 import io

@@ -1,7 +1,5 @@
 """A prepared task: which clip has which label and belongs to which part; a folder of `table.csv` and `task.json`."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter
@@ -82,7 +80,7 @@ class Task:
             write_json(folder / "task.json", {k: v for k, v in asdict(self).items() if k != "clips"})
 
     @classmethod
-    def read(cls, directory: str | Path) -> Task:
+    def read(cls, directory: str | Path) -> "Task":
         """Read back what `write` wrote. Raises `UserError` for a folder that is no prepared task."""
         directory = Path(directory)
         if not (directory / "task.json").is_file():

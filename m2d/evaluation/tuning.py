@@ -1,7 +1,5 @@
 """Settings of fine-tuning and their implementation: learning rates, frozen parts, class balance."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Trained on the task's training clips, measured on its validation clips; test clips are not read.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Fine-tuning on labels: the encoder over all patches, the mean of their outputs, LayerNorm and a linear layer."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

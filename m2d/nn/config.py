@@ -1,7 +1,5 @@
 """Options of the networks and their objective."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from m2d.common.errors import UserError

@@ -1,7 +1,5 @@
 """The online encoder: patch embedding, positions, class token and a ViT."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -1,7 +1,5 @@
 """Configuration of the encoder: input, patches, size."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

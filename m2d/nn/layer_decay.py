@@ -1,7 +1,5 @@
 """Layer-wise learning-rate decay for fine-tuning (BEiT, MAE)."""
 
-from __future__ import annotations
-
 import re
 
 import torch

@@ -1,7 +1,5 @@
 """Shared by the objectives: standardised targets, the l2-normalised error, the result of a forward pass."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The patch grid: cutting an input into patches, fixed positions, the split into visible and masked patches."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The predictor g: from visible latents to a prediction for every masked patch. Also MSM-MAE's decoder."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 class Predictor(nn.Module):
     """g(concat(z_v, m) + p) of M2D, equation 1, read at the masked positions."""
 
-    def __init__(self, config: ModelConfig, out_width: int):
+    def __init__(self, config: "ModelConfig", out_width: int):
         super().__init__()
         size, grid = config.predictor, config.encoder.grid
         self.embed = nn.Linear(config.encoder.width, size.width)

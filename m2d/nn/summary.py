@@ -1,7 +1,5 @@
 """Cost of a configuration: parameters, tokens, FLOPs, memory. Nothing is allocated."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

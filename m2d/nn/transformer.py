@@ -1,7 +1,5 @@
 """Pre-LN transformer blocks (ViT), shared by the encoder, the target and the predictor."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

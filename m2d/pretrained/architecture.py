@@ -1,7 +1,5 @@
 """Which networks the shapes of a published file's parameters describe."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

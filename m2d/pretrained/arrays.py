@@ -1,7 +1,5 @@
 """Named arrays to files: one matrix for many clips, or one array for each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

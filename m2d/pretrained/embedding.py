@@ -1,7 +1,5 @@
 """Sound files to vectors and frames in one pass: what `m2d embed` does."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +55,7 @@ class MeansAndFrames:
         if self._folder is not None:
             self._folder.append(self._stems[utterance], frames)
 
-    def __enter__(self) -> MeansAndFrames:
+    def __enter__(self) -> "MeansAndFrames":
         return self
 
     def __exit__(self, *_: object) -> None:

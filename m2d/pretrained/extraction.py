@@ -1,7 +1,5 @@
 """Data directory to features of a pre-trained model, one job of several: a file per utterance, or a packed store."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +56,7 @@ class FileWriter:
             np.save(stream, frames)
         self.done.add(utterance)
 
-    def __enter__(self) -> FileWriter:
+    def __enter__(self) -> "FileWriter":
         return self
 
     def __exit__(self, *_: object) -> None:

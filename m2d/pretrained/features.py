@@ -1,7 +1,5 @@
 """Waveforms to features: what a pre-trained model is used for."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Sequence

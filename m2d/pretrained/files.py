@@ -1,7 +1,5 @@
 """Models that leave the machine: a directory of `model.safetensors` and `config.json`, also on the Hugging Face hub."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """`M2DFeatures` as one graph of tensor operations: no lists of clips, no loops over chunks."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """What published models have behind the encoder: the classifier of AudioSet's classes, the projections of M2D-CLAP."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

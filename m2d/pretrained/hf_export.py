@@ -1,7 +1,5 @@
 """A model as a folder that transformers loads without this package: weights, settings, our own source files."""
 
-from __future__ import annotations
-
 import importlib
 import re
 from dataclasses import asdict

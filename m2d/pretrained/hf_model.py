@@ -1,7 +1,5 @@
 """The classes by which transformers loads a model: `m2d.pretrained.hf_export` copies this file beside the weights."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Images to features: a pre-trained encoder of images."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What a model file is, as a page of text or as settings of pre-training: what `m2d info` prints."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

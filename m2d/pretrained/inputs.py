@@ -1,7 +1,5 @@
 """Batches of waveforms as users give them: checked, cut to their lengths, brought to a device."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Class names of a classifier, from a file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.common.errors import UserError

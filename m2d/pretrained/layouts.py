@@ -5,8 +5,6 @@ name of it begins with `backbone.`. C: A or B with the projections of M2D-CLAP. 
 inside a wrapper and a classifier beside it.
 """
 
-from __future__ import annotations
-
 import pathlib
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The model card of an exported model: the README.md that the Hugging Face hub shows, filled from its run."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from dataclasses import dataclass

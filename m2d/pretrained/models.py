@@ -3,8 +3,6 @@
 How they are named on the command line: see `m2d.pretrained.names`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import math

@@ -1,7 +1,5 @@
 """How a model is named on the command line: one grammar for linear evaluation, fine-tuning and SUPERB."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import NamedTuple

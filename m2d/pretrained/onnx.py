@@ -1,7 +1,5 @@
 """Models for runtimes without this package: ONNX, a `torch.export` program, the same compiled. One graph for all."""
 
-from __future__ import annotations
-
 import copy
 import json
 import shutil

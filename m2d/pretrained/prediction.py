@@ -1,7 +1,5 @@
 """Sound files to a table of a fine-tuned model's classes: what `m2d predict` does."""
 
-from __future__ import annotations
-
 import csv
 import math
 from dataclasses import dataclass, fields

@@ -5,8 +5,6 @@ A published file is `{"model": state dict}` or the state dict itself. The tensor
 two beside the weights, under "m2d".
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import pathlib

@@ -4,8 +4,6 @@ Each is supplied only where it is missing, so that a stack which still has it is
 `before_s3prl` must run before any part of s3prl is imported.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import sys

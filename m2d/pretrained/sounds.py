@@ -1,7 +1,5 @@
 """Sound files as users name them: folders, lists, data directories, single files; as one data directory in memory."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.audio.wave import EXTENSIONS

@@ -1,7 +1,5 @@
 """Files of tensors, read safely: whole, undamaged, and nothing but tensors and plain settings."""
 
-from __future__ import annotations
-
 import argparse
 import pathlib
 import pickle

@@ -1,7 +1,5 @@
 """Features of a recording that comes in pieces, in constant memory: of an hour-long file, or of a microphone."""
 
-from __future__ import annotations
-
 import torch
 
 from m2d.audio.logmel import normalise

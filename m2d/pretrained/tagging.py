@@ -1,7 +1,5 @@
 """Sound files to the likeliest classes, with times: what `m2d tag` does."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +79,7 @@ class Rows:
         self.done.add(utterance)
         self.rows += [Row(utterance, float(row[0]), float(row[1]), row[2:]) for row in frames]
 
-    def __enter__(self) -> Rows:
+    def __enter__(self) -> "Rows":
         return self
 
     def __exit__(self, *_: object) -> None:

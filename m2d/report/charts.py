@@ -1,7 +1,5 @@
 """Charts as SVG that takes the colours of its page."""
 
-from __future__ import annotations
-
 import math
 from html import escape
 

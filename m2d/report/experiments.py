@@ -1,7 +1,5 @@
 """What experiments left in their folders."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

@@ -1,7 +1,5 @@
 """The HTML page of experiments."""
 
-from __future__ import annotations
-
 import base64
 import time
 from collections.abc import Iterable, Sequence

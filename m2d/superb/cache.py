@@ -1,7 +1,5 @@
 """Features of a frozen model, kept by the content of weights and audio: a task hears each clip many times."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Does s3prl find a model under its hub name, and does the model keep s3prl's contract?"""
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 

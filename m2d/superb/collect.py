@@ -1,7 +1,5 @@
 """From runs to one file per model: `results.json`, with the scores of its tasks in per cent."""
 
-from __future__ import annotations
-
 import datetime
 import fcntl
 import json

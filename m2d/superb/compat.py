@@ -1,7 +1,5 @@
 """Corrections to single task modules of s3prl 0.4.18, made at run time; its own files stay as they are."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import sys

@@ -1,7 +1,5 @@
 """Options of `m2d.bin.superb`, and what its `model` may name."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ NIST's rate without collar and with overlapped speech (Fiscus et al. 2006): miss
 the speaker time of the reference. Of SUPERB's ten combinations of threshold and median filter the lowest rate counts.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable
 from pathlib import Path

@@ -3,8 +3,6 @@
 The options are those of `s3prl.run_downstream`. s3prl itself stays as installed.
 """
 
-from __future__ import annotations
-
 import argparse
 import builtins
 import importlib.util

@@ -1,7 +1,5 @@
 """What results and statistics are kept by: the content of a model's files and of a task's corpus."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The phone-recognition corpus that s3prl's wheel leaves out: LibriSpeech clips and their phones from a lexicon."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Every recording of a SUPERB task, before days of work lead to the one that s3prl does not find."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections import Counter

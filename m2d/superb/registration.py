@@ -4,8 +4,6 @@ s3prl has no plug-in mechanism: it looks an upstream up by `getattr(s3prl.hub, N
 `model_config` (`-g`) and `refresh`. `register` sets our names there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

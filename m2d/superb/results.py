@@ -1,7 +1,5 @@
 """Tables of SUPERB results in Markdown beside published rows, and their figure."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

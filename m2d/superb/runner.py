@@ -1,7 +1,5 @@
 """The SUPERB stage: every task, seed, learning rate and fold of one model, in a process per task, each run once."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import json

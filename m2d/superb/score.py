@@ -3,8 +3,6 @@
 The scale is the user's: `conf/superb/score.yaml`.
 """
 
-from __future__ import annotations
-
 import statistics
 from pathlib import Path
 from typing import NamedTuple

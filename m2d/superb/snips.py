@@ -1,7 +1,5 @@
 """The slot-filling corpus that s3prl's wheel leaves out: Audio SNIPS clips with their words and slots."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

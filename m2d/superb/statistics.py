@@ -3,8 +3,6 @@
 The audio comes out of the task's own loader, so that resampling, gain and crops are those the model will meet.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import importlib

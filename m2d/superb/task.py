@@ -3,8 +3,6 @@
 A task is a module of `m2d.superb.tasks` with `@TASKS.register(NAME)`, and `conf/superb/NAME.yaml`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -5,8 +5,6 @@ s3prl's contract: `forward(list of [N_i])` gives `hidden_states`, a list with a 
 of a frozen model are computed once and kept (`Settings.cache_gib`).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
@@ -40,7 +38,7 @@ class Settings:
     seed: int = 0
 
     @classmethod
-    def read(cls, source: str | Path | Mapping[str, Any] | None) -> Settings:
+    def read(cls, source: str | Path | Mapping[str, Any] | None) -> "Settings":
         """Settings from a JSON file, from a mapping, or the defaults.
 
         Raises `UserError` for a missing file and an unknown key.
@@ -79,7 +77,7 @@ class Upstream(nn.Module):
         """Samples per feature frame, the same for every layer."""
         return self.samples_per_frame
 
-    def train(self, mode: bool = True) -> Upstream:
+    def train(self, mode: bool = True) -> "Upstream":
         """As every module's; weights may change in training, so the cache is looked up anew after it."""
         self.forget()
         return super().train(mode)

@@ -3,8 +3,6 @@
 Seeds, folds and evaluation share the process, so that s3prl is imported once and features are computed once.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import io

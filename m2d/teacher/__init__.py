@@ -3,8 +3,6 @@
 One module per kind of teacher, found by the `model_type` in a model's config.json, or by name where it has no files.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +24,7 @@ class Teacher(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, model: str, layer: int | None) -> Teacher:
+    def load(cls, model: str, layer: int | None) -> "Teacher":
         """The teacher of folder or hub id `model`, cut after `layer` (None: the teacher's default).
 
         Raises `UserError` for a model that can't be found or read, and a layer that it does not have.

@@ -1,7 +1,5 @@
 """Data directory to teacher frames in a packed store, one job of several."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Models of transformers, read from a folder or the hub."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """The log-mel itself as teacher: distillation without a model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -24,7 +22,7 @@ class LogMelTeacher(Teacher):
         self.rate = config.sample_rate / config.hop_length
 
     @classmethod
-    def load(cls, model: str, layer: int | None = None) -> LogMelTeacher:
+    def load(cls, model: str, layer: int | None = None) -> "LogMelTeacher":
         """Raises `UserError` if a layer is given."""
         if layer is not None:
             raise UserError(f"layer={layer} does not apply to model={model}: give layer=null")

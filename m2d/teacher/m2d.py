@@ -1,7 +1,5 @@
 """A pre-trained M2D encoder as teacher."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -31,7 +29,7 @@ class M2DTeacher(Teacher):
         self.rate = model.sample_rate / model.samples_per_frame
 
     @classmethod
-    def load(cls, model: str, layer: int | None = None) -> M2DTeacher:
+    def load(cls, model: str, layer: int | None = None) -> "M2DTeacher":
         """By model directory, checkpoint file or hub id."""
         return cls(load_audio(model), layer)
 

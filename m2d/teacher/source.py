@@ -1,7 +1,5 @@
 """Locates a teacher: a local folder, or a model id of the Hugging Face hub."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A layer of a transformers speech model (HuBERT, wav2vec 2.0, WavLM and similar ones) as frame features."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -56,7 +54,7 @@ class SpeechTeacher(Teacher):
         self.eval().requires_grad_(False)
 
     @classmethod
-    def load(cls, model: str, layer: int | None = None, random_weights: int | None = None) -> SpeechTeacher:
+    def load(cls, model: str, layer: int | None = None, random_weights: int | None = None) -> "SpeechTeacher":
         """By local folder or hub id. `random_weights`, a seed: the same network untrained, the baseline of a probe."""
         return cls(*load_network(model, random_weights), DEFAULT_LAYER if layer is None else layer)
 

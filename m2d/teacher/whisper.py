@@ -1,7 +1,5 @@
 """A layer of Whisper's encoder as frame features, 50 Hz."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -34,7 +32,7 @@ class WhisperTeacher(Teacher):
         self.rate = self.sample_rate / self.hop
 
     @classmethod
-    def load(cls, model: str, layer: int | None = None) -> WhisperTeacher:
+    def load(cls, model: str, layer: int | None = None) -> "WhisperTeacher":
         """By local folder or hub id."""
         return cls(*load_network(model), layer)
 

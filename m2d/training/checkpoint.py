@@ -16,8 +16,6 @@ A checkpoint is `step_NNNNNNNNN.pt`, a dictionary that `torch.load(weights_only=
 Beside it lies `step_NNNNNNNNN.pt.sha256`, in the format of sha256sum.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -1,7 +1,5 @@
 """Comparison of runs: losses, and whether target or latents collapsed, as a table and a figure."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +118,7 @@ def document(rows: list[Setting], figure: str) -> str:
     return "\n".join([*lines, table, "", f"![losses and deviations]({figure})", ""])
 
 
-def draw(rows: list[Setting]) -> Figure:
+def draw(rows: list[Setting]) -> "Figure":
     """A panel per quantity, a colour per setting, a line per run, over the share of the training."""
     shown = [name for name in QUANTITIES if any(name in row.curves for row in rows)]
     figure = new_figure(figsize=(3.4 * len(shown), 3.2 + 0.22 * len(rows)), layout="constrained")

@@ -1,7 +1,5 @@
 """The options of pre-training. Defaults are those of M2D (section 4.1); M2D-S differs by its YAML files."""
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 from dataclasses import dataclass

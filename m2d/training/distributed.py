@@ -4,8 +4,6 @@
 process is rank 0 of 1 and makes no process group.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Callable, Iterator

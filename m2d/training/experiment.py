@@ -1,7 +1,5 @@
 """The experiment directory: the run's identity (options and data), its lock, and whether it is finished."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl
@@ -41,7 +39,7 @@ class Experiment:
         self.resumed: dict[str, Any] | None = None
         self._held = contextlib.ExitStack()
 
-    def __enter__(self) -> Experiment:
+    def __enter__(self) -> "Experiment":
         with contextlib.ExitStack() as held:
             self._held = held
             self.ranks.on_main(self._hold)

@@ -1,7 +1,5 @@
 """Figures at the end of a run: the losses, and the model's predictions for one clip."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +28,7 @@ def draw_figures(directory: Path, objective: Objective, data: DataModule) -> Non
         save_figure(masked_input(objective, data), images / "masked_input.png")
 
 
-def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:
+def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> "Figure":
     """Values of metrics.jsonl over epochs; names without values are left out, validation is dashed."""
     figure = new_figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -47,7 +45,7 @@ def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> Figure:
 
 
 @torch.no_grad()
-def masked_input(objective: Objective, data: DataModule) -> Figure:
+def masked_input(objective: Objective, data: DataModule) -> "Figure":
     """One sample of the data module: its input, the mask and, with a target network, the quality of the predictions.
 
     The quality is the cosine of prediction and target at each masked patch.

@@ -1,7 +1,5 @@
 """The hours of each part of a recipe: its work over the rates of a machine."""
 
-from __future__ import annotations
-
 from m2d.common.progress import duration
 from m2d.nn.config import ModelConfig
 from m2d.nn.summary import Summary, encode_flops

@@ -1,7 +1,5 @@
 """Choice of the micro-batch: the largest equal part of the batch that fits a device's memory."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

@@ -4,8 +4,6 @@ Values stay on the device until `flush`, every `run.log_steps` steps or `SILENT_
 wait for them.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import math

@@ -1,7 +1,5 @@
 """AdamW and the two schedules: learning rate and EMA rate, both functions of the optimiser step alone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

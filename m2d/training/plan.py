@@ -1,7 +1,5 @@
 """Inputs and cost of a setting before anything is read or trained: parameters, FLOPs, memory, disk, hours."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What this machine does: rates taken in about a minute, from which the hours of each stage follow."""
 
-from __future__ import annotations
-
 import dataclasses
 import io
 import json

@@ -1,7 +1,5 @@
 """Stop requests: SIGTERM, SIGUSR1 (Slurm's warning before the time limit) and Ctrl-C only set a flag."""
 
-from __future__ import annotations
-
 import signal
 from types import FrameType
 
@@ -17,7 +15,7 @@ class StopFlag:
     def __init__(self) -> None:
         self.requested = False
 
-    def __enter__(self) -> StopFlag:
+    def __enter__(self) -> "StopFlag":
         self._before = {number: signal.signal(number, self._note) for number in STOPPING}
         return self
 

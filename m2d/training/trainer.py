@@ -1,7 +1,5 @@
 """The pre-training loop: data module -> objective -> backward -> clip -> step -> target."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """Error handling: failures of memory, disk and processes as errors with advice."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 from collections.abc import Iterator

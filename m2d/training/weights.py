@@ -1,7 +1,5 @@
 """Initial weights of a run, from another run or from a published model."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@
 `directory` should be on the disk that experiments are written to.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Callable

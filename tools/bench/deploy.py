@@ -3,8 +3,6 @@
     python -m bench.deploy [seconds=10]
 """
 
-from __future__ import annotations
-
 import tempfile
 import warnings
 from dataclasses import dataclass

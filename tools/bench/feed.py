@@ -7,8 +7,6 @@ seconds and those of a plain copy of as many bytes; and through worker processes
 processes together and against the wall clock. The page cache is warm.
 """
 
-from __future__ import annotations
-
 import itertools
 import statistics
 import tempfile

@@ -8,8 +8,6 @@ opens the store and draws an epoch's order, the workers get the store as a DataL
 over.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import pickle
 import tempfile

@@ -1,7 +1,5 @@
 """Profile of a step: time of matrix products, of attention, and of everything else by name."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 

@@ -3,8 +3,6 @@
     python -m bench.logmel [clips=20 seconds=12.3]
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Timing by device events or a clock, with warm-up and medians, and the device's limits."""
 
-from __future__ import annotations
-
 import gc
 import multiprocessing
 import os

@@ -3,8 +3,6 @@
     python -m bench.memory [minutes=10 threads=1]
 """
 
-from __future__ import annotations
-
 import resource
 import tempfile
 import time

@@ -5,8 +5,6 @@ un-shuffling by a gather before the predictor, EMA tensor by tensor. The same fu
 the benchmark checks that both give the same loss before it times them.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

@@ -1,7 +1,5 @@
 """Report of a benchmark: a line about the machine, a table in Markdown, and the same figures as JSON."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from pathlib import Path

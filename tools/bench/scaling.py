@@ -7,8 +7,6 @@ seconds to read a number of samples with so many processes. ranks: seconds of a 
 own, by gloo on this machine. Sizes are modest, so that it takes minutes.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import os
@@ -47,7 +45,7 @@ class Axis(NamedTuple):
     """One kind of work: its smallest amount, the measure of its cost, the ideal growth per doubling."""
 
     least: int
-    cost: Callable[[list[int], ScalingBench], list[float]]
+    cost: "Callable[[list[int], ScalingBench], list[float]]"
     ideal: float
     bends: str
 

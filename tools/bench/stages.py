@@ -7,8 +7,6 @@ runs as the recipe calls it, as one job, in a process of its own. `growth` is th
 item of a corpus of a quarter of the size: 1 is linear.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -8,8 +8,6 @@ anything is timed, our step and the plain one of `bench.plain` must give the sam
 input. On a CPU all variants and a matrix product take turns; on a GPU each has the memory to itself.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from pathlib import Path

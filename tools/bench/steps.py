@@ -1,7 +1,5 @@
 """One pre-training step, ours or the plain one, on rotating batches of fixed shape."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Data of the benchmarks: random clips, their packed stores, and the same as one `.npy` file per clip."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

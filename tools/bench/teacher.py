@@ -5,8 +5,6 @@
 HuBERT Base with random weights: only its size matters here.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Make the mini corpus: synthetic audio in the layouts of the real corpora."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from m2d.common import cli

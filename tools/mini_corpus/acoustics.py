@@ -1,7 +1,5 @@
 """Rooms, microphones and background noise between a source and the file."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

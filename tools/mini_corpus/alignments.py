@@ -1,7 +1,5 @@
 """Speech with its phones: phone times (CTM tables) as one phone per teacher row."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From plans to folders: fixed shards, each made in a new process; every set is written atomically."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import multiprocessing

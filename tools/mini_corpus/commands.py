@@ -4,8 +4,6 @@ Many intents share their words, and about a quarter of the phrases name two stat
 is meant, so that the order of the words matters and a bag of words is not enough.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The corpus as a folder with a record, `meta.json`, of its sets: existing sets are not made again."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import logging

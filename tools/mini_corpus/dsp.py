@@ -1,7 +1,5 @@
 """Signal processing for the generators. Waveforms are float arrays `[N]` at 16 kHz; `rng` is the random source."""
 
-from __future__ import annotations
-
 import zlib
 
 import numpy as np

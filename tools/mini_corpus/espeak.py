@@ -3,8 +3,6 @@
 The library keeps state between calls; see the package docstring for what that means for repeatability.
 """
 
-from __future__ import annotations
-
 import ctypes
 import importlib.util
 

@@ -1,7 +1,5 @@
 """The files of a set. An item holds everything needed to make its file, so that any process can make it alone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

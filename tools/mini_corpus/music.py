@@ -1,7 +1,5 @@
 """Short tunes in ten genres and the programs of eleven instrument families, for the General MIDI sound font."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

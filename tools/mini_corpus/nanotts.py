@@ -1,7 +1,5 @@
 """Speech by SVOX Pico from the wheel `py-nanotts`: a second engine, optional because not every machine has a wheel."""
 
-from __future__ import annotations
-
 import ctypes
 import importlib.util
 

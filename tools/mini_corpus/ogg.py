@@ -1,7 +1,5 @@
 """Reproducible Ogg files: libsndfile takes the stream's serial number from the clock."""
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """espeak-ng's phoneme mnemonics as ARPAbet: pronunciations with stress, and phone times."""
 
-from __future__ import annotations
-
 SILENCE = "SIL"
 VOWELS = frozenset(("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"))
 

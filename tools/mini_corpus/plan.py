@@ -1,7 +1,5 @@
 """The plan of a set: its files and its tables, before any sound is made."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Linear probe of a teacher's layers for phones, per frame, against random weights and log-mels."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Emotions as prosody alone: pitch contour and range, rate and pauses; never level or spectral tilt."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ volume envelope, attenuation and a fixed low-pass filter. Modulators, LFOs and t
 FluidSynth plays all of the format, but pip does not install it.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import struct
 from functools import lru_cache
@@ -42,7 +40,7 @@ def sound_font_path() -> Path:
 
 
 @lru_cache(maxsize=1)
-def sound_font() -> SoundFont:
+def sound_font() -> "SoundFont":
     """The font, read once per process."""
     return SoundFont(sound_font_path())
 
@@ -81,7 +79,7 @@ class SoundFont:
         out *= (velocity / 127) ** 2
         return decimate(out, _OVERSAMPLING, ftype="fir").astype(np.float32)
 
-    def _play(self, zone: _Settings, key: int, held: float, n: int) -> np.ndarray:
+    def _play(self, zone: "_Settings", key: int, held: float, n: int) -> np.ndarray:
         rate = SAMPLE_RATE * _OVERSAMPLING
         y = self._resampled(zone, key, n) * _envelope(zone, held, n) * 10 ** (-0.4 * zone[_ATTENUATION] / 200)
         cutoff = 8.176 * 2 ** (zone[_FILTER] / 1200)
@@ -89,7 +87,7 @@ class SoundFont:
             y = sosfilt(butter(2, cutoff / (rate / 2), output="sos"), y)
         return y
 
-    def _resampled(self, zone: _Settings, key: int, n: int) -> np.ndarray:
+    def _resampled(self, zone: "_Settings", key: int, n: int) -> np.ndarray:
         _, start, end, loop_start, loop_end, sample_rate, root, correction, _, _ = self._headers[zone[_SAMPLE]]
         root = zone[_ROOT] if zone[_ROOT] >= 0 else root
         start += zone[_START] + 32768 * zone[_START_COARSE]

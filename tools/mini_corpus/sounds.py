@@ -1,7 +1,5 @@
 """The everyday sounds by name. Each is a function `(rng, n) -> [n]` that draws its own parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

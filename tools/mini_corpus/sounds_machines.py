@@ -1,7 +1,5 @@
 """Engines, tools, alarms and household machines."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mini_corpus.dsp import (

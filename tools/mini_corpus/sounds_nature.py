@@ -1,7 +1,5 @@
 """Weather, water, fire, animals and children."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mini_corpus.dsp import (

@@ -1,7 +1,5 @@
 """Things people touch: doors, keys, glass, clocks, bells, hands and feet."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mini_corpus.dsp import (

@@ -1,7 +1,5 @@
 """Speakers: an unbounded series of voices, and the part of it that each set uses."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from m2d.common.errors import UserError

@@ -1,7 +1,5 @@
 """Speech of a speaker in a style: waveform at 16 kHz, and phone times if the engine has them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

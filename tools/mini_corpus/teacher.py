@@ -5,8 +5,6 @@ masked prediction of clustered units does not get far in two minutes. A student 
 about learning without labels, and should be compared with the teacher's own scores.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import nn

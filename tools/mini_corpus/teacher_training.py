@@ -1,7 +1,5 @@
 """Training of the mini teacher: frame phones from the 9th and the last layer of a small HuBERT."""
 
-from __future__ import annotations
-
 import logging
 import math
 from dataclasses import dataclass

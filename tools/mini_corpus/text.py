@@ -1,7 +1,5 @@
 """English sentences from a small grammar, whose vocabulary holds all 39 phones of American English."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mini_corpus.dsp import choose

@@ -1,7 +1,5 @@
 """AudioSet as it is usually available: the remaining official clips, named by YouTube id, and the official lists."""
 
-from __future__ import annotations
-
 import csv
 import logging
 import re

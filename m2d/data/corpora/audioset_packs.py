@@ -1,7 +1,5 @@
 """AudioSet's clips as they are usually stored: as files, or packed in tar, parquet and HDF5 files."""
 
-from __future__ import annotations
-
 import logging
 import tarfile
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What is wrong with parts of a corpus whose rest can be used."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Any audio: a folder that is searched, or a text file that lists audio files."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

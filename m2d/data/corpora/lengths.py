@@ -1,7 +1,5 @@
 """Lengths of a corpus's recordings, from their headers, before feature extraction."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.audio.containers import split_reference

@@ -1,7 +1,5 @@
 """Lhotse's cut manifests, whose recordings are files."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

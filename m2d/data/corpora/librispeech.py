@@ -1,7 +1,5 @@
 """LibriSpeech as openslr.org/12 unpacks it."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The data stage: from its options to data directories."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Utterances, hours and speakers of a local corpus, compared with the published figures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tables with the audio inside: parquet files, Hugging Face datasets on disk, HDF5 files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Common names of table columns and JSON fields, and their conversion to a data directory."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Tar shards in webdataset's layout: audio and JSON, text or a class under the same key."""
 
-from __future__ import annotations
-
 import json
 import tarfile
 from pathlib import Path, PurePosixPath

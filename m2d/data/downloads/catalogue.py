@@ -1,7 +1,5 @@
 """Corpora by name: fetched, unpacked and checked, or the web page where access has to be requested."""
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil

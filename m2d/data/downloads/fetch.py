@@ -1,7 +1,5 @@
 """Download of one file over HTTP: resumed after an interruption, verified, and renamed only when complete."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import logging

@@ -3,8 +3,6 @@
 Source of the format: PKWARE APPNOTE 6.3, sections 4.3.7, 4.3.12, 4.3.16 and 8.
 """
 
-from __future__ import annotations
-
 import struct
 import zipfile
 import zlib

@@ -1,7 +1,5 @@
 """Unpacking of archives: nothing is written outside the folder, and a partial result is never taken for complete."""
 
-from __future__ import annotations
-
 import shutil
 import struct
 import tarfile

@@ -3,8 +3,6 @@
 The view of an image and its mask are pure functions of (seed, epoch, index).
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -3,8 +3,6 @@
 torchvision and timm are an optional extra, hence imported where they are used.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

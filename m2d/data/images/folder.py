@@ -8,8 +8,6 @@
                                       order of name, with meta.mat
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -40,7 +38,7 @@ class ImageList(NamedTuple):
         """File of one image."""
         return self.root / self.paths[index].decode()
 
-    def take(self, rows: np.ndarray) -> ImageList:
+    def take(self, rows: np.ndarray) -> "ImageList":
         """The images at `rows` [M]."""
         return self._replace(paths=self.paths[rows], labels=self.labels[rows])
 

@@ -1,7 +1,5 @@
 """Decode every listed image once: leave out the unreadable, count, take mean and deviation of each channel."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Augmentation of fine-tuning on the batch, on the device: random erasing, Mixup, CutMix, label smoothing (timm)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Evaluation tasks, one module each. A new one is a new module with a reader of its download under `@task(...)`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Clips vanish from YouTube, so no copy is complete: the available ones are used, and every result has the counts.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.audio.wave import audio_files

@@ -3,8 +3,6 @@
 `AudioWAV/1076_MTI_SAD_XX.wav` of the official copy holds no speech; it is used as it is.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

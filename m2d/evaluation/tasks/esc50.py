@@ -1,7 +1,5 @@
 """ESC-50 (Piczak, 2015): 2,000 environmental sounds of 5 s in 50 classes, 5 official folds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.evaluation.official import listed, read_csv

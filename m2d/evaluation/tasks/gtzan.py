@@ -5,8 +5,6 @@ apart. They are not part of the download. `jazz.00054` of the common copy can't 
 list of unreadable files.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.common.errors import UserError

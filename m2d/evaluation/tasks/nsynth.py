@@ -1,7 +1,5 @@
 """NSynth (Engel et al., 2017): 305,979 notes of 4 s in 11 instrument families, official split by instrument."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Speech Commands v2 (Warden, 2018): 105,829 utterances of at most 1 s in 35 words, split by two official lists."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.audio.wave import audio_files

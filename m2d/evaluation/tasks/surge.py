@@ -4,8 +4,6 @@ The task's split (1,692 / 195 / 197 tones) has no official list: whole tones, se
 split is reproduced by giving its table.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.audio.wave import audio_files

@@ -3,8 +3,6 @@
 The files come as uploaded: mono and stereo, 8 to 192 kHz, 8 to 32 bits, floats and ADPCM.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.evaluation.official import listed, read_csv

@@ -1,7 +1,5 @@
 """VoxCeleb1 speaker identification (Nagrani et al., 2020): 153,516 utterances of 1,251 speakers, split by video."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from m2d.common.errors import UserError

@@ -1,7 +1,5 @@
 """VoxForge (MacLean, 2018): which of six languages is spoken. No official split: whole speakers, seeded."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

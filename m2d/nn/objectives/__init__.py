@@ -1,7 +1,5 @@
 """Objectives of pre-training: one module each, found by the name in `model.objective`."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -39,14 +37,14 @@ class Objective(nn.Module, ABC):
     terms: ClassVar[dict[str, str]]  # names of its losses in tables
     default_predictor: ClassVar[tuple[int, int, int]] = (512, 8, 16)  # width, depth, heads: MAE's decoder
 
-    def __init__(self, config: ModelConfig, out_width: int):
+    def __init__(self, config: "ModelConfig", out_width: int):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config.encoder, config.activation_checkpointing, config.drop_path)
         self.predictor = Predictor(config, out_width)
 
     @classmethod
-    def check(cls, config: ModelConfig) -> None:
+    def check(cls, config: "ModelConfig") -> None:
         """Raise `UserError` for options that do not suit the objective."""
         if config.lambda_m2d != 1.0 or config.lambda_off != 0.0:
             raise UserError(f"lambda_m2d and lambda_off do not apply to objective={config.objective}: leave them at 1 "

@@ -1,7 +1,5 @@
 """data2vec on patches: the online network predicts the average of the target network's top layers."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 

@@ -1,7 +1,5 @@
 """Masked Modeling Duo: the online network predicts the target network's output for the masked patches."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 

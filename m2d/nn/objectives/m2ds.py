@@ -1,7 +1,5 @@
 """M2D for Speech: M2D, and distillation of a frozen model (the offline teacher) into the same encoder."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """MSM-MAE: the decoder reconstructs the standardised pixels of the masked patches. M2D's baseline."""
 
-from __future__ import annotations
-
 import torch
 
 from m2d.nn.config import ModelConfig

@@ -1,7 +1,5 @@
 """ASR: character CTC on LibriSpeech, decoded without a language model (s3prl downstream asr)."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """ASV: speaker verification on VoxCeleb1 (s3prl downstream sv_voxceleb1)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

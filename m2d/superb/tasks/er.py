@@ -1,7 +1,5 @@
 """ER: emotion recognition on IEMOCAP (s3prl downstream emotion), one run per session."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import re

@@ -1,7 +1,5 @@
 """IC: intent classification on Fluent Speech Commands (s3prl downstream fluent_commands)."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """KS: keyword spotting on Speech Commands (s3prl downstream speech_commands)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """PR: phone recognition on LibriSpeech (s3prl downstream ctc/libriphone)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

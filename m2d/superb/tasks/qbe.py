@@ -1,7 +1,5 @@
 """QbE: query-by-example spoken term detection on QUESST 2014 (s3prl downstream quesst14_dtw), nothing is trained."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from pathlib import Path

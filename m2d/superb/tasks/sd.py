@@ -1,7 +1,5 @@
 """SD: speaker diarization of two speakers on Libri2Mix (s3prl downstream diarization)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

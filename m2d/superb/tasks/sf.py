@@ -1,7 +1,5 @@
 """SF: slot filling on Audio SNIPS (s3prl downstream ctc/snips)."""
 
-from __future__ import annotations
-
 import string
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """SID: speaker identification on VoxCeleb1 (s3prl downstream voxceleb1)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 The loop, checkpoints and figures use this interface only.
 """
 
-from __future__ import annotations
-
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -48,20 +46,20 @@ class DataModule(ABC):
     train: Any  # a dataset whose item (epoch, indices `[B]`) is a batch, with `layout` and `fill` for the loader
     valid: Any  # the same of the held-out samples; None: no validation
     statistics: dict[str, Any]  # what inputs are normalised by, kept in checkpoints
-    config: PretrainConfig  # with what the data decide filled in
+    config: "PretrainConfig"  # with what the data decide filled in
 
-    def __init__(self, config: PretrainConfig, device: torch.device):
+    def __init__(self, config: "PretrainConfig", device: torch.device):
         self.config, self.device = config, device
         workers = config.data.workers
         self.workers = default_workers() if workers is None else workers  # loader processes of this rank
 
     @classmethod
     @abstractmethod
-    def check(cls, config: Settings) -> None:
+    def check(cls, config: "Settings") -> None:
         """Raise `UserError` for options that do not fit together, before anything is read."""
 
     @classmethod
-    def stores(cls, config: Settings) -> list[str]:
+    def stores(cls, config: "Settings") -> list[str]:
         """Which stores of audio a run of these settings reads: of speech, noise, teacher."""
         return []
 
@@ -134,7 +132,7 @@ class DataModule(ABC):
 DATA_MODULES: Registry[type[DataModule]] = Registry("kind of data", __name__)
 
 
-def open_data(config: PretrainConfig, device: torch.device) -> DataModule:
+def open_data(config: "PretrainConfig", device: torch.device) -> DataModule:
     """The data module of a run. Raises `UserError` for data that are not there, are broken, or do not fit."""
     return DATA_MODULES.get(config.data.kind)(config, device)
 

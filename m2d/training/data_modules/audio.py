@@ -1,7 +1,5 @@
 """Audio: crops of stored log-mels, teacher frames and noise; mixed, normalised and decoded on the device."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import logging
@@ -38,7 +36,7 @@ class AudioData(DataModule):
     `statistics` are the scalar mean and deviation of the log-mels (natural log of power).
     """
 
-    def __init__(self, config: PretrainConfig, device: torch.device):
+    def __init__(self, config: "PretrainConfig", device: torch.device):
         super().__init__(config, device)
         data = config.data
         noise = PackedStore(data.noise) if data.noise_ratio > 0 else None
@@ -64,7 +62,7 @@ class AudioData(DataModule):
                             "or give data.mean, data.std, data.noise_mean")
 
     @classmethod
-    def check(cls, config: Settings) -> None:
+    def check(cls, config: "Settings") -> None:
         """Raise `UserError` for options that do not fit together."""
         data = config.data
         if not data.speech:
@@ -81,7 +79,7 @@ class AudioData(DataModule):
             raise UserError(f"model.in_channels={config.model.in_channels}: log-mels have one channel")
 
     @classmethod
-    def check_teacher(cls, config: Settings) -> None:
+    def check_teacher(cls, config: "Settings") -> None:
         """Raise `UserError` for stores of teacher frames that are missing or have no use."""
         data, distils = config.data, config.model.lambda_off > 0
         if len(data.more_teachers) != (len(data.more) if distils else 0):
@@ -96,7 +94,7 @@ class AudioData(DataModule):
                                                              else "model.lambda_off is 0"))
 
     @classmethod
-    def stores(cls, config: Settings) -> list[str]:
+    def stores(cls, config: "Settings") -> list[str]:
         """Speech, and noise and teacher frames where the settings use them."""
         return ["speech", *(["noise"] if config.data.noise_ratio > 0 else []),
                 *(["teacher"] if config.model.lambda_off > 0 else [])]

@@ -1,7 +1,5 @@
 """Images: views for pre-training, labelled views for fine-tuning."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import logging
@@ -34,7 +32,7 @@ SAME = 0.01
 class ImageData(DataModule):
     """Lists that `m2d.bin.index_images` wrote. `statistics` are mean and deviation `[3]` of pixels in 0..1."""
 
-    def __init__(self, config: PretrainConfig, device: torch.device):
+    def __init__(self, config: "PretrainConfig", device: torch.device):
         super().__init__(config, device)
         options = config.data.image
         stats = {"mean": options.mean, "std": options.std}
@@ -53,7 +51,7 @@ class ImageData(DataModule):
         return ImageDataset(images, view, model.input_size[0], self.config.run.seed, model.encoder.grid.n_patches)
 
     @classmethod
-    def check(cls, config: Settings) -> None:
+    def check(cls, config: "Settings") -> None:
         """Raise `UserError` for options that do not fit together."""
         options, model = config.data.image, config.model
         missing = [name for name in ("torchvision", "timm") if importlib.util.find_spec(name) is None]

@@ -1,7 +1,5 @@
 """M2D-X: audio with a frozen M2D encoder as the offline teacher, run on each batch. No teacher features are stored."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -27,7 +25,7 @@ class M2DXData(AudioData):
     The teacher encodes all patches of the clean normalised log-mels; the student's input has noise mixed in.
     """
 
-    def __init__(self, config: PretrainConfig, device: torch.device):
+    def __init__(self, config: "PretrainConfig", device: torch.device):
         super().__init__(config, device)
         name = teacher_of(config)
         self.teacher = _load_teacher(name).to(device).requires_grad_(False)
@@ -42,7 +40,7 @@ class M2DXData(AudioData):
         self.config = dataclasses.replace(config, model=model)
 
     @classmethod
-    def check_teacher(cls, config: Settings) -> None:
+    def check_teacher(cls, config: "Settings") -> None:
         """Raise `UserError` where there is no teacher, or no use for it."""
         if not config.model.lambda_off > 0:
             raise UserError("data.kind=m2dx needs model.lambda_off > 0, the weight of the loss on the teacher's frames")
@@ -53,7 +51,7 @@ class M2DXData(AudioData):
                 raise UserError(f"data.{name} does not apply to data.kind=m2dx: its teacher is a model")
 
     @classmethod
-    def stores(cls, config: Settings) -> list[str]:
+    def stores(cls, config: "Settings") -> list[str]:
         """The teacher needs none."""
         return [name for name in super().stores(config) if name != "teacher"]
 
@@ -75,7 +73,7 @@ class M2DXData(AudioData):
         return [None] * (1 + len(self.config.data.more)), None
 
 
-def teacher_of(config: Settings) -> str | None:
+def teacher_of(config: "Settings") -> str | None:
     """The name of the teacher's model."""
     return config.data.teacher or config.run.init_from
 

@@ -1,7 +1,5 @@
 """The sets by name, and which of them a recipe needs."""
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING
 
@@ -36,7 +34,7 @@ GROUPS = {
 }
 
 
-def plan_set(name: str, scale: float) -> SetPlan:
+def plan_set(name: str, scale: float) -> "SetPlan":
     """The plan of a set of `SETS`."""
     module, function = SETS[name]
     return getattr(importlib.import_module(f"{__name__}.{module}"), function)(scale)

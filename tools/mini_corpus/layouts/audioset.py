@@ -4,8 +4,6 @@ The classes are the sounds, music, its genres and speech of this corpus: fewer t
 the unbalanced part are pre-training material and noise; the evaluation part has speakers of its own.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from mini_corpus.dsp import choose, generator

@@ -4,8 +4,6 @@ Levels and spectral tilts are drawn per file independently of the emotion, and t
 speech, so that the emotion is in the prosody and not in the mean spectrum.
 """
 
-from __future__ import annotations
-
 from mini_corpus.acoustics import Recording
 from mini_corpus.dsp import choose, generator
 from mini_corpus.items import Utterance

@@ -1,7 +1,5 @@
 """ESC-50 (`audio/1-10000-A-0.wav`, `meta/esc50.csv`) and UrbanSound8K (`audio/foldN/`, `metadata/UrbanSound8K.csv`)."""
 
-from __future__ import annotations
-
 from mini_corpus.dsp import choose, generator
 from mini_corpus.items import Scene, Source
 from mini_corpus.music import GENRES

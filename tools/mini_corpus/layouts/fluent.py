@@ -1,7 +1,5 @@
 """Fluent Speech Commands: `data/{train,valid,test}_data.csv` and `wavs/speakers/SPEAKER/HASH.wav`."""
 
-from __future__ import annotations
-
 import zlib
 
 from mini_corpus.acoustics import Recording

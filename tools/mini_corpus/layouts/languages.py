@@ -1,7 +1,5 @@
 """Spoken languages after VoxForge: `VoxForge/LANGUAGE/SPEAKER/wav/00.wav`, and a split table of our own."""
 
-from __future__ import annotations
-
 from mini_corpus.acoustics import Recording
 from mini_corpus.dsp import choose, generator
 from mini_corpus.items import Utterance

@@ -1,7 +1,5 @@
 """LibriSpeech: `PART/READER/CHAPTER/READER-CHAPTER-0000.flac`, transcripts, SPEAKERS.TXT; lexicon and phone times."""
 
-from __future__ import annotations
-
 from mini_corpus.acoustics import Recording
 from mini_corpus.dsp import choose, generator
 from mini_corpus.items import Lexicon, Utterance

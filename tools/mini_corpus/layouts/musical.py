@@ -1,7 +1,5 @@
 """GTZAN genres, NSynth instruments and Surge pitches."""
 
-from __future__ import annotations
-
 import json
 
 from mini_corpus.dsp import generator

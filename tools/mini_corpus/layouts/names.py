@@ -1,7 +1,5 @@
 """Made-up identifiers in the form of real ones."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 

@@ -4,8 +4,6 @@
 follows from the SHA-1 of its hash by the rule of the data set's README; hashes are chosen so that rule and lists agree.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import zlib

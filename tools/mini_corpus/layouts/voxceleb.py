@@ -1,7 +1,5 @@
 """VoxCeleb1: `{dev,test}/wav/id10001/VIDEO/00001.wav` and the identification split `iden_split.txt`."""
 
-from __future__ import annotations
-
 from mini_corpus.acoustics import Recording
 from mini_corpus.dsp import generator
 from mini_corpus.items import Utterance
