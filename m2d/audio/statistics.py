@@ -14,7 +14,6 @@ class Moments:
     squares: float = 0.0
 
     def add(self, values: np.ndarray) -> None:
-        """Add the values of an array of any shape."""
         values = np.array(values, np.float64)
         self.count += values.size
         self.total += float(values.sum())

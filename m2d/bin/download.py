@@ -17,7 +17,6 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Print the table of what there is, or bring what is named."""
     catalogue = read_catalogue(options.catalogue or CATALOGUE)
     if options.names:
         download(chosen(catalogue, options.names), options.out, options.keep_archives)

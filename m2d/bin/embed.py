@@ -9,7 +9,6 @@ from m2d.pretrained.sounds import find_clips
 
 
 def main(options: EmbedOptions) -> int:
-    """Find the clips, load the model, write; status 1 where clips could not be read."""
     data = find_clips(options.files)
     failed = embed(data, load_audio(options.model, options.heads, options.sample_rate), options)
     logging.info("%d clips to %s", len(data) - len(failed), " and ".join(filter(None, [options.out, options.frames])))

@@ -30,7 +30,6 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Read the source and write the requested forms."""
     if not (options.out or options.published or options.hf):
         raise UserError("nothing to write: give out=, published= or hf=")
     source = Path(options.source)

@@ -17,7 +17,6 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Load and write."""
     logging.getLogger("onnx_ir").setLevel(logging.WARNING)  # it tells of every constant that it merges
     export = export_onnx
     if options.out.endswith(".pt2"):

@@ -7,7 +7,6 @@ from m2d.pretrained.files import load_audio
 
 
 def main(options: FeatureOptions) -> None:
-    """Load the model and extract one job's part."""
     extract_features(DataDir.read(options.data), load_audio(options.model), options)
 
 

@@ -7,7 +7,6 @@ from m2d.teacher.extract import TeacherOptions, extract_teacher
 
 
 def main(options: TeacherOptions) -> None:
-    """Load the teacher and extract one job's part."""
     extract_teacher(DataDir.read(options.data), load_teacher(options.model, options.layer), options)
 
 

@@ -23,7 +23,6 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Read, check, write."""
     model = load_pretrained(options.checkpoint, options.heads, options.sample_rate,
                        read_labels(options.labels) if options.labels else None)
     save_pretrained(model, options.out, {"published": options.checkpoint})

@@ -16,7 +16,6 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Read, decode, write."""
     index_images(read_list(options.data), options.out, options.workers)
 
 

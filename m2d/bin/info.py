@@ -20,7 +20,6 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Read and print."""
     if options.show not in ("page", "settings"):
         raise UserError(f"show={options.show}: it is page or settings")
     print(describe(options.model, options.heads, options.sample_rate) if options.show == "page"

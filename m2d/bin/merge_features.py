@@ -15,7 +15,6 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Merge unless that was done."""
     if is_merged(options.dir):
         logging.info("%s: already done", options.dir)
         return

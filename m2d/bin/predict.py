@@ -10,7 +10,6 @@ from m2d.pretrained.sounds import find_clips
 
 
 def main(options: PredictOptions) -> int:
-    """Find the clips, load the model, write the table, count the labels; status 1 where clips could not be read."""
     data = find_clips(options.files)
     model = load_audio(options.model, options.heads, options.sample_rate)
     rows, failed = predict(data, model, options)

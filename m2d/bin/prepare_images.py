@@ -16,7 +16,6 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Look, write."""
     for part, images in find_images(options.root).items():
         images.write(Path(options.out) / part)
         logging.info("%s/%s: %d images of %d classes", options.out, part, len(images.paths), len(images.classes))

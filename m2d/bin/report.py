@@ -21,7 +21,6 @@ class ReportConfig:
 
 
 def main(config: ReportConfig) -> None:
-    """Write the page and print its path."""
     paper = plain(load_settings(config.paper, [])) if config.paper else None
     out = Path(config.out or Path(config.exp) / "report.html")
     write_text(out, report(Path(config.exp), paper))

@@ -15,7 +15,6 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Read, tabulate, write."""
     write_report(options.exp, options.out, options.mini)
 
 

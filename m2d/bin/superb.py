@@ -7,7 +7,6 @@ from m2d.superb.runner import run_all
 
 
 def main(config: SuperbConfig) -> None:
-    """Run what is missing, then write the results, unless this is one job of several."""
     runs = run_all(config)
     if config.job is None:
         write_results(config, runs)

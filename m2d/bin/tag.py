@@ -10,7 +10,6 @@ from m2d.pretrained.tagging import TagOptions, table, tag
 
 
 def main(options: TagOptions) -> int:
-    """Find the clips, load the model, print; status 1 where clips could not be read."""
     data = find_clips(options.files)
     labels = read_labels(options.labels) if options.labels else None
     model = load_audio(options.model, options.heads, options.sample_rate, labels)

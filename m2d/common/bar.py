@@ -44,7 +44,6 @@ class Bar:
         self.stream.flush()
 
     def clear(self) -> None:
-        """Erase the bar."""
         self.stream.write(CLEAR)
         self.stream.flush()
 

@@ -68,6 +68,13 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def read_json(path: str | Path, default: Any = ...) -> Any:
+    """The value in a JSON file; `default`, where it is given, if there is no such file."""
+    if default is not ... and not Path(path).is_file():
+        return default
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file's content in hexadecimal."""
     digest = hashlib.sha256()

@@ -40,7 +40,6 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
-        """The names, sorted."""
         if not self._is_loaded:
             for module in self._modules():
                 importlib.import_module(f"{self.package}.{module}")

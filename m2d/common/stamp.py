@@ -6,13 +6,12 @@ weights and settings by their bytes; packed stores by the digest of their frames
 
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.common.threads import in_threads
 
 STAMP = "prepared.json"
@@ -25,8 +24,7 @@ def stamp_of(options: Any, sources: Iterable[str | Path]) -> dict[str, Any]:
 
 def is_made(stamp: dict[str, Any], *directories: str | Path) -> bool:
     """Whether all folders carry this stamp."""
-    files = [Path(directory) / STAMP for directory in directories]
-    return all(file.is_file() and json.loads(file.read_text(encoding="utf-8")) == stamp for file in files)
+    return all(read_json(Path(directory) / STAMP, None) == stamp for directory in directories)
 
 
 def mark_made(stamp: dict[str, Any], *directories: str | Path) -> None:

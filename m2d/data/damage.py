@@ -5,14 +5,13 @@ time differs (a copy, a restored backup, an edit) is read and compared by conten
 """
 
 import contextlib
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.data.content import as_hex, content_of
 from m2d.data.format import DTYPES, HEADER_BYTES
 
@@ -40,7 +39,7 @@ def shard_damage(directory: Path, shard: str, rows: int, width: int, dtype: np.d
         return ""
     LOG.info("%s: not of the time recorded: its content is checked", directory / f"{shard}.npy")
     try:
-        part = json.loads((directory / f"{shard}.part.json").read_text(encoding="utf-8"))
+        part = read_json(directory / f"{shard}.part.json")
         same = _content(directory, shard, width, dtype, part["utterances"]) == part["content"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{directory / shard}.part.json: can't be read ({error})"

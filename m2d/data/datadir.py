@@ -50,7 +50,6 @@ class DataDir:
 
     @property
     def utterances(self) -> list[str]:
-        """Utterance ids in order."""
         return sorted(self.segments or self.wav)
 
     def __len__(self) -> int:

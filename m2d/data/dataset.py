@@ -83,7 +83,6 @@ class PretrainDataset(BatchDataset):
         return self.speech.keys[index if self._speech_rows is None else self._speech_rows[index]]
 
     def layout(self, size: int) -> Layout:
-        """The tensors of a batch of `size` samples."""
         numbers = (size,), torch.int64
         crops = (size, self.crop_frames, self.speech.width), torch.float16
         layout = {"index": numbers, "start": numbers, "valid": numbers, "logmel": crops}

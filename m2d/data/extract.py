@@ -126,7 +126,6 @@ class LogMelFrames:
 
     @torch.inference_mode()
     def __call__(self, wavs: list[torch.Tensor]) -> list[np.ndarray]:
-        """Log-mel `[T_i, F]` of each waveform."""
         return [self._logmel(wav).T.numpy() for wav in wavs]
 
 

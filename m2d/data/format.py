@@ -11,12 +11,12 @@
     stats.json       scalar mean and standard deviation over all frames and bins
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from m2d.common.errors import UserError
+from m2d.common.files import read_json
 
 DTYPES = {"float16": np.dtype("<f2"), "int8": np.dtype("i1")}
 
@@ -48,7 +48,7 @@ def read_meta(directory: str | Path) -> dict:
         raise UserError(f"{path}: no such file: {directory} is no finished feature store; run the feature stage, then "
                         f"'python -m m2d.bin.merge_features dir={directory}'")
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = read_json(path)
         if not meta.keys() >= META_KEYS or meta["dtype"] not in DTYPES or not isinstance(meta["shards"], dict):
             raise KeyError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

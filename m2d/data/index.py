@@ -55,7 +55,6 @@ class Keys(Sequence):
         return self._ids[i].decode()
 
     def find(self, utterance: str) -> int:
-        """Position of an utterance by binary search, -1 when it is not there."""
         key = np.bytes_(utterance.encode())
         i = bisect.bisect_left(self._ids, key)
         return i if i < len(self._ids) and self._ids[i] == key else -1

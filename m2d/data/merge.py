@@ -1,14 +1,13 @@
 """Merges the jobs of a feature folder into one store: `index`, `meta.json`, `stats.json`."""
 
 import itertools
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from m2d.audio.statistics import Moments
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open, write_json
+from m2d.common.files import atomic_open, read_json, write_json
 from m2d.data.content import as_hex
 from m2d.data.index import open_index
 from m2d.data.store import PackedStore
@@ -64,7 +63,7 @@ def is_merged(directory: str | Path) -> bool:
 
 
 def _check_jobs(directory: Path, parts: dict[str, dict], max_bad_share: float) -> None:
-    markers = {path.name.removesuffix(".done"): json.loads(path.read_text()) for path in directory.glob("*.done")}
+    markers = {path.name.removesuffix(".done"): read_json(path) for path in directory.glob("*.done")}
     if not markers:
         raise UserError(f"{directory}: no finished job there: run the feature stage first")
     first = next(iter(markers.values()))

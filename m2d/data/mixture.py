@@ -38,7 +38,6 @@ class Mixture(BatchDataset):
         return int(self._ends[-1])
 
     def layout(self, size: int) -> Layout:
-        """The tensors of a batch of `size` samples."""
         return self.parts[0].layout(size)
 
     def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:

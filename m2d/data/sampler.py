@@ -34,7 +34,6 @@ class GlobalSampler(Sampler):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole global batches in an epoch."""
         return self.size // self.global_batch
 
     def __len__(self) -> int:

@@ -80,7 +80,6 @@ class PackedStore:
         return len(self.entries)
 
     def frames(self, i: int) -> int:
-        """Number of frames of the i-th utterance."""
         return int(self.entries[i]["frames"])
 
     def index_of(self, utterance: str) -> int:

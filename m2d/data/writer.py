@@ -3,7 +3,6 @@
 A shard is written under a temporary name and renamed when full (files: `m2d.data.format`).
 """
 
-import json
 import logging
 import math
 import os
@@ -16,7 +15,7 @@ import numpy as np
 
 from m2d.audio.statistics import Moments
 from m2d.common.errors import OtherRunError, UserError
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.data.content import as_hex, content_of
 from m2d.data.damage import shard_damage, times_of
 from m2d.data.failures import FailureLog
@@ -51,7 +50,7 @@ class PackedWriter:
         parts = read_parts(self.directory, name)
         self.finished = _marker(self.directory, name).is_file()
         if self.finished:
-            check_same(self.directory, name, json.loads(_marker(self.directory, name).read_text()), self._about)
+            check_same(self.directory, name, read_json(_marker(self.directory, name)), self._about)
         for shard, part in list(parts.items()):
             check_same(self.directory, name, part, self._about)
             if reason := shard_damage(self.directory, shard, part["rows"], width, self.dtype, part.get("times", {})):
@@ -186,7 +185,7 @@ def read_parts(directory: Path, name: str | None = None) -> dict[str, dict]:
     """The whole shards of a folder, or of one job, by name."""
     parts = {}
     for path in directory.glob("*.part.json" if name is None else f"{name}-*.part.json"):
-        parts[path.name.removesuffix(".part.json")] = json.loads(path.read_text(encoding="utf-8"))
+        parts[path.name.removesuffix(".part.json")] = read_json(path)
     return parts
 
 

@@ -1,6 +1,5 @@
 """Waveforms of a task, the same for every model: truncated or zero-padded at the end to the task's length."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.audio.statistics import Moments
 from m2d.audio.wave import AudioError, read_audio
 from m2d.common.errors import UserError
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.common.progress import progress
 from m2d.evaluation.audio_check import MAX_UNREADABLE
 from m2d.evaluation.tables import Clip
@@ -67,10 +66,9 @@ def statistics(task: Task, directory: str | Path, batch_size: int, workers: int,
     """
     front_end = front_end or LogMelConfig()
     path, key = Path(directory) / "stats.json", {"task": task.digest(), "front_end": str(front_end)}
-    if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept.get("key") == key:
-            return kept["mean"], kept["std"]
+    kept = read_json(path, {})
+    if kept.get("key") == key:
+        return kept["mean"], kept["std"]
     clips = task.clips if task.has_folds else [clip for clip in task.clips if clip.part == "train"]
     if len(clips) > STATISTICS_CLIPS:
         chosen = np.random.default_rng(0).choice(len(clips), STATISTICS_CLIPS, replace=False)

@@ -1,15 +1,13 @@
 """One array per model and task with a row per clip: computed once, cached by content, resumable."""
 
-import json
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.evaluation.clips import wave_batches
 from m2d.evaluation.task import Task
 from m2d.pretrained.models import Embedder
@@ -29,10 +27,10 @@ def compute_features(directory: str | Path, task: Task, model: Embedder, batch_s
     final, meta = directory / "features.npy", directory / "features.json"
     part, state = directory / "features.part.npy", directory / "features.part.json"
     key = {"task": task.digest(), "model": model.identity, "dtype": dtype, "layers": all_layers}
-    if final.is_file() and _read(meta).get("key") == key:
+    if final.is_file() and read_json(meta, {}).get("key") == key:
         return np.load(final, mmap_mode="r")
     directory.mkdir(parents=True, exist_ok=True)
-    saved = _read(state)
+    saved = read_json(state, {})
     if saved.get("key") != key or not part.is_file():
         saved = {"key": key, "done": 0, "unreadable": []}
     rows = np.lib.format.open_memmap(part, "r+") if saved["done"] else None
@@ -63,8 +61,4 @@ def compute_features(directory: str | Path, task: Task, model: Embedder, batch_s
 
 def unreadable(directory: str | Path) -> list[str]:
     """The clips that could not be decoded when the features of a folder were computed, with reasons."""
-    return _read(Path(directory) / "features.json")["unreadable"]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_json(Path(directory) / "features.json")["unreadable"]

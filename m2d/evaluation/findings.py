@@ -1,7 +1,6 @@
 """What results on a task of one's own say in plain words: who is better on the same test clips, and by how much."""
 
 import csv
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from m2d.common import markdown
+from m2d.common.files import read_json
 
 RESAMPLES = 2000
 """Bootstrap resamples of the tested clips, by which differences get their intervals."""
@@ -32,11 +32,12 @@ class Outcome(NamedTuple):
 
 def read_outcome(folder: Path, title: str) -> Outcome | None:
     """What `m2d.evaluation.results.write_result` left in a folder; None where there is nothing."""
-    if not (folder / "result.json").is_file():
+    result = read_json(folder / "result.json", None)
+    if result is None:
         return None
     with open(folder / "predictions.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    return Outcome(title, folder, json.loads((folder / "result.json").read_text(encoding="utf-8")), rows)
+    return Outcome(title, folder, result, rows)
 
 
 def difference(one: Outcome, other: Outcome, seed: int = 0) -> tuple[float, float, float] | None:

@@ -72,7 +72,6 @@ class TaskArrays:
         return logmel, torch.from_numpy(self.targets[rows]).to(self.device)
 
     def network_input(self, logmel: Tensor) -> Tensor:
-        """Raw `[B, T, F]` -> normalised `[B, 1, F, T]`."""
         return normalise(logmel, self.mean, self.std).transpose(1, 2)[:, None]
 
 

@@ -92,7 +92,6 @@ def image_model(text: str) -> ImageFeatures:
 
 @torch.inference_mode()
 def _features(model: ImageFeatures, images: ImageList, options: ProbeOptions) -> Tensor:
-    """Mean-pooled features `[N, D]` float32 on the CPU."""
     views = _Views(images, model.encoder.config.input_size[0])
     loader = DataLoader(views, options.batch_size, num_workers=options.workers)
     return torch.cat([model(batch).image.cpu() for batch in progress(loader, f"features of {len(views)} images")])

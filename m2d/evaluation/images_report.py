@@ -1,6 +1,5 @@
 """exp/RESULTS.md of image models: fine-tuning beside table 6 of M2D, linear probe, and gains against random weights."""
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from m2d.common.config import option
 from m2d.common.errors import UserError
-from m2d.common.files import write_json, write_text
+from m2d.common.files import read_json, write_json, write_text
 from m2d.common.markdown import table
 from m2d.common.provenance import environment
 
@@ -44,7 +43,7 @@ def write_report(options: ReportOptions) -> None:
              "standard deviation over the seeds of pre-training (or of random weights). Rows in italics: the paper."]
     commands: dict[str, None] = {}
     for kind, title in KINDS.items():
-        found = [json.loads(path.read_text(encoding="utf-8"))
+        found = [read_json(path)
                  for path in sorted(Path(options.exp).glob(f"*/{kind}/result.json"))]
         models = by_model(found)
         if models:
@@ -97,7 +96,6 @@ def claims(models: dict[str, Scores], baseline: str) -> list[str]:
 
 
 def _means(by_seed: dict[int, list[float]]) -> np.ndarray:
-    """The mean score of each seed's model, `[seeds]`."""
     return np.array([np.mean(scores) for _, scores in sorted(by_seed.items())])
 
 

@@ -74,7 +74,6 @@ class Probe(nn.Module):
         self.mix = nn.Parameter(torch.zeros(n_layers)) if n_layers > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits `[B, C]`."""
         return self.linear(x if self.mix is None else torch.einsum("l,bld->bd", self.mix.softmax(0), x))
 
 

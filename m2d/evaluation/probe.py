@@ -88,7 +88,6 @@ def knn(vectors: Tensor, targets: np.ndarray, split: Split, neighbours: int) -> 
 
 
 def _layer(features: np.ndarray, index: int, device: str) -> Tensor:
-    """Vectors `[clips, D]` of one layer."""
     part = features if features.ndim == 2 else features[:, index]
     return torch.from_numpy(np.array(part, dtype=np.float32)).to(device)
 

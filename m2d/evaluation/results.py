@@ -1,7 +1,6 @@
 """One result per model, task and kind of evaluation: a folder with `result.json` and a confusion matrix."""
 
 import csv
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from m2d.common.files import atomic_open, write_json
+from m2d.common.files import atomic_open, read_json, write_json
 from m2d.common.provenance import environment
 from m2d.evaluation.figures import draw_confusion, draw_layers
 from m2d.evaluation.task import Task
@@ -64,8 +63,7 @@ def _write_predictions(path: Path, task: Task, rows: np.ndarray, scores: np.ndar
 
 def is_current(directory: str | Path, depends: dict[str, Any]) -> bool:
     """Whether a folder's result was made from these inputs: weights, task content, settings, as JSON values."""
-    path = Path(directory) / "result.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("depends") == depends
+    return read_json(Path(directory) / "result.json", {}).get("depends") == depends
 
 
 def read_results(exp: str | Path, kind: str) -> list[dict[str, Any]]:
@@ -75,7 +73,7 @@ def read_results(exp: str | Path, kind: str) -> list[dict[str, Any]]:
     """
     found = []
     for path in sorted(Path(exp).glob(f"*/{kind}/{'*/' if kind == 'finetune' else ''}*/result.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = read_json(path)
         if kind == "finetune":
             result["label"] += f" ({path.parents[1].name})"
         found.append(result | {"exp": str(Path(exp) / path.relative_to(exp).parts[0])})

@@ -134,7 +134,6 @@ def _cell(values: np.ndarray) -> str:
 
 
 def _average(row: dict[str, np.ndarray]) -> np.ndarray:
-    """Mean over tasks of each seed, `[seeds]`."""
     return np.mean(list(row.values()), axis=0)
 
 
@@ -144,7 +143,6 @@ def _titles(settings: dict[str, Setting]) -> dict[str, str]:
 
 
 def _first(setting: Setting) -> dict[str, dict[str, Any]]:
-    """The results of the first model, by task."""
     return next(iter(setting.values()))
 
 

@@ -47,7 +47,6 @@ class Table:
     has_parts: bool
 
     def error(self, row: int, what: str) -> UserError:
-        """The error that names a row's line."""
         return UserError(f"{self.path}:{self.lines[row]}: {what}")
 
 

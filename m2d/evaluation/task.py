@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_directory, write_json, write_text
+from m2d.common.files import atomic_directory, read_json, write_json, write_text
 from m2d.evaluation.tables import SPLITS, Clip, read_table, table_text
 
 
@@ -48,7 +48,6 @@ class Task:
         return sorted(present, key=natural) if self.has_folds else [part for part in SPLITS if part in present]
 
     def path(self, clip: Clip) -> Path:
-        """Where a clip's audio is."""
         return Path(self.root) / clip.file_name
 
     def labels(self, clip: Clip) -> list[str]:
@@ -64,7 +63,6 @@ class Task:
         return targets
 
     def counts(self) -> dict[str, int]:
-        """Number of clips in each part."""
         count = Counter(clip.part for clip in self.clips)
         return {part: count[part] for part in self.parts}
 
@@ -85,7 +83,7 @@ class Task:
         directory = Path(directory)
         if not (directory / "task.json").is_file():
             raise UserError(f"{directory}: no prepared task here: run m2d.bin.prepare_task first")
-        fields = json.loads((directory / "task.json").read_text(encoding="utf-8"))
+        fields = read_json(directory / "task.json")
         return cls(**fields, clips=read_table(directory / "table.csv").clips)
 
 

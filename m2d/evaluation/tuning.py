@@ -48,7 +48,6 @@ class TuneOptions:
             raise UserError(f"warmup_epochs={self.warmup_epochs} must be less than epochs={self.epochs}")
 
     def lr_at(self, epoch: float) -> float:
-        """Learning rate of the head after `epoch` (fractional) epochs."""
         return self.lr * warmup_cosine(epoch, self.warmup_epochs, self.epochs)
 
 

@@ -89,7 +89,6 @@ class SoundWatch(Watch):
             yield logmel(waves).half()
 
     def embed(self, encoder: Encoder, statistics: dict[str, Any], batch: Tensor) -> Tensor:
-        """Mean over time of the bin-concatenated frames."""
         front_end = LogMelConfig(n_mels=encoder.config.input_size[0])
         model = M2DFeatures(encoder, front_end, statistics["mean"], statistics["std"])
         return model.encode(normalise(batch, model.mean, model.std).unbind(), all_layers=False).clip
@@ -104,13 +103,11 @@ class ImageWatch(Watch):
         super().__init__(targets, np.full(len(targets), "train"), False, str(folder))
 
     def read(self, encoder: Encoder) -> Iterator[Tensor]:
-        """Pixels `[1, 3, S, S]` uint8."""
         view = centre_crop(encoder.config.input_size[0])
         for index in range(len(self.images.paths)):
             yield view(read_image(self.images.path(index)))[None]
 
     def embed(self, encoder: Encoder, statistics: dict[str, Any], batch: Tensor) -> Tensor:
-        """Mean over the patches."""
         return ImageFeatures(encoder, statistics["mean"], statistics["std"])(batch).image
 
 

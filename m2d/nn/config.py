@@ -50,7 +50,6 @@ class ModelConfig:
 
     @property
     def encoder(self) -> EncoderConfig:
-        """Configuration of the online encoder."""
         size = Size(self.width, self.depth, self.heads) if self.size == "custom" else ENCODERS[self.size]
         return EncoderConfig(tuple(self.input_size), tuple(self.patch_size), self.in_channels, *size)
 

@@ -54,7 +54,6 @@ class EncoderConfig:
 
     @property
     def size(self) -> Size:
-        """Size of the transformer."""
         return Size(self.width, self.depth, self.heads)
 
     @property

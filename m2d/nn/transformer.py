@@ -36,7 +36,6 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(ratio * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply to each token."""
         return self.fc2(F.gelu(self.fc1(x)))
 
 
@@ -48,7 +47,6 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, N, D] -> [B, N, D]."""
         if not self.training or self.rate == 0:
             return x
         kept = torch.rand(len(x), 1, 1, device=x.device) >= self.rate

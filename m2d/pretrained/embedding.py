@@ -49,7 +49,6 @@ class MeansAndFrames:
         self.means: dict[str, np.ndarray] = {}
 
     def append(self, utterance: str, frames: np.ndarray) -> None:
-        """Take in the frames `[T, W]` of one clip."""
         self.means[utterance] = frames.mean(axis=0)
         self.done.add(utterance)
         if self._folder is not None:

@@ -1,6 +1,5 @@
 """Data directory to features of a pre-trained model, one job of several: a file per utterance, or a packed store."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from omegaconf import MISSING
 
 from m2d.common.device import PRECISIONS, pick_device
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open, write_json
+from m2d.common.files import atomic_open, read_json, write_json
 from m2d.common.options import option
 from m2d.data.datadir import DataDir
 from m2d.data.extract import NetworkOptions, Writer, allowed_failures, extract
@@ -43,7 +42,7 @@ class FileWriter:
         self.failed = FailureLog(self.directory / f"features.{job}.failed", max_failures)
         self.directory.mkdir(parents=True, exist_ok=True)
         about = self.directory / "features.json"
-        if about.is_file() and json.loads(about.read_text(encoding="utf-8")) != info:
+        if read_json(about, info) != info:
             raise UserError(f"{about}: features of another model or kind are there: choose another folder or delete it")
         write_json(about, info)
         self.done = {path.name.removesuffix(".npy") for path in self.directory.glob("*.npy")}
@@ -60,7 +59,6 @@ class FileWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write the list of failures."""
         self.failed.write()
 
 

@@ -75,12 +75,10 @@ class M2DFeatures(nn.Module):
 
     @property
     def n_layers(self) -> int:
-        """Number of layers in the output, one per block."""
         return self.encoder.config.depth
 
     @property
     def sample_rate(self) -> int:
-        """Hz of the audio that the model was trained on."""
         return self.logmel.config.sample_rate
 
     @property

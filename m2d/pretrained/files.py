@@ -1,6 +1,5 @@
 """Models that leave the machine: a directory of `model.safetensors` and `config.json`, also on the Hugging Face hub."""
 
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_open, sha256, write_json
+from m2d.common.files import atomic_open, read_json, sha256, write_json
 from m2d.nn.config import ModelConfig
 from m2d.nn.encoder import Encoder
 from m2d.nn.encoder_config import EncoderConfig
@@ -165,7 +164,7 @@ def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures | 
         raise UserError(f"{path}: no such file: {directory} is no model directory, or an unfinished one" +
                         (f"; {inside} is one" if (inside / CONFIG).is_file() else ""))
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
         if config.get("model_type") != MODEL_TYPE:
             raise UserError(f"model_type is {config.get('model_type')!r}, expected '{MODEL_TYPE}'")
         encoder = _build(EncoderConfig, config["encoder"])

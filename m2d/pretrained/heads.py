@@ -20,7 +20,6 @@ class Standardise(nn.Module):
         self.register_buffer("variance", torch.ones(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Standardise each channel by the stored statistics."""
         return (x - self.mean.float()) * (self.variance.float() + BATCH_NORM_EPS).rsqrt()
 
 
@@ -50,7 +49,6 @@ class Classifier(nn.Module):
         return [F.pad(clip, (0, max(0, shortest - len(clip)))) for clip in clips]
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Probabilities `[..., C]` of logits `[..., C]`."""
         return logits.softmax(dim=-1) if self.exclusive else logits.sigmoid()
 
 

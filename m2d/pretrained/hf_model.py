@@ -122,7 +122,6 @@ class M2DForAudioClassification(M2DModel):
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^features\.clap\."]
 
     def add_head(self) -> None:
-        """The classifier."""
         names = [self.config.id2label[index] for index in range(self.config.num_labels)]
         self.features.classifier = Classifier(self.config.classifier_width or self.features.dim, names)
 

@@ -38,12 +38,10 @@ class ImageFeatures(nn.Module):
 
     @property
     def dim(self) -> int:
-        """D: 768 for ViT-Base."""
         return self.encoder.config.width
 
     @property
     def n_layers(self) -> int:
-        """Number of layers in the output, one per block."""
         return self.encoder.config.depth
 
     def set_statistics(self, mean: list[float], std: list[float]) -> None:

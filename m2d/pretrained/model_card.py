@@ -4,10 +4,10 @@ import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
+from m2d.common.files import read_json
 from m2d.common.markdown import table
 from m2d.pretrained.features import M2DFeatures
 
@@ -58,7 +58,6 @@ class Card:
         return {name: path for name, path in found.items() if path.is_file()}
 
     def text(self, name: str) -> str:
-        """The Markdown text for a model called `name`."""
         model, config, front_end = self.model, self.model.encoder.config, self.model.logmel.config
         tagger = model.classifier is not None
         head = [f"license: {self.license}"] if self.license else []
@@ -95,8 +94,8 @@ class Card:
 def _of_run(exp: Path) -> dict[str, str]:
     """Data, settings and results of an experiment, as Markdown."""
     options = OmegaConf.to_container(OmegaConf.load(exp / "config.yaml"))
-    data = [[name, text] for name, text in _read(exp / "data.json").items()]
-    made = _read(exp / "environment.json")
+    data = [[name, text] for name, text in read_json(exp / "data.json", {}).items()]
+    made = read_json(exp / "environment.json", {})
     settings = OmegaConf.to_yaml({"model": options["model"], "optim": options["optim"],
                                   "noise_ratio": options["data"]["noise_ratio"], "seed": options["run"]["seed"]})
     versions = ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items() if version)
@@ -115,16 +114,12 @@ def _results(exp: Path) -> list[list[str]]:
         lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines() if '"valid_' in line]
         rows += [["pre-training, held-out data", name.removeprefix("valid_"), f"{value:.4f}"]
                  for name, value in (lines[-1].items() if lines else ()) if name.startswith("valid_")]
-    superb = _read(exp / "superb" / "results.json")
-    rows += [[f"SUPERB ({superb['corpus']})", name.upper(), f"{statistics.fmean(task['scores']):.2f} %"]
-             for name, task in superb.get("tasks", {}).items()]
+    superb = read_json(exp / "superb" / "results.json", {})
+    rows += [[f"SUPERB ({superb['corpus']})", column.upper(), f"{statistics.fmean(scores):.2f} %"]
+             for task in superb.get("tasks", {}).values() for column, scores in task["scores"].items()]
     for path in (*sorted(exp.glob("linear/*/result.json")), *sorted(exp.glob("finetune/*/*/result.json"))):
-        result = _read(path)
+        result = read_json(path)
         spread = "" if result["ci"] is None else f" ± {result['ci']:.1f}"
         rows.append([{"linear": "linear evaluation", "finetune": "fine-tuning"}[result["kind"]],
                      result["task"]["title"], f"{result['mean']:.1f}{spread} %"])
     return rows
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

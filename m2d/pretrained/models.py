@@ -57,16 +57,13 @@ class OwnModel(Embedder):
         self.model.to(device).eval()
 
     def set_statistics(self, mean: float, std: float) -> None:
-        """As the base class."""
         self.model.set_statistics(mean, std)
         self.identity = f"{self.weights} {mean} {std}"
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """`[B, N]` -> `[B, D]`."""
         return self.model(waves, all_layers=False).clip
 
     def layers(self, waves: Tensor) -> list[Tensor]:
-        """`[B, N]` -> `[B, D]` per block."""
         return [layer.mean(1) for layer in self.model(waves).layers]  # clips of one length: no padding
 
 
@@ -80,7 +77,6 @@ class LogMelFrames(Embedder):
         self.logmel = LogMel(config).to(device)
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """`[B, N]` -> `[B, T, F]`."""
         return self.logmel(waves).transpose(1, 2)
 
 
@@ -90,16 +86,13 @@ class LogMelMean(LogMelFrames):
     front_end = LogMelConfig()
 
     def set_statistics(self, mean: float, std: float) -> None:
-        """As the base class."""
         self.mean, self.std = mean, std
         self.identity = f"log-mel mean {LogMelConfig()} {mean} {std}"
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """`[B, N]` -> `[B, D]`."""
         return normalise(super().__call__(waves), self.mean, self.std).mean(1)
 
     def layers(self, waves: Tensor) -> list[Tensor]:
-        """The only one."""
         return [self(waves)]
 
 
@@ -118,7 +111,6 @@ class S3prlModel(Embedder):
         super().__init__(f"s3prl {name} {digest(self.model)}", device)
 
     def layers(self, waves: Tensor) -> list[Tensor]:
-        """`[B, N]` -> `[B, D]` per hidden state."""
         lengths = torch.full((len(waves),), waves.shape[1], device=waves.device)
         return [torch.stack([clip[:n].mean(0) for clip, n in zip(layer, frames.tolist(), strict=True)])
                 for layer, frames in zip(*self.model(waves, lengths), strict=True)]
@@ -147,11 +139,9 @@ class TransformersModel(Embedder):
         self.window, self.pads = _window(self.extractor)
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """`[B, N]` -> `[B, D]` of the last hidden state."""
         return self._pooled(waves, False)[0]
 
     def layers(self, waves: Tensor) -> list[Tensor]:
-        """`[B, N]` -> `[B, D]` per block; the last is the model's last hidden state."""
         return self._pooled(waves, True)
 
     def _pooled(self, waves: Tensor, all_layers: bool) -> list[Tensor]:

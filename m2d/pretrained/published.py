@@ -49,11 +49,9 @@ class Published:
 
     @property
     def encoder_only(self) -> bool:
-        """Whether the file holds no target and no predictor."""
         return is_encoder_only(self.state)
 
     def encoder_state(self) -> dict[str, torch.Tensor]:
-        """State dict of the `Encoder`."""
         return {name.removeprefix("encoder."): value for name, value in self.state.items()
                 if name.startswith("encoder.")}
 

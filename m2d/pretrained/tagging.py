@@ -75,7 +75,6 @@ class Rows:
         self.rows: list[Row] = []
 
     def append(self, utterance: str, frames: np.ndarray) -> None:
-        """Take in the rows `[windows, 2 + C]` of one clip."""
         self.done.add(utterance)
         self.rows += [Row(utterance, float(row[0]), float(row[1]), row[2:]) for row in frames]
 

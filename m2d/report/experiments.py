@@ -99,7 +99,6 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a metrics.jsonl."""
     if not path.is_file():
         return []
     return [_parsed(path, line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]

@@ -19,7 +19,6 @@ class FeatureCache:
         self.kept: dict[bytes, Tensor] = {}
 
     def get(self, key: bytes) -> Tensor | None:
-        """The features kept under this key, or None."""
         return self.kept.get(key)
 
     def put(self, key: bytes, features: Tensor) -> None:

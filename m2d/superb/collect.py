@@ -2,14 +2,13 @@
 
 import datetime
 import fcntl
-import json
 import shlex
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.common.provenance import source, versions
 from m2d.superb.config import SuperbConfig
 from m2d.superb.task import TASKS, ordered
@@ -25,7 +24,7 @@ def collect(config: SuperbConfig, runs: list[Run]) -> dict[str, Any]:
     """
     tasks: dict[str, Any] = {}
     for name in dict.fromkeys(run.task for run in runs):
-        results = [json.loads((Path(run.folder) / "result.json").read_text(encoding="utf-8"))
+        results = [read_json(Path(run.folder) / "result.json")
                    for run in runs if run.task == name]
         seconds = round(sum(result["seconds"] for result in results), 1)
         chosen = _best_rate(results, TASKS.get(name).dev_is_error)
@@ -66,7 +65,7 @@ def store(exp: Path, found: dict[str, Any]) -> dict[str, Any]:
     path = exp / "results.json"
     with open(exp / ".results.lock", "w", encoding="utf-8") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        joined = _joined(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}, found)
+        joined = _joined(read_json(path, {}), found)
         write_json(path, joined)
     return joined
 

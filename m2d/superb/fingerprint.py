@@ -1,12 +1,11 @@
 """What results and statistics are kept by: the content of a model's files and of a task's corpus."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from m2d.common.files import sha256, write_json
+from m2d.common.files import read_json, sha256, write_json
 
 MODEL_FILES = (".safetensors", ".bin", ".json")
 
@@ -25,7 +24,7 @@ def corpus_content(paths: Iterable[str], index: Path) -> str:
 
     A file is read once: `index` keeps its digest by size and time of change, because a corpus may be 40 GB.
     """
-    known = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
+    known = read_json(index, {})
     found: dict[str, list] = {}
     names = []
     for root in paths:

@@ -1,7 +1,6 @@
 """Tables of SUPERB results in Markdown beside published rows, and their figure."""
 
 import dataclasses
-import json
 import os
 import re
 from pathlib import Path
@@ -13,7 +12,7 @@ from m2d.common import markdown
 from m2d.common.config import nearest, option
 from m2d.common.errors import UserError
 from m2d.common.figures import new_figure, save_figure
-from m2d.common.files import existing_file, write_text
+from m2d.common.files import existing_file, read_json, write_text
 from m2d.superb.collect import collect, columns, merged, store
 from m2d.superb.config import SuperbConfig
 from m2d.superb.score import Reference, read_reference, superb_score
@@ -159,7 +158,7 @@ def _read(exp: Path) -> dict[str, Any]:
     path = exp / "results.json"
     if not path.is_file():
         raise UserError(f"{path}: no results; make them with m2d.bin.superb exp={exp}")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def _published(path: Path, rows: list[str]) -> dict[str, dict[str, float]]:

@@ -7,7 +7,6 @@ import contextlib
 import copy
 import importlib
 import io
-import json
 import logging
 import random
 import tempfile
@@ -19,7 +18,7 @@ import torch
 
 from m2d.audio.logmel import LogMel
 from m2d.audio.statistics import Moments
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.pretrained import s3prl_compat
 from m2d.superb import compat
 from m2d.superb.task import Task
@@ -36,7 +35,7 @@ def task_statistics(path: Path, task: Task, config: dict[str, Any], device: str)
         write_json(path, found)
         LOG.info("%s: log-mel statistics of %d training clips: mean %.4f, std %.4f",
                  task.title, found["clips"], found["mean"], found["std"])
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored = read_json(path)
     return {"mean": stored["mean"], "std": stored["std"]}
 
 

@@ -6,7 +6,6 @@ of a frozen model are computed once and kept (`Settings.cache_gib`).
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.common.errors import UserError
-from m2d.common.files import existing_file
+from m2d.common.files import existing_file, read_json
 from m2d.pretrained.files import load_audio
 from m2d.superb.cache import FeatureCache, cache_of, clip_keys
 
@@ -47,7 +46,7 @@ class Settings:
             return cls()
         if not isinstance(source, Mapping):
             existing_file(source, "file of upstream settings (JSON)")
-            source = json.loads(Path(source).read_text(encoding="utf-8"))
+            source = read_json(source)
         unknown = set(source) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise UserError(f"upstream settings: unknown key '{sorted(unknown)[0]}'")
@@ -146,11 +145,9 @@ class M2DUpstream(Upstream):
             self.model.set_statistics(settings.mean, settings.std)
 
     def describe(self) -> str:
-        """Network, front end and statistics."""
         return f"{self.model.encoder.config} {self.model.logmel.config} {self.model.mean} {self.model.std}"
 
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
-        """The output of each block."""
         output = self.model.encode(self.model.log_mels(list(wavs), sampling_rate=16000))
         layers = torch.stack(output.layers)  # [L, B, T, D]
         return [layers[:, index, :length] for index, length in enumerate(output.lengths.tolist())]
@@ -179,11 +176,9 @@ class LogMelUpstream(Upstream):
         self.patch_frames, self.mean, self.std = patch_frames, settings.mean, settings.std
 
     def describe(self) -> str:
-        """Front end, patch and statistics."""
         return f"{self.logmel.config} {self.patch_frames} {self.mean} {self.std}"
 
     def encode(self, wavs: Sequence[Tensor]) -> list[Tensor]:
-        """The patches, as the only layer."""
         return [self._patches(self.logmel(wav))[None] for wav in wavs]
 
     def _patches(self, logmel: Tensor) -> Tensor:
@@ -216,7 +211,6 @@ class HubertUpstream(Upstream):
             layer.register_forward_pre_hook(self._listen, with_kwargs=True)
 
     def describe(self) -> str:
-        """Network and normalisation of the waveform."""
         return self.config.to_json_string() + self.teacher.prepare.to_json_string()
 
     def _listen(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import io
 import itertools
-import json
 import logging
 import pickle
 import re
@@ -22,7 +21,7 @@ import yaml
 
 from m2d.common.cli import setup_log
 from m2d.common.errors import UserError
-from m2d.common.files import write_json, write_text
+from m2d.common.files import read_json, write_json, write_text
 from m2d.common.lifetime import end_with_parent
 from m2d.common.progress import duration
 from m2d.pretrained import s3prl_compat
@@ -56,18 +55,15 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What a log line calls it."""
         return f"{self.task} seed {self.seed}" + (f" fold {self.fold}" if self.fold else "")
 
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on."""
         return {key: value for key, value in dataclasses.asdict(self).items() if key not in ("folder", "device")}
 
 
 def finished(run: Run) -> bool:
     """Whether the run's folder holds a result of exactly these settings."""
-    path = Path(run.folder) / "result.json"
-    return path.is_file() and json.loads(path.read_text())["settings"] == run.settings()
+    return read_json(Path(run.folder) / "result.json", {}).get("settings") == run.settings()
 
 
 def execute(run: Run) -> None:
@@ -134,7 +130,6 @@ def _layer_count(run: Run) -> int:
 
 
 def _score_layer(run: Run, options: list[str], layer: int, part: str) -> dict[str, float]:
-    """The scores of one layer, kept in its folder."""
     folder = Path(run.folder) / f"layer{layer}_{part}"
     kept = folder / "scores.json"
     if not kept.is_file():
@@ -143,7 +138,7 @@ def _score_layer(run: Run, options: list[str], layer: int, part: str) -> dict[st
         printed = _logged(folder / "test.log",
                           ["-m", "evaluate", "-t", part, "-l", str(layer), "-p", str(folder), *options])
         write_json(kept, _scores(run, folder, printed))
-    return json.loads(kept.read_text(encoding="utf-8"))
+    return read_json(kept)
 
 
 def _scores(run: Run, folder: Path, printed: str) -> dict[str, float]:
@@ -173,7 +168,7 @@ def _clear_foreign(run: Run) -> None:
     folder = Path(run.folder)
     begun = folder / "settings.json"
     if begun.is_file():
-        if json.loads(begun.read_text(encoding="utf-8")) != run.settings():
+        if read_json(begun) != run.settings():
             aside = next(path for number in itertools.count(1) if not (path := Path(f"{folder}.{number}")).exists())
             LOG.info("%s: %s is of other settings or data, moved to %s", run.name, folder, aside)
             folder.rename(aside)
@@ -241,7 +236,7 @@ class _Steps(io.TextIOBase):
 
 def main(job: str) -> int:
     """Do all runs of the job file; a failing one does not stop the others. Gives the number of failed runs."""
-    described = json.loads(Path(job).read_text(encoding="utf-8"))
+    described = read_json(job)
     torch.set_num_threads(described["threads"])
     s3prl_compat.before_s3prl()  # the checkpoints of an earlier attempt must be readable before s3prl is imported
     failures = 0

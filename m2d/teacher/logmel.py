@@ -23,16 +23,13 @@ class LogMelTeacher(Teacher):
 
     @classmethod
     def load(cls, model: str, layer: int | None = None) -> "LogMelTeacher":
-        """Raises `UserError` if a layer is given."""
         if layer is not None:
             raise UserError(f"layer={layer} does not apply to model={model}: give layer=null")
         return cls()
 
     def frame_count(self, samples: int) -> int:
-        """Frames of the log-mel."""
         return self.logmel.frames(samples)
 
     @torch.no_grad()
     def forward(self, wavs: Sequence[Tensor]) -> list[Tensor]:
-        """Frames `[T_i, F]` of each clip."""
         return [self.logmel(wav.to(self.logmel.window.device)).T for wav in wavs]

@@ -30,7 +30,6 @@ class M2DTeacher(Teacher):
 
     @classmethod
     def load(cls, model: str, layer: int | None = None) -> "M2DTeacher":
-        """By model directory, checkpoint file or hub id."""
         return cls(load_audio(model), layer)
 
     def frame_count(self, samples: int) -> int:
@@ -39,6 +38,5 @@ class M2DTeacher(Teacher):
 
     @torch.no_grad()
     def forward(self, wavs: Sequence[Tensor]) -> list[Tensor]:
-        """Frames `[T_i, N_F * D]` of each clip."""
         output = self.model(wavs, all_layers=False)
         return [frames[:length] for frames, length in zip(output.frames, output.lengths.tolist(), strict=True)]

@@ -1,6 +1,5 @@
 """Locates a teacher: a local folder, or a model id of the Hugging Face hub."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from huggingface_hub.utils import get_session
 
 from m2d.common.errors import UserError
+from m2d.common.files import read_json
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
@@ -27,7 +27,7 @@ def read_config(model: str) -> dict[str, Any]:
     folder = Path(model).expanduser()
     path = folder / CONFIG if folder.is_dir() else _from_hub(model, _fetch_config)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
         return {**config}
     except FileNotFoundError:
         raise UserError(f"{folder}: not a whole model folder, {CONFIG} is missing") from None

@@ -33,7 +33,6 @@ class WhisperTeacher(Teacher):
 
     @classmethod
     def load(cls, model: str, layer: int | None = None) -> "WhisperTeacher":
-        """By local folder or hub id."""
         return cls(*load_network(model), layer)
 
     def frame_count(self, samples: int) -> int:
@@ -42,7 +41,6 @@ class WhisperTeacher(Teacher):
 
     @torch.no_grad()
     def forward(self, wavs: Sequence[Tensor]) -> list[Tensor]:
-        """Frames `[T_i, W]` of each clip."""
         pieces = [piece.float().cpu().numpy() for wav in wavs for piece in wav.split(self.prepare.n_samples)]
         windows = self.prepare(pieces, sampling_rate=self.sample_rate, return_tensors="pt").input_features  # [B, F, T]
         rows = iter(self.encoder(windows.to(device_of(self.encoder))).last_hidden_state)  # [B, 1500, W]

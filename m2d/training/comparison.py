@@ -43,7 +43,6 @@ class Setting:
 
     @property
     def title(self) -> str:
-        """Objective and data of the runs."""
         return title(self.config)
 
     @property

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import json
 import logging
 import os
 import shlex
@@ -16,7 +15,7 @@ from typing import Any
 from m2d.common.cli import LOG_FORMAT
 from m2d.common.config import load_config, to_yaml
 from m2d.common.errors import OtherRunError, UserError
-from m2d.common.files import write_json, write_text
+from m2d.common.files import read_json, write_json, write_text
 from m2d.common.provenance import command, environment
 from m2d.training.checkpoint import read_checkpoint, read_newest
 from m2d.training.config import PretrainConfig, changes, plain
@@ -101,7 +100,6 @@ class Experiment:
         replay.chmod(readable | (readable & 0o444) >> 2)  # executable where it is readable
 
     def mark_done(self, step: int) -> None:
-        """Mark the run as finished."""
         write_json(self.directory / "done", {"step": step, "finished": time.strftime("%Y-%m-%d %H:%M:%S")})
 
     def _lock(self) -> int:
@@ -143,7 +141,7 @@ def _recorded(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options and data identity of the run in a directory, from its files."""
     path = directory / "data.json"
     try:
-        identity = json.loads(path.read_text(encoding="utf-8"))
+        identity = read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: can't be read ({error}): what the run's data were is not known; restore it, or give "
                         "another run.exp") from None

@@ -120,7 +120,6 @@ class Monitor:
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """Finish the TensorBoard file."""
         if self.ranks.is_main:
             self._board.close()
 

@@ -19,12 +19,10 @@ class Schedule:
 
     @property
     def total_steps(self) -> int:
-        """Optimiser steps of the whole run."""
         return self.optim.epochs * self.steps_per_epoch
 
     @property
     def peak_lr(self) -> float:
-        """base_lr * effective batch / 256."""
         return self.optim.base_lr * self.optim.batch_size / 256
 
     def lr(self, step: float) -> float:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import json
 import logging
 import os
 import platform
@@ -19,7 +18,7 @@ import torch
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.audio.wave import audio_duration
 from m2d.common.errors import UserError
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.nn import build_objective
 from m2d.nn.config import ModelConfig
 from m2d.nn.summary import summarise
@@ -52,7 +51,7 @@ def rates(path: str, model: ModelConfig) -> Rates:
     if not os.path.isfile(path) or not os.path.getsize(path):
         write_json(path, dataclasses.asdict(take(model)))
     try:
-        return Rates(**json.loads(Path(path).read_text(encoding="utf-8")))
+        return Rates(**read_json(path))
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: not a file of measured rates ({error}): remove it, it will be made anew") from error
 

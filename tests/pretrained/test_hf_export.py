@@ -146,7 +146,8 @@ def experiment(tmp_path):
         (exp / name).mkdir(parents=True)
         (exp / name / "result.json").write_text(json.dumps(content))
     (exp / "superb").mkdir()
-    (exp / "superb" / "results.json").write_text('{"corpus": "mini corpus", "tasks": {"ks": {"scores": [60, 61]}}}')
+    (exp / "superb" / "results.json").write_text(
+        '{"corpus": "mini corpus", "tasks": {"ks": {"scores": {"ks": [60, 61]}}}}')
     save_pretrained(M2DFeatures(Encoder(CONFIG), LogMelConfig(), -7.1, 4.2), exp / "model")
     return exp
 

@@ -70,7 +70,6 @@ def _first(known: tuple[str, ...], there: list[str]) -> str:
 
 
 def _stem(name: str | bytes) -> str:
-    """A clip's name without folders and audio extension."""
     path = PurePosixPath(name.decode("utf-8") if isinstance(name, bytes) else str(name))
     return path.stem if path.suffix.lower() in EXTENSIONS else path.name
 

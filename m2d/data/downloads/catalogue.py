@@ -1,6 +1,5 @@
 """Corpora by name: fetched, unpacked and checked, or the web page where access has to be requested."""
 
-import json
 import logging
 import shutil
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 import yaml
 
 from m2d.common.errors import UserError
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.common.options import nearest
 from m2d.data.downloads.fetch import Remote, fetch
 from m2d.data.downloads.unpack import unpack
@@ -125,7 +124,7 @@ def _is_done(corpus: Corpus, out: Path) -> bool:
     mark = _mark(corpus, out)
     if not mark.is_file() or corpus.missing(out):
         return False
-    done = json.loads(mark.read_text(encoding="utf-8")) == [entry["urls"][0] for entry in corpus.files]
+    done = read_json(mark) == [entry["urls"][0] for entry in corpus.files]
     if done:
         LOG.info("%s: already there", corpus.name)
     return done

@@ -24,7 +24,6 @@ class ImageDataset(BatchDataset):
         return len(self.images.paths)
 
     def layout(self, size: int) -> Layout:
-        """The tensors of a batch of `size` samples."""
         numbers = (size,), torch.int64
         layout = {"index": numbers, "epoch": numbers, "label": numbers,
                   "image": ((size, 3, self.size, self.size), torch.uint8)}

@@ -8,7 +8,6 @@
                                       order of name, with meta.mat
 """
 
-import json
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from m2d.common.errors import UserError
-from m2d.common.files import write_json, write_text
+from m2d.common.files import read_json, write_json, write_text
 
 SUFFIXES = {".jpeg", ".jpg", ".png", ".webp"}
 PARTS = ("train", "val")
@@ -35,7 +34,6 @@ class ImageList(NamedTuple):
     classes: list[str]
 
     def path(self, index: int) -> Path:
-        """File of one image."""
         return self.root / self.paths[index].decode()
 
     def take(self, rows: np.ndarray) -> "ImageList":
@@ -64,7 +62,7 @@ def read_list(directory: str | Path) -> ImageList:
     """What `ImageList.write` wrote. Raises `UserError` if it is not there or not whole."""
     directory = Path(directory)
     try:
-        about = json.loads((directory / ABOUT).read_text(encoding="utf-8"))
+        about = read_json(directory / ABOUT)
         rows = [line.split("\t") for line in (directory / INDEX).read_text(encoding="utf-8").splitlines()]
         number = {name: label for label, name in enumerate(about["classes"])}
         return _list(Path(about["root"]), [(path, number[name]) for path, name in rows], about["classes"])

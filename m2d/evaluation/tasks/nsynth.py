@@ -1,9 +1,9 @@
 """NSynth (Engel et al., 2017): 305,979 notes of 4 s in 11 instrument families, official split by instrument."""
 
-import json
 from pathlib import Path
 
 from m2d.common.errors import UserError
+from m2d.common.files import read_json
 from m2d.evaluation.official import listed, need
 from m2d.evaluation.tables import SPLITS, Clip
 from m2d.evaluation.tasks import Listing, task
@@ -18,7 +18,7 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
     clips = []
     for part in SPLITS:
         path = need(root / f"nsynth-{part}/examples.json", "the official description of the notes")
-        notes = json.loads(path.read_text(encoding="utf-8"))
+        notes = read_json(path)
         for key, note in notes.items():
             if "instrument_family_str" not in note:
                 raise UserError(f"{path}: note '{key}' has no instrument_family_str")

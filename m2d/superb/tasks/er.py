@@ -1,14 +1,13 @@
 """ER: emotion recognition on IEMOCAP (s3prl downstream emotion), one run per session."""
 
 import importlib.util
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from m2d.common.errors import UserError
-from m2d.common.files import write_json
+from m2d.common.files import read_json, write_json
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
 EMOTIONS = {"neu": 0, "hap": 1, "ang": 2, "sad": 3}
@@ -53,7 +52,7 @@ def _shipped_tables() -> Path | None:
 
 def _check_table(table: Path, root: Path) -> None:
     try:
-        content = json.loads(table.read_text(encoding="utf-8"))
+        content = read_json(table)
         first = content["meta_data"][0]["path"]
         labels = content["labels"]
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -97,7 +96,7 @@ def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
     """The test tables of the five folds, which together hold everything."""
     data = config["downstream_expert"]["datarc"]
     for number in SESSIONS:
-        table = json.loads(Path(data["meta_data"], f"Session{number}", "test_meta_data.json").read_text("utf-8"))
+        table = read_json(Path(data["meta_data"], f"Session{number}", "test_meta_data.json"))
         for entry in table["meta_data"]:
             yield f"Session{number}", [Path(data["root"], entry["path"])]
 

@@ -1,7 +1,6 @@
 """Audio: crops of stored log-mels, teacher frames and noise; mixed, normalised and decoded on the device."""
 
 import dataclasses
-import json
 import logging
 import math
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from m2d.audio.noise import mix_noise
 from m2d.audio.statistics import Moments
 from m2d.common.errors import UserError
+from m2d.common.files import read_json
 from m2d.data.dataset import PretrainDataset
 from m2d.data.mixture import Mixture
 from m2d.data.store import PackedStore
@@ -63,7 +63,6 @@ class AudioData(DataModule):
 
     @classmethod
     def check(cls, config: "Settings") -> None:
-        """Raise `UserError` for options that do not fit together."""
         data = config.data
         if not data.speech:
             raise UserError("option 'data.speech' has no default: give it as data.speech=STORE")
@@ -95,7 +94,6 @@ class AudioData(DataModule):
 
     @classmethod
     def stores(cls, config: "Settings") -> list[str]:
-        """Speech, and noise and teacher frames where the settings use them."""
         return ["speech", *(["noise"] if config.data.noise_ratio > 0 else []),
                 *(["teacher"] if config.model.lambda_off > 0 else [])]
 
@@ -127,11 +125,9 @@ class AudioData(DataModule):
         return inputs
 
     def picture(self, x: Tensor) -> Picture:
-        """The normalised log-mel, lowest bin first."""
         return Picture(x[0].cpu().numpy(), "lower", "seconds", "mel bin", FRAMES_PER_S)
 
     def warn_of_statistics(self, seen: dict[str, Any], origin: str) -> None:
-        """Warn if the weights were trained on log-mels normalised by another mean or deviation."""
         own = self.statistics
         if not all(math.isclose(seen[name], own[name], rel_tol=SAME) for name in own):
             LOG.warning("%s learnt from log-mels normalised by mean %.4g and deviation %.4g, this run normalises by "
@@ -178,7 +174,7 @@ def _statistic(given: float | None, store: str, name: str) -> float:
         return given
     path = Path(store) / "stats.json"
     try:
-        return float(json.loads(path.read_text(encoding="utf-8"))[name])
+        return float(read_json(path)[name])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no statistics can be read there ({error}): run m2d.bin.merge_features on {store}, "
                         "or give data.mean, data.std and, with noise, data.noise_mean") from None

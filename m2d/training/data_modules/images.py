@@ -1,7 +1,6 @@
 """Images: views for pre-training, labelled views for fine-tuning."""
 
 import importlib.util
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from m2d.common.errors import UserError
+from m2d.common.files import read_json
 from m2d.data.images.dataset import ImageDataset
 from m2d.data.images.decode import View, centre_crop, crop_and_flip, crop_flip_augment
 from m2d.data.images.folder import ImageList, read_list
@@ -41,7 +41,6 @@ class ImageData(DataModule):
         self.train_size, self.valid_size = len(self.train), len(self.valid or ())
 
     def _open(self) -> None:
-        """Set `train` and `valid`."""
         options, size = self.config.data.image, self.config.model.input_size[0]
         self.train = self._dataset(read_list(options.train), crop_and_flip(size, options.crop_scale, options.flip))
         self.valid = self._dataset(read_list(options.valid), centre_crop(size)) if options.valid else None
@@ -52,7 +51,6 @@ class ImageData(DataModule):
 
     @classmethod
     def check(cls, config: "Settings") -> None:
-        """Raise `UserError` for options that do not fit together."""
         options, model = config.data.image, config.model
         missing = [name for name in ("torchvision", "timm") if importlib.util.find_spec(name) is None]
         if missing:
@@ -85,12 +83,10 @@ class ImageData(DataModule):
         return (image.float() / 255 - mean) / std
 
     def picture(self, x: Tensor) -> Picture:
-        """The image in its colours."""
         mean, std = (np.array(self.statistics[name]) for name in ("mean", "std"))
         return Picture((x.permute(1, 2, 0).cpu().numpy() * std + mean).clip(0, 1), "upper", "pixels", "pixels", 1)
 
     def warn_of_statistics(self, seen: dict[str, Any], origin: str) -> None:
-        """Warn if the weights were trained on images normalised by another mean or deviation."""
         own = self.statistics
         if not all(np.allclose(seen[name], own[name], rtol=0, atol=SAME) for name in own):
             LOG.warning("%s learnt from images normalised by mean %s and deviation %s, this run normalises by %s and "
@@ -114,7 +110,6 @@ class LabelledImages(ImageData):
                              self.device)
 
     def build_objective(self) -> nn.Module:
-        """A classifier of the list's classes."""
         return Classifier(self.config.model, self.mixing.classes)
 
     def load(self, sampler: GlobalSampler) -> Iterator[Batch]:
@@ -136,7 +131,7 @@ class LabelledImages(ImageData):
 def _statistic(folder: str, name: str) -> Any:
     path = Path(folder) / "stats.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))[name]
+        return read_json(path)[name]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no statistics can be read there ({error}): run m2d.bin.index_images, or give "
                         "data.image.mean and data.image.std") from None

@@ -41,7 +41,6 @@ class M2DXData(AudioData):
 
     @classmethod
     def check_teacher(cls, config: "Settings") -> None:
-        """Raise `UserError` where there is no teacher, or no use for it."""
         if not config.model.lambda_off > 0:
             raise UserError("data.kind=m2dx needs model.lambda_off > 0, the weight of the loss on the teacher's frames")
         if not teacher_of(config):
@@ -52,11 +51,9 @@ class M2DXData(AudioData):
 
     @classmethod
     def stores(cls, config: "Settings") -> list[str]:
-        """The teacher needs none."""
         return [name for name in super().stores(config) if name != "teacher"]
 
     def identity(self) -> dict[str, str]:
-        """As the base class; of the teacher the content."""
         return super().identity() | {"teacher": f"M2D encoder, content {self.teacher.digest()[:16]}"}
 
     def inputs(self, batch: Batch) -> dict[str, Tensor]:
