@@ -38,9 +38,9 @@ from pathlib import Path
 import yaml
 
 from m2d.audio.containers import SEPARATOR, split_reference
-from m2d.common.bar import duration
 from m2d.common.errors import UserError
 from m2d.common.files import disk_size, sha256, write_json
+from m2d.common.progress import duration
 from m2d.common.stamp import STAMP, corpus_identity, digest_of, files_identity
 from m2d.data.damage import store_damage
 from m2d.data.format import read_meta

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, w
 
 from task import log_of
 
-from m2d.common.bar import Bar, duration, redraws
 from m2d.common.lifetime import end_with_parent
+from m2d.common.progress import Bar, duration, redraws
 
 PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:]{8} \([^)]*\) (?:INFO|WARNING|ERROR): ")
 COUNT = re.compile(r"(?:: |\bstep )(\d+)/([1-9]\d*)\b")

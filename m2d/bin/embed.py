@@ -3,9 +3,8 @@
 import logging
 
 from m2d.common import cli
-from m2d.pretrained.embedding import EmbedOptions, embed
+from m2d.pretrained.embedding import EmbedOptions, embed, find_clips
 from m2d.pretrained.files import load_audio
-from m2d.pretrained.sounds import find_clips
 
 
 def main(options: EmbedOptions) -> int:

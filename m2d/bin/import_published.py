@@ -10,7 +10,7 @@ from m2d import save_pretrained
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.pretrained.files import load_pretrained
-from m2d.pretrained.labels import read_labels
+from m2d.pretrained.tagging import read_labels
 
 
 @dataclass

@@ -4,9 +4,9 @@ import logging
 from collections import Counter
 
 from m2d.common import cli
+from m2d.pretrained.embedding import find_clips
 from m2d.pretrained.files import load_audio
-from m2d.pretrained.prediction import PredictOptions, label_of, predict
-from m2d.pretrained.sounds import find_clips
+from m2d.pretrained.tagging import PredictOptions, label_of, predict
 
 
 def main(options: PredictOptions) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from omegaconf import MISSING
 
-from m2d.common.bar import redraws
 from m2d.common.cli import run
 from m2d.common.config import option
 from m2d.common.files import existing_file
 from m2d.common.markdown import aligned, tables
+from m2d.common.progress import redraws
 
 
 @dataclasses.dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m2d.common.cli import run
 from m2d.common.config import option
-from m2d.superb.recordings import check_recordings
+from m2d.superb.check import check_recordings
 from m2d.superb.task import TASKS, Corpora, ordered, read_settings
 
 

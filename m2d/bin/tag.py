@@ -3,10 +3,9 @@
 import logging
 
 from m2d.common import cli
+from m2d.pretrained.embedding import find_clips
 from m2d.pretrained.files import load_audio
-from m2d.pretrained.labels import read_labels
-from m2d.pretrained.sounds import find_clips
-from m2d.pretrained.tagging import TagOptions, table, tag
+from m2d.pretrained.tagging import TagOptions, read_labels, table, tag
 
 
 def main(options: TagOptions) -> int:

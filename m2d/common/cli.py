@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from m2d.common.bar import clear_code
 from m2d.common.config import describe, known_keys, load_config
 from m2d.common.errors import UserError
+from m2d.common.progress import clear_code
 
 T = TypeVar("T")
 NO_MEMORY = ("DefaultCPUAllocator", "out of memory")  # in torch's errors

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from m2d.common.files import read_json, write_json
-from m2d.common.threads import in_threads
+from m2d.common.files import in_threads, read_json, write_json
 
 STAMP = "prepared.json"
 

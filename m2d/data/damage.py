@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from m2d.common.files import read_json, write_json
-from m2d.data.content import as_hex, content_of
-from m2d.data.format import DTYPES, HEADER_BYTES
+from m2d.data.format import DTYPES, HEADER_BYTES, as_hex, content_of
 
 LOG = logging.getLogger(__name__)
 

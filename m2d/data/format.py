@@ -6,11 +6,12 @@
     JOB.done         the job has seen all its utterances
     JOB.failed       utterances that could not be made into frames, with the reason
     index            text table over all shards (see `m2d.data.index`)
-    meta.json        width, dtype, totals, what the frames are, `content` (see `m2d.data.content`), the shards and
+    meta.json        width, dtype, totals, what the frames are, `content` (see `m2d.data.format`), the shards and
                      their files' modification times (see `m2d.data.damage`)
     stats.json       scalar mean and standard deviation over all frames and bins
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,20 @@ def read_meta(directory: str | Path) -> dict:
         raise UserError(f"{path}: not the description of a feature store: delete {directory} and run the feature stage "
                         "again") from error
     return meta
+
+
+def content_of(utterance: str, rows: np.ndarray, scale: np.ndarray | None) -> int:
+    """A 128-bit number for one utterance: its id, its rows `[T, D]` and their scales `[T]` as they are stored.
+
+    The content of a store is the sum over its utterances, so it is the same for any number of jobs.
+    """
+    digest = hashlib.blake2b(f"{utterance} {rows.shape}".encode(), digest_size=16)
+    for part in (rows, scale):
+        if part is not None:
+            digest.update(np.ascontiguousarray(part))
+    return int.from_bytes(digest.digest(), "big")
+
+
+def as_hex(content: int) -> str:
+    """A sum of `content_of`, modulo 2**128, as 32 hex digits."""
+    return f"{content % 2**128:032x}"

@@ -8,7 +8,7 @@ from typing import Any
 from m2d.audio.statistics import Moments
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open, read_json, write_json
-from m2d.data.content import as_hex
+from m2d.data.format import as_hex
 from m2d.data.index import open_index
 from m2d.data.store import PackedStore
 from m2d.data.writer import check_same, read_parts

@@ -16,10 +16,9 @@ import numpy as np
 from m2d.audio.statistics import Moments
 from m2d.common.errors import OtherRunError, UserError
 from m2d.common.files import read_json, write_json
-from m2d.data.content import as_hex, content_of
 from m2d.data.damage import shard_damage, times_of
 from m2d.data.failures import FailureLog
-from m2d.data.format import DTYPES, HEADER_BYTES, header, quantise
+from m2d.data.format import DTYPES, HEADER_BYTES, as_hex, content_of, header, quantise
 
 LOG = logging.getLogger(__name__)
 

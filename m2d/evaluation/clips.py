@@ -1,7 +1,10 @@
-"""Waveforms of a task, the same for every model: truncated or zero-padded at the end to the task's length."""
+"""The audio of a task: check of its files; waveforms, the same for every model, cut or zero-padded to its length."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -9,16 +12,52 @@ from torch.utils.data import DataLoader, Dataset
 
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.audio.statistics import Moments
-from m2d.audio.wave import AudioError, read_audio
+from m2d.audio.wave import AudioError, audio_duration, read_audio
 from m2d.common.errors import UserError
-from m2d.common.files import read_json, write_json
+from m2d.common.files import read_json, sha256, write_json
 from m2d.common.progress import progress
-from m2d.evaluation.audio_check import MAX_UNREADABLE
 from m2d.evaluation.tables import Clip
 from m2d.evaluation.task import Task
 
+MAX_UNREADABLE = 0.1
+"""Share of a task's files that may be empty or damaged; more means a broken copy, not a few known faults."""
+
 STATISTICS_CLIPS = 10000
 """Number of training clips from which a scalar mean and deviation are computed."""
+
+
+class Audio(NamedTuple):
+    """One file: length in seconds and digest of the content, or the reason why it can't be read (otherwise empty)."""
+
+    seconds: float
+    digest: str
+    fault: str
+
+
+def inspect(root: Path, names: Sequence[str], title: str) -> dict[str, Audio]:
+    """Check each of the files.
+
+    Raises `UserError` when more than `MAX_UNREADABLE` of them are empty or damaged.
+    """
+    def look(name: str) -> Audio:
+        try:
+            return Audio(audio_duration(root / name), sha256(root / name), "")
+        except AudioError as error:
+            return Audio(0.0, "", str(error))
+
+    names = list(dict.fromkeys(names))
+    with ThreadPoolExecutor(8) as pool:  # it waits for the disk
+        found = dict(zip(names, progress(pool.map(look, names), f"checking {title}", len(names)), strict=True))
+    faults = [audio.fault for audio in found.values() if audio.fault]
+    if len(faults) > MAX_UNREADABLE * len(found):
+        raise UserError(f"{title}: {len(faults)} of {len(found)} files in {root} are empty or damaged, for example: "
+                        f"{faults[0]}")
+    return found
+
+
+def content_of(audio: dict[str, Audio]) -> str:
+    """One digest for the content of all readable files."""
+    return hashlib.sha256("".join(file.digest for file in audio.values()).encode()).hexdigest()[:16]
 
 
 class ClipDataset(Dataset):

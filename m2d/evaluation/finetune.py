@@ -22,13 +22,13 @@ from m2d.audio.logmel import normalise
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_open
 from m2d.common.progress import progress
+from m2d.common.schedules import set_lr
 from m2d.evaluation.augment import mixup, random_resize_crop, spec_augment
 from m2d.evaluation.classifier import Classifier
 from m2d.evaluation.scores import main_score
 from m2d.evaluation.task import Task
 from m2d.evaluation.tuning import TuneOptions, build_optimizer, class_weights, epoch_order, freeze
 from m2d.nn.encoder import Encoder
-from m2d.nn.layer_decay import set_lr
 from m2d.pretrained.models import digest
 
 LOG = logging.getLogger(__name__)

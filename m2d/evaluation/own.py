@@ -14,7 +14,7 @@ from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
 from m2d.common.files import existing_folder
 from m2d.data.datadir import DataDir, Segment
-from m2d.evaluation.audio_check import Audio, content_of, inspect
+from m2d.evaluation.clips import Audio, content_of, inspect
 from m2d.evaluation.own_checks import check, overview
 from m2d.evaluation.splits import grouped_split
 from m2d.evaluation.tables import SPLITS, Clip, Table, read_table

@@ -8,7 +8,7 @@ import numpy as np
 from m2d.common import markdown
 from m2d.common.errors import UserError
 from m2d.common.progress import duration
-from m2d.evaluation.audio_check import Audio
+from m2d.evaluation.clips import Audio
 from m2d.evaluation.tables import Clip, Table
 from m2d.evaluation.task import Task
 

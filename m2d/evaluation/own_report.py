@@ -11,8 +11,7 @@ from m2d.common.errors import UserError
 from m2d.common.files import write_text
 from m2d.common.options import option
 from m2d.evaluation.findings import Outcome, comparison, confused, hardest, read_outcome
-from m2d.evaluation.measure_tables import measure_table
-from m2d.evaluation.report import MINI
+from m2d.evaluation.report import MINI, measure_table
 from m2d.evaluation.task import Task
 
 

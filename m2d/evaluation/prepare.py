@@ -7,7 +7,7 @@ from pathlib import Path
 from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
 from m2d.data.corpora.published import Size, compared
-from m2d.evaluation.audio_check import content_of, inspect
+from m2d.evaluation.clips import content_of, inspect
 from m2d.evaluation.tables import read_table
 from m2d.evaluation.task import Task, natural
 from m2d.evaluation.tasks import Listing, TaskSpec

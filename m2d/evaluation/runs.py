@@ -17,9 +17,9 @@ from m2d.evaluation.features import compute_features, unreadable
 from m2d.evaluation.figures import draw_embedding
 from m2d.evaluation.finetune import BEST, TaskArrays, Tuned, best_weights, finetune
 from m2d.evaluation.linear import LinearOptions
-from m2d.evaluation.measure_tables import measured
 from m2d.evaluation.options import EvaluationOptions
 from m2d.evaluation.probe import confusion_of, evaluate
+from m2d.evaluation.report import measured
 from m2d.evaluation.results import is_current, write_result
 from m2d.evaluation.scores import class_scores, interval, measures, probabilities
 from m2d.evaluation.task import Task

@@ -7,9 +7,8 @@ import torch
 
 from m2d.common.config import option
 from m2d.common.errors import UserError
-from m2d.common.schedules import warmup_cosine
+from m2d.common.schedules import layer_scale, warmup_cosine
 from m2d.evaluation.classifier import Classifier
-from m2d.nn.layer_decay import layer_scale
 
 MOMENTUM = 0.9
 OPTIMIZERS = ("sgd", "adamw")

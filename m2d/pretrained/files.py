@@ -38,7 +38,7 @@ def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int
             `m2d.pretrained.layouts`), or the OWNER/NAME of a model directory on the Hugging Face hub.
         heads: attention heads, for a published checkpoint that is no ViT of a known size.
         sample_rate: 16000 or 32000 Hz, for a published checkpoint; no tensor tells it.
-        labels: class names of the classifier, in order (see `m2d.pretrained.labels.read_labels`).
+        labels: class names of the classifier, in order (see `m2d.pretrained.tagging.read_labels`).
 
     Raises `UserError` naming the path and what is wrong with it. Nothing is unpickled.
     """

@@ -1,7 +1,8 @@
-"""Sound files to the likeliest classes, with times: what `m2d tag` does."""
+"""Sound files to classes: the likeliest with times (`m2d tag`), a table of probabilities (`m2d predict`)."""
 
+import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +11,19 @@ import torch
 
 from m2d.common.device import PRECISIONS, pick_device
 from m2d.common.errors import UserError
+from m2d.common.files import atomic_open
 from m2d.common.options import option
+from m2d.data.corpora.audioset import read_classes
 from m2d.data.datadir import DataDir
 from m2d.data.extract import JobOptions, extract
 from m2d.data.failures import FailureLog
 from m2d.pretrained.arrays import MATRIX_FORMATS, check_matrix_path, write_matrix
 from m2d.pretrained.embedding import SoundOptions
 from m2d.pretrained.features import M2DFeatures
+from m2d.pretrained.heads import Classifier
+
+THRESHOLD = 0.5
+"""Probability from which on a class of several is named."""
 
 
 @dataclass
@@ -25,6 +32,12 @@ class TagOptions(SoundOptions):
     top: int = option(5, "classes a row", within="[1, inf)")
     seconds: float | None = option(None, "length of a row; default: about the model's input", within="(0, inf)")
     out: str | None = option(None, f"all probabilities: a file of {', '.join(MATRIX_FORMATS)}")
+
+
+@dataclass
+class PredictOptions(SoundOptions):
+    out: str = option("predictions.csv", "the table: file, begin, end (s), label, and the probability of each class")
+    frames: bool = option(False, "a row for each frame, in place of one for each clip")
 
 
 class Row(NamedTuple):
@@ -114,3 +127,44 @@ def table(rows: list[Row], names: list[str], top: int) -> str:
         classes = "  ".join(f"{names[index]} {row.probabilities[index]:.2f}" for index in best)
         lines.append(f"{row.clip:<{width}}  {row.begin:7.2f}  {row.end:7.2f}  {classes}")
     return "\n".join(lines)
+
+
+def read_labels(path: str | Path) -> list[str]:
+    """Class names in order: AudioSet's `class_labels_indices.csv`, or a text file of one name a line.
+
+    Raises `UserError` for a file that is missing, empty or not text.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: class names can't be read ({error})") from error
+    if text.startswith("index,"):
+        return list(read_classes(path).values())
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise UserError(f"{path}: no class names in it")
+    return names
+
+
+def predict(data: DataDir, model: M2DFeatures, options: PredictOptions) -> tuple[list[Row], FailureLog]:
+    """Write the table; returns its rows and what could not be read.
+
+    Raises `UserError` for a model without a classifier, and settings that do not fit.
+    """
+    seconds = model.samples_per_frame / model.sample_rate / 2 if options.frames else math.inf  # below a frame: frames
+    shared = {field.name: getattr(options, field.name) for field in fields(SoundOptions)}
+    rows, failed = tag(data, model, TagOptions(**shared, seconds=seconds))
+    with atomic_open(options.out) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["file", "begin", "end", "label", *model.classifier.names])
+        writer.writerows([row.clip, f"{row.begin:.3f}", f"{row.end:.3f}", label_of(row.probabilities, model.classifier),
+                          *(f"{value:.4f}" for value in row.probabilities)] for row in rows)
+    return rows, failed
+
+
+def label_of(probabilities: np.ndarray, classifier: Classifier) -> str:
+    """The likeliest class, or of classes that do not exclude each other all likely ones, joined by `;`."""
+    if classifier.exclusive:
+        return classifier.names[probabilities.argmax()]
+    return ";".join(name for name, value in zip(classifier.names, probabilities, strict=True) if value >= THRESHOLD)

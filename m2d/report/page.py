@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from m2d.common.bar import duration
+from m2d.common.progress import duration
 from m2d.report.charts import bars, line_chart
 from m2d.report.experiments import Experiment, flat_settings, read_experiments, read_tables
 

@@ -1,18 +1,25 @@
-"""Does s3prl find a model under its hub name, and does the model keep s3prl's contract?"""
+"""Checks before days of work: a model keeps s3prl's contract; every recording of a task is there."""
 
 import dataclasses
 import logging
+import os
+from collections import Counter
+from typing import Any
 
 import torch
 from omegaconf import MISSING
 
 from m2d.common.config import option
 from m2d.common.errors import UserError
+from m2d.common.files import in_threads
+from m2d.data.corpora.published import Size, compared, published
 from m2d.superb.config import resolve_model
 from m2d.superb.registration import register
+from m2d.superb.task import Task
 
 LOG = logging.getLogger(__name__)
 TOLERANCE = 1e-4
+SHOWN = 3  # missing recordings that are named
 
 
 @dataclasses.dataclass
@@ -46,3 +53,27 @@ def check(config: CheckConfig) -> None:
                 raise UserError(f"{config.model}: a clip's features in a batch and alone differ by {difference:.1e}")
     LOG.info("%s: s3prl upstream %s, %d layers of %d, one frame per %d samples",
              config.model, model.upstream, len(layers), layers[0].shape[-1], rate)
+
+
+def check_recordings(task: Task, config: dict[str, Any]) -> None:
+    """Look for the recordings of prepared settings, and say how many each part has, beside the published number.
+
+    Raises `UserError` that counts those that are missing and names the first.
+    """
+    if task.recordings is None:
+        return
+    there: Counter[str] = Counter()
+    missing: list[str] = []
+    listed = list(task.recordings(config))
+    for (part, places), found in zip(listed, in_threads(
+            lambda entry: any(map(os.path.isfile, entry[1])), listed), strict=True):
+        there[part] += 1
+        if not found:
+            missing.append(" or ".join(map(str, places)))
+    for part, count in there.items():
+        words, differs = compared(Size(count), published(task.published, [part]))
+        LOG.log(logging.WARNING if differs else logging.INFO, "SUPERB %s, %s: %s", task.title, part, words)
+    if missing:
+        raise UserError(f"SUPERB {task.title}: {len(missing)} of {len(listed)} recordings are missing: "
+                        f"{', '.join(missing[:SHOWN])}{' ...' if len(missing) > SHOWN else ''}: complete the corpus "
+                        "or leave the task out (--tasks)")

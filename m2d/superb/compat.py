@@ -25,11 +25,11 @@ def before_downstream(task: str, config: dict[str, Any], exp: Path) -> None:
     """
     if task == "ctc":
         if importlib.util.find_spec("s3prl.downstream.ctc.corpus") is None:
-            from m2d.superb import libriphone, snips
+            from m2d.superb import ctc_corpora
 
             # the wheel lacks these modules; Python looks here before it searches for a file
-            sys.modules["s3prl.downstream.ctc.corpus.libriphone"] = libriphone
-            sys.modules["s3prl.downstream.ctc.corpus.snips"] = snips
+            for name in ("libriphone", "snips"):
+                sys.modules[f"s3prl.downstream.ctc.corpus.{name}"] = ctc_corpora
         from s3prl.downstream.ctc import expert
         from s3prl.downstream.ctc.data import load_dataset
 

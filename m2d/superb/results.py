@@ -3,19 +3,19 @@
 import dataclasses
 import os
 import re
+import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import MISSING, OmegaConf
 
 from m2d.common import markdown
-from m2d.common.config import nearest, option
+from m2d.common.config import nearest, option, read_yaml
 from m2d.common.errors import UserError
 from m2d.common.figures import new_figure, save_figure
 from m2d.common.files import existing_file, read_json, write_text
 from m2d.superb.collect import collect, columns, merged, store
 from m2d.superb.config import SuperbConfig
-from m2d.superb.score import Reference, read_reference, superb_score
 from m2d.superb.task import TASKS, Measure, ordered
 from m2d.superb.worker import Run
 
@@ -31,6 +31,48 @@ class TableConfig:
     paper: str = option("conf/superb/paper.yaml", "file of published rows, 'LABEL: {pr: ..., ks: ...}'")
     rows: list[str] = option(factory=lambda: ["M2D-S T=6.08s 80x2 (Table 6)"], help="which published rows to show")
     score: str = option("conf/superb/score.yaml", "file of the two rows that make the scale of the SUPERB score")
+
+
+class Reference(NamedTuple):
+    """The SUPERB score's scale: what makes 0 (FBANK's results) and 1000 (the best known ones), by column."""
+
+    zero: dict[str, float]
+    thousand: dict[str, float]
+
+
+def read_reference(path: Path) -> Reference:
+    """The columns that are in both rows, `zero` and `thousand`, of a YAML file.
+
+    Raises `UserError` for a file without these rows, an unknown column, and one whose two scores are equal.
+    """
+    rows = OmegaConf.to_container(read_yaml(path))
+    known = [measure.column for name in ordered(list(TASKS)) for measure in TASKS.get(name).measures]
+    if set(rows) != {"zero", "thousand"} or not all(isinstance(row, dict) for row in rows.values()):
+        raise UserError(f"{path}: expected two rows, 'zero: {{pr: ...}}' and 'thousand: {{pr: ...}}'")
+    for column, score in [*rows["zero"].items(), *rows["thousand"].items()]:
+        if column not in known:
+            raise UserError(f"{path}: unknown column '{column}'{nearest(str(column), known)}")
+        if not isinstance(score, int | float) or rows["zero"].get(column) == rows["thousand"].get(column):
+            raise UserError(f"{path}: column {column}: give two numbers that differ")
+    zero, thousand = ({column: row[column] for column in rows["zero"] if column in rows["thousand"]}
+                      for row in (rows["zero"], rows["thousand"]))
+    return Reference(zero, thousand)
+
+
+def superb_score(scores: dict[str, float], reference: Reference) -> tuple[float, list[str]] | None:
+    """The score, and the titles of the tasks it covers: those with all their columns in `scores` and the reference.
+
+    Per task the mean of its measures counts. None where there is no such task.
+    """
+    parts, titles = [], []
+    for name in ordered(list(TASKS)):
+        wanted = [measure.column for measure in TASKS.get(name).measures]
+        if all(column in scores and column in reference.zero for column in wanted):
+            parts.append(statistics.fmean(
+                (scores[column] - reference.zero[column]) / (reference.thousand[column] - reference.zero[column])
+                for column in wanted))
+            titles.append(TASKS.get(name).title)
+    return (1000 * statistics.fmean(parts), titles) if parts else None
 
 
 def write_results(config: SuperbConfig, runs: list[Run]) -> None:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from m2d.common.schedules import warmup_cosine
-from m2d.nn.layer_decay import layer_scale
+from m2d.common.schedules import layer_scale, warmup_cosine
 from m2d.training.config import OptimOptions
 
 

@@ -13,9 +13,8 @@ from m2d.data.format import read_meta
 from m2d.nn.summary import Summary, activation_bytes, summarise
 from m2d.training.config import FREE, PretrainConfig, Settings, plain
 from m2d.training.data_modules import DATA_MODULES
-from m2d.training.hours import stage_hours
 from m2d.training.memory import USABLE, micro_batch
-from m2d.training.probe import rates
+from m2d.training.rates import machine_rates, stage_hours
 
 FRAMES_PER_HOUR = 360_000  # log-mel, 10 ms
 TEACHER_WIDTH, TEACHER_FRAMES_PER_HOUR = 768, 180_000  # of HuBERT Base: 20 ms
@@ -133,7 +132,7 @@ def hours(config: PretrainConfig, options: PlanOptions) -> list[tuple[str, str]]
     """Rows of the time of each stage at this machine's rates; none without `probe`, or for images."""
     if options.probe is None or "speech" not in inputs(config):
         return []
-    found = rates(options.probe, config.model)
+    found = machine_rates(options.probe, config.model)
     teacher = "" if found.teacher is None else f", teacher {found.teacher:.1f} x"
     return [("this machine", f"{found.device}, load {found.load:.1f}"),
             ("its rates", f"disk {found.disk:.0f} MB/s, headers {found.headers:.0f}/s; a core: FLAC {found.decode:.0f} "

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from m2d.common.errors import UserError
+from m2d.common.schedules import set_lr
 from m2d.data.sampler import GlobalSampler
 from m2d.nn import ObjectiveOutput
-from m2d.nn.layer_decay import set_lr
 from m2d.nn.summary import activation_bytes
 from m2d.training.checkpoint import CheckpointWriter
 from m2d.training.config import PretrainConfig, plain

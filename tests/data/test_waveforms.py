@@ -1,7 +1,7 @@
 """Batches of waveforms."""
 
 from m2d.data.datadir import DataDir
-from m2d.data.waveforms import length_batches
+from m2d.data.extract import length_batches
 
 
 def test_batches_hold_like_lengths_and_no_more_than_asked():

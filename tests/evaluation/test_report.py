@@ -22,7 +22,7 @@ from m2d.evaluation.results import write_result
 from m2d.evaluation.runs import FinetuneConfig, LinearConfig, finetune_task, linear_tasks
 from m2d.evaluation.task import Task
 from m2d.evaluation.tasks import TASKS
-from m2d.pretrained.prediction import PredictOptions
+from m2d.pretrained.tagging import PredictOptions
 
 TUNE_QUICK = ["tuning=quick", "tune.epochs=2", "tune.warmup_epochs=1", "tune.batch_size=4", "seeds=[0,1]", "device=cpu",
               "workers=0"]

@@ -4,10 +4,10 @@ import pytest
 import timm
 import torch
 
+from m2d.common.schedules import set_lr
 from m2d.nn import ModelConfig
 from m2d.nn.classifier import Classifier
 from m2d.nn.encoder import Encoder
-from m2d.nn.layer_decay import set_lr
 from m2d.nn.transformer import DropPath
 from m2d.pretrained.layouts import to_published
 from m2d.training.config import OptimOptions

@@ -12,7 +12,7 @@ from m2d.bin import embed, info, tag
 from m2d.common import cli
 from m2d.common.errors import UserError
 from m2d.data.datadir import DataDir, Segment
-from m2d.pretrained.sounds import find_clips
+from m2d.pretrained.embedding import find_clips
 
 RATE = 16000
 

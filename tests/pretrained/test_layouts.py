@@ -11,8 +11,8 @@ from m2d.common.errors import UserError
 from m2d.nn.encoder_config import EncoderConfig
 from m2d.nn.transformer import Block
 from m2d.pretrained.heads import TokenProjection
-from m2d.pretrained.labels import read_labels
 from m2d.pretrained.published import published_folder, read_published
+from m2d.pretrained.tagging import read_labels
 
 VECTORS = {"h_32k_encoder": "B", "h_asft_flat": "D", "h_clap_mlp": "C"}
 WAVE_TOLERANCE = 4e-4  # the two front ends differ by as much (conventions: log-mels by 4.3e-4 at most)

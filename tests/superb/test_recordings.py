@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from m2d.common.errors import UserError
-from m2d.superb.recordings import check_recordings
+from m2d.superb.check import check_recordings
 from m2d.superb.task import TASKS, read_settings
 
 CONF = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb"

@@ -8,8 +8,7 @@ from omegaconf import OmegaConf
 
 from m2d.common.errors import UserError
 from m2d.superb.collect import store
-from m2d.superb.results import TableConfig, table, write_table
-from m2d.superb.score import read_reference, superb_score
+from m2d.superb.results import TableConfig, read_reference, superb_score, table, write_table
 
 PAPER = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb" / "paper.yaml"
 SCORE = str(PAPER.with_name("score.yaml"))

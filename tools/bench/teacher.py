@@ -20,7 +20,7 @@ from m2d.common.device import PRECISIONS, pick_device
 from m2d.common.errors import UserError
 from m2d.common.options import option
 from m2d.data.datadir import DataDir
-from m2d.data.waveforms import length_batches
+from m2d.data.extract import length_batches
 from m2d.teacher.speech_model import SpeechTeacher
 
 COLUMNS = {"teacher": "", "batch_s": ".0f", "times_real_time": ".1f", "times_peer": ".2f", "samples_per_s": ".1f"}

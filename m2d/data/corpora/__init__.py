@@ -3,9 +3,22 @@
 A reader takes `root` and those options of `m2d.data.corpora.prepare.PrepareConfig` that concern it, by their names.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from m2d.common.registry import Registry
 from m2d.data.datadir import DataDir
 
+LOG = logging.getLogger(__name__)
 CORPORA: Registry[Callable[..., DataDir]] = Registry("corpus", __name__)
+SHOWN = 20
+
+
+def warn_of(faults: Sequence[str], corpus: str | Path) -> None:
+    """Log each fault in a line, the first `SHOWN` of them, and how many there are in all."""
+    for fault in faults[:SHOWN]:
+        LOG.warning("%s", fault)
+    if faults:
+        LOG.warning("%s: faults: %d%s; the rest is used", corpus, len(faults),
+                    f" (the first {SHOWN} are named above)" if len(faults) > SHOWN else "")

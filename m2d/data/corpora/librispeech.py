@@ -7,8 +7,7 @@ from m2d.common.config import nearest
 from m2d.common.errors import UserError
 from m2d.common.files import existing_folder
 from m2d.common.progress import progress
-from m2d.data.corpora import CORPORA
-from m2d.data.corpora.faults import warn_of
+from m2d.data.corpora import CORPORA, warn_of
 from m2d.data.datadir import DataDir
 
 LOG = logging.getLogger(__name__)

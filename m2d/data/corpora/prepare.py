@@ -5,11 +5,14 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from m2d.audio.containers import split_reference
+from m2d.audio.wave import AudioError, audio_duration
 from m2d.common.config import option
 from m2d.common.errors import UserError
+from m2d.common.files import in_threads
+from m2d.common.progress import progress
 from m2d.common.stamp import is_made, mark_made, stamp_of
-from m2d.data.corpora import CORPORA
-from m2d.data.corpora.lengths import measure
+from m2d.data.corpora import CORPORA, warn_of
 from m2d.data.corpora.published import Size, compared, published
 from m2d.data.datadir import DataDir
 
@@ -91,3 +94,35 @@ def _sources(config: PrepareConfig) -> list[Path]:
     parts = [folder / part for part in config.parts for folder in (root, root / "LibriSpeech")]
     metadata = [] if config.metadata is None else [Path(config.metadata)]
     return ([part for part in parts if part.is_dir()] or [root]) + metadata
+
+
+def measure(data: DataDir) -> None:
+    """Fill `utt2dur` if it is empty, except for recordings inside container files, which would have to be decoded.
+
+    Files that can't be opened are logged and have no length; the feature stage skips them.
+    """
+    if data.utt2dur:
+        return
+    plain = [key for key, path in data.wav.items() if split_reference(path) is None]
+    seconds: dict[str, float] = {}
+    faults: list[str] = []
+    found = in_threads(_duration, (data.wav[key] for key in plain))
+    for key, length in progress(zip(plain, found, strict=True), "lengths", total=len(plain)):
+        if isinstance(length, float):
+            seconds[key] = length
+        else:
+            faults.append(str(length))
+    warn_of(faults, f"{len(data.wav)} recordings")
+    if not data.segments:
+        data.utt2dur = seconds
+        return
+    for utterance, (recording, start, end) in data.segments.items():
+        if recording in seconds:
+            data.utt2dur[utterance] = (min(end, seconds[recording]) if end >= 0 else seconds[recording]) - start
+
+
+def _duration(path: str) -> float | AudioError:
+    try:
+        return audio_duration(Path(path))
+    except AudioError as error:
+        return error

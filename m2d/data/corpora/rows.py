@@ -7,8 +7,7 @@ from typing import Any
 from m2d.audio.containers import open_dataset, open_hdf5, open_parquet, reference
 from m2d.common.errors import UserError
 from m2d.common.progress import progress
-from m2d.data.corpora import CORPORA
-from m2d.data.corpora.faults import warn_of
+from m2d.data.corpora import CORPORA, warn_of
 from m2d.data.corpora.tables import ID, LABEL, SPEAKER, TEXT, add, finish, first
 from m2d.data.datadir import DataDir
 

@@ -8,8 +8,7 @@ from typing import Any
 from m2d.audio.containers import reference
 from m2d.audio.wave import EXTENSIONS
 from m2d.common.progress import progress
-from m2d.data.corpora import CORPORA
-from m2d.data.corpora.faults import warn_of
+from m2d.data.corpora import CORPORA, warn_of
 from m2d.data.corpora.tables import add, finish
 from m2d.data.datadir import DataDir
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from m2d.common.errors import UserError
 from m2d.common.files import write_json
 from m2d.common.progress import progress
-from m2d.data.content import as_hex, content_of
+from m2d.data.format import as_hex, content_of
 from m2d.data.images.decode import read_image
 from m2d.data.images.folder import ImageList
 

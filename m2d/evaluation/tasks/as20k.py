@@ -7,9 +7,8 @@ from pathlib import Path
 
 from m2d.audio.wave import audio_files
 from m2d.data.corpora.audioset import read_classes, read_segments, video_of
-from m2d.evaluation.official import need
 from m2d.evaluation.tables import Clip
-from m2d.evaluation.tasks import Listing, task
+from m2d.evaluation.tasks import Listing, need, task
 
 _LISTS = {"train": "balanced_train_segments.csv", "test": "eval_segments.csv"}
 

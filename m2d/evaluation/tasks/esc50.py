@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from m2d.evaluation.official import listed, read_csv
 from m2d.evaluation.tables import Clip
-from m2d.evaluation.tasks import Listing, task
+from m2d.evaluation.tasks import Listing, listed, read_csv, task
 
 
 @task(

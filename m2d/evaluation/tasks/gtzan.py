@@ -8,9 +8,8 @@ list of unreadable files.
 from pathlib import Path
 
 from m2d.common.errors import UserError
-from m2d.evaluation.official import first_of, listed, read_lines
 from m2d.evaluation.tables import SPLITS, Clip
-from m2d.evaluation.tasks import Listing, task
+from m2d.evaluation.tasks import Listing, first_of, listed, read_lines, task
 
 
 @task(

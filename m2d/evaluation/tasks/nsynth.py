@@ -4,9 +4,8 @@ from pathlib import Path
 
 from m2d.common.errors import UserError
 from m2d.common.files import read_json
-from m2d.evaluation.official import listed, need
 from m2d.evaluation.tables import SPLITS, Clip
-from m2d.evaluation.tasks import Listing, task
+from m2d.evaluation.tasks import Listing, listed, need, task
 
 
 @task(

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from m2d.audio.wave import audio_files
-from m2d.evaluation.official import need, read_lines
 from m2d.evaluation.tables import Clip
-from m2d.evaluation.tasks import Listing, task
+from m2d.evaluation.tasks import Listing, need, read_lines, task
 
 
 @task(

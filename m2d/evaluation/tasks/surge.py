@@ -8,10 +8,9 @@ from pathlib import Path
 
 from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
-from m2d.evaluation.official import need
 from m2d.evaluation.splits import disjoint_split
 from m2d.evaluation.tables import Clip
-from m2d.evaluation.tasks import Listing, task
+from m2d.evaluation.tasks import Listing, need, task
 
 
 @task(

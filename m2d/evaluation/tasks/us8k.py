@@ -5,9 +5,8 @@ The files come as uploaded: mono and stereo, 8 to 192 kHz, 8 to 32 bits, floats 
 
 from pathlib import Path
 
-from m2d.evaluation.official import listed, read_csv
 from m2d.evaluation.tables import Clip
-from m2d.evaluation.tasks import Listing, task
+from m2d.evaluation.tasks import Listing, listed, read_csv, task
 
 
 @task(

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from m2d.common.errors import UserError
-from m2d.evaluation.official import first_of, listed, read_lines
 from m2d.evaluation.tables import Clip
-from m2d.evaluation.tasks import Listing, task
+from m2d.evaluation.tasks import Listing, first_of, listed, read_lines, task
 
 _PARTS = {"1": "train", "2": "valid", "3": "test"}
 

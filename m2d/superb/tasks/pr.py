@@ -6,7 +6,7 @@ from typing import Any
 
 from m2d.common.errors import UserError
 from m2d.common.files import write_text
-from m2d.superb.libriphone import PHONES, read_lexicon
+from m2d.superb.ctc_corpora import PHONES, read_lexicon
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
 

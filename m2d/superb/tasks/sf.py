@@ -8,7 +8,7 @@ import soundfile
 
 from m2d.common.errors import UserError
 from m2d.common.files import write_text
-from m2d.superb.snips import read_transcripts
+from m2d.superb.ctc_corpora import read_slots
 from m2d.superb.task import TASKS, Corpora, Measure, Task, file, folder
 
 CHARACTERS = (" ", *string.ascii_uppercase, "'")
@@ -18,7 +18,7 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
     """The corpus, its slots, and SUPERB's characters, one a line, which the wheel lacks."""
     expert = config["downstream_expert"]
     root = folder(corpora.snips, "snips", "train, valid, test, all.iob.snips.txt, slots.txt")
-    read_transcripts(root)
+    read_slots(root)
     slots = file(str(root / "slots.txt"), "snips", "the list of slots")
     for split in ("train", "valid", "test"):
         first = next((root / split).rglob("*.wav"), None)

@@ -1,4 +1,4 @@
-"""The phone-recognition corpus that s3prl's wheel leaves out: LibriSpeech clips and their phones from a lexicon."""
+"""Two corpora that s3prl's wheel leaves out: LibriSpeech with phones from a lexicon, Audio SNIPS with slots."""
 
 import re
 from pathlib import Path
@@ -14,6 +14,8 @@ CONSONANTS = ("B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "N
               "V", "W", "Y", "Z", "ZH")
 PHONES = ("SIL", "SPN", *sorted([vowel + stress for vowel in VOWELS for stress in "012"] + list(CONSONANTS)))
 """SUPERB's 71 output phones: ARPAbet with stress, silence and spoken noise."""
+
+SLOTS = "all.iob.snips.txt"
 
 VARIANT = re.compile(r"\(\d+\)$")
 
@@ -102,3 +104,29 @@ def read_transcripts(root: Path, splits: list[str]) -> dict[Path, list[str]]:
                     raise UserError(f"{table}: utterance {utterance} has no {utterance}.flac beside it")
                 words[present[utterance]] = [word.upper() for word in text]
     return words
+
+
+class SnipsDataset(BucketDataset):
+    """Clips `PATH/SPLIT/SPEAKER-snips-SPLIT-N.wav` of the chosen speakers in order of token count, longest first.
+
+    s3prl builds it as `Dataset(splits, tokenizer, bucket_size, path=..., train_speakers=..., ...)`.
+    """
+
+    def __init__(self, split: list[str], tokenizer: Any, bucket_size: int, path: str, **options: Any):
+        """Raises `UserError` for a split without clips of its speakers."""
+        lines = read_slots(Path(path))
+        speakers = tuple(options[f"{split[0]}_speakers"])
+        clips = [clip for part in split for clip in sorted((Path(path) / part).rglob("*.wav"))
+                 if clip.stem in lines and clip.stem.startswith(speakers)]
+        if not clips:
+            raise UserError(f"{path}: {', '.join(split)} has no clip of {', '.join(speakers)} with a line in "
+                            f"{SLOTS}")
+        super().__init__([(clip, tokenizer.encode(lines[clip.stem])) for clip in clips], bucket_size)
+
+
+def read_slots(root: Path) -> dict[str, str]:
+    """Utterance -> `BOS WORDS EOS<tab>O SLOTS O`, as the tokenizer takes it."""
+    table = root / SLOTS
+    existing_file(table, f"file; is {root} the preprocessed Audio SNIPS (SNIPS)?")
+    pairs = (line.strip().partition(" ") for line in table.read_text(encoding="utf-8").splitlines())
+    return {utterance: text for utterance, _, text in pairs if text}

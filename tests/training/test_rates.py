@@ -9,9 +9,8 @@ from m2d.common.errors import UserError
 from m2d.common.progress import duration
 from m2d.nn.config import ModelConfig
 from m2d.nn.summary import encode_flops, summarise
-from m2d.training import probe
-from m2d.training.hours import SUPERB_HOURS, stage_hours
-from m2d.training.probe import Rates, rates
+from m2d.training import rates
+from m2d.training.rates import SUPERB_HOURS, Rates, machine_rates, stage_hours
 
 MODEL = ModelConfig(input_size=(80, 48), patch_size=(80, 4), size="custom", width=32, depth=1, heads=2,
                     predictor_width=16, predictor_depth=1, predictor_heads=2, lambda_off=0.5, teacher_width=6)
@@ -20,17 +19,17 @@ WORK = {"epochs": 10, "samples": 1000, "hours": 3.0, "noise_hours": 5.0, "jobs":
 
 
 def test_rates_are_taken_once_and_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(probe, "EACH_S", 0.02)
-    monkeypatch.setattr(probe, "DISK_BYTES", 2 << 20)
-    monkeypatch.setattr(probe, "_teacher", lambda *_: None)
+    monkeypatch.setattr(rates, "EACH_S", 0.02)
+    monkeypatch.setattr(rates, "DISK_BYTES", 2 << 20)
+    monkeypatch.setattr(rates, "_teacher", lambda *_: None)
     monkeypatch.chdir(tmp_path)
-    found = rates("rates.json", MODEL)
+    found = machine_rates("rates.json", MODEL)
     assert min(found.disk, found.headers, found.decode, found.logmel, found.tflops) > 0 and found.teacher is None
-    monkeypatch.setattr(probe, "take", lambda *_: pytest.fail("measured again"))
-    assert rates("rates.json", MODEL) == found and [path.name for path in tmp_path.iterdir()] == ["rates.json"]
+    monkeypatch.setattr(rates, "take", lambda *_: pytest.fail("measured again"))
+    assert machine_rates("rates.json", MODEL) == found and [path.name for path in tmp_path.iterdir()] == ["rates.json"]
     (tmp_path / "rates.json").write_text(json.dumps({"device": "x"}))
     with pytest.raises(UserError, match=r"rates\.json: not a file of measured rates"):
-        rates("rates.json", MODEL)
+        machine_rates("rates.json", MODEL)
 
 
 def test_hours_are_work_over_rates():

@@ -6,8 +6,7 @@ import logging
 import pytest
 
 from m2d.common import progress as module
-from m2d.common.bar import CLEAR, Bar, redraws
-from m2d.common.progress import progress
+from m2d.common.progress import CLEAR, Bar, progress, redraws
 
 
 class Terminal(io.StringIO):

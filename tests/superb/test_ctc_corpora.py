@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from m2d.common.errors import UserError
-from m2d.superb.libriphone import PHONES, LibriPhoneDataset, read_lexicon, read_transcripts
+from m2d.superb.ctc_corpora import PHONES, LibriPhoneDataset, read_lexicon, read_transcripts
 
 
 class Tokenizer:
