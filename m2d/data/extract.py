@@ -17,6 +17,7 @@ from m2d.audio.wave import AudioError, audio_duration, read_audio
 from m2d.common.device import PRECISIONS
 from m2d.common.options import option
 from m2d.common.progress import progress
+from m2d.common.threads import write_behind
 from m2d.data.datadir import DataDir
 from m2d.data.failures import FailureLog
 from m2d.data.writer import PackedWriter
@@ -82,6 +83,7 @@ def extract(data: DataDir, writer: Writer, model: Frames, options: JobOptions, *
     """Write the frames of one job's part of `data`; resumes after the utterances that the writer has.
 
     Batches hold clips of like length, `batch_seconds` of audio at most; at 0, one clip each in the order of their ids.
+    `workers` processes read audio ahead, and a thread writes one batch while the next is computed.
     Audio that can't be read or is shorter than a frame is noted in the writer's list of failures, which raises
     `UserError` when there are too many.
     """
@@ -96,24 +98,32 @@ def extract(data: DataDir, writer: Writer, model: Frames, options: JobOptions, *
                  len(part) - len(todo))
         batches = list(length_batches(part, todo, batch_seconds)) if batch_seconds else [[name] for name in todo]
         loader = DataLoader(AudioBatches(part, batches, model.sample_rate), batch_size=None, num_workers=workers)
-        for utterances, wavs in progress(loader, f"{what} {job}/{jobs}", len(batches)):
-            _write_batch(writer, model, dict(zip(utterances, wavs, strict=True)))
+        with write_behind() as hand_over:
+            for utterances, wavs in progress(loader, f"{what} {job}/{jobs}", len(batches)):
+                hand_over(_write_batch, writer, *_frames_of(model, dict(zip(utterances, wavs, strict=True))))
     LOG.info("%s: job %d of %d: %d utterances, %d failed", options.out, job, jobs, len(writer.done),
              len(writer.failed))
 
 
-def _write_batch(writer: Writer, model: Frames, batch: dict[str, torch.Tensor | AudioError]) -> None:
-    whole: dict[str, torch.Tensor] = {}
+def _frames_of(model: Frames, batch: dict[str, torch.Tensor | AudioError]) -> tuple[dict[str, np.ndarray],
+                                                                                     dict[str, str]]:
+    """Frames by utterance, and the reasons why others have none."""
+    whole, failures = {}, {}
     for utterance, wav in batch.items():
         if isinstance(wav, AudioError):
-            writer.failed.add(utterance, str(wav))
+            failures[utterance] = str(wav)
         elif not model.frame_count(len(wav)):
-            writer.failed.add(utterance, f"{len(wav)} samples are less than one frame")
+            failures[utterance] = f"{len(wav)} samples are less than one frame"
         else:
             whole[utterance] = wav
-    if whole:
-        for utterance, frames in zip(whole, model(list(whole.values())), strict=True):
-            writer.append(utterance, frames)
+    return dict(zip(whole, model(list(whole.values())), strict=True)) if whole else {}, failures
+
+
+def _write_batch(writer: Writer, frames: dict[str, np.ndarray], failures: dict[str, str]) -> None:
+    for utterance, reason in failures.items():
+        writer.failed.add(utterance, reason)
+    for utterance, rows in frames.items():
+        writer.append(utterance, rows)
 
 
 class LogMelFrames:

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from m2d.common.errors import UserError
 from m2d.common.files import atomic_open
 from m2d.common.progress import progress
 from m2d.common.schedules import set_lr
+from m2d.common.threads import read_ahead
 from m2d.evaluation.augment import mixup, random_resize_crop, spec_augment
 from m2d.evaluation.classifier import Classifier
 from m2d.evaluation.scores import main_score
@@ -66,10 +68,17 @@ class TaskArrays:
             train, valid = np.sort(drawn[cut:]), np.sort(drawn[:cut])
         return train, valid, test
 
-    def batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Raw log-mels `[B, T, F]` float32 and label weights `[B, C]` on the device."""
-        logmel = torch.from_numpy(self.logmels[rows]).to(self.device).float()
-        return logmel, torch.from_numpy(self.targets[rows]).to(self.device)
+    def batches(self, parts: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Raw log-mels `[B, T, F]` float32 and label weights `[B, C]` of each of `parts`, rows, on the device.
+
+        A thread reads them from the disk ahead of their use.
+        """
+        for logmel, targets in read_ahead(self._read, parts):
+            yield logmel.to(self.device, non_blocking=True).float(), targets.to(self.device, non_blocking=True)
+
+    def _read(self, rows: np.ndarray) -> list[Tensor]:
+        read = [torch.from_numpy(self.logmels[rows]), torch.from_numpy(self.targets[rows])]
+        return [part.pin_memory() for part in read] if self.device.type == "cuda" else read
 
     def network_input(self, logmel: Tensor) -> Tensor:
         return normalise(logmel, self.mean, self.std).transpose(1, 2)[:, None]
@@ -164,8 +173,8 @@ def train_epoch(model: Classifier, optimizer: torch.optim.Optimizer, data: TaskA
         weights = torch.from_numpy(class_weights(data.targets[rows])).to(data.device)
     batches = np.array_split(order, math.ceil(len(order) / options.batch_size))
     total = torch.zeros((), device=data.device)
-    for step, batch in enumerate(batches):
-        logmel, targets = mixup(*data.batch(batch), options.mixup)
+    for step, batch in enumerate(data.batches(batches)):
+        logmel, targets = mixup(*batch, options.mixup)
         x = data.network_input(logmel)
         if options.rrc:
             x = random_resize_crop(x)
@@ -187,8 +196,8 @@ def predict(model: Classifier, data: TaskArrays, rows: np.ndarray, options: Tune
     model.eval()
     logits = []
     with torch.inference_mode(), torch.autocast(data.device.type, torch.bfloat16, enabled=options.bf16):
-        for batch in np.array_split(rows, math.ceil(len(rows) / options.batch_size)):
-            logits.append(model(data.network_input(data.batch(batch)[0])).float().cpu())
+        for logmel, _ in data.batches(np.array_split(rows, math.ceil(len(rows) / options.batch_size))):
+            logits.append(model(data.network_input(logmel)).float().cpu())
     return torch.cat(logits).numpy()
 
 

@@ -1,13 +1,15 @@
 """Waveforms to features: what a pre-trained model is used for."""
 
 import hashlib
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 from m2d.audio.logmel import LogMel, LogMelConfig, normalise
 from m2d.common.errors import UserError
@@ -16,6 +18,8 @@ from m2d.pretrained.heads import Clap, Classifier
 from m2d.pretrained.inputs import Lengths, Waves, single_clips
 
 MAX_CHUNKS = 64  # encoded at once: bounds the memory that an hour of audio takes
+CPU_PADDING = 24
+"""Patches by which a CPU may pad a chunk to encode it with longer ones: a call of its own costs about as much."""
 
 
 class FeatureOutput(NamedTuple):
@@ -43,8 +47,8 @@ class Tags(NamedTuple):
 class M2DFeatures(nn.Module):
     """A pre-trained encoder behind its front end (M2D, section 4.1; features as MSM-MAE).
 
-    A clip alone and the same clip in a batch with longer ones give the same features (to rounding): the log-mel is made
-    clip by clip, and nothing attends to padding. Audio longer than the model's input is cut into chunks of that length,
+    A clip alone and the same clip in a batch with longer ones give the same features (to rounding): a log-mel sees its
+    own clip, and nothing attends to padding. Audio longer than the model's input is cut into chunks of that length,
     each encoded alone with positions from 0, and joined in time; the last chunk is filled to a whole patch with zeros
     after normalisation. Positions are never resized.
 
@@ -171,7 +175,7 @@ class M2DFeatures(nn.Module):
         clips = single_clips(wavs, lengths, self.encoder.cls_token.device)
         if sampling_rate not in (None, rate):
             clips = [_resampled(clip, sampling_rate, rate) for clip in clips]
-        return [normalise(self.logmel(clip), self.mean, self.std) for clip in clips]
+        return [normalise(logmel, self.mean, self.std) for logmel in self.logmel.clips(clips)]
 
     def encode(self, logmels: Sequence[torch.Tensor], all_layers: bool = True) -> FeatureOutput:
         """As `forward`, from normalised log-mels [F, T_i] of any lengths; gradients reach the encoder in any mode."""
@@ -182,31 +186,43 @@ class M2DFeatures(nn.Module):
             pieces = [F.pad(piece, (0, -piece.shape[1] % patch_frames)) for piece in logmel.split(chunk_frames, dim=1)]
             chunks += pieces
             counts.append(len(pieces))
-        pieces = iter(self._encode_chunks(chunks, all_layers))
-        clips = [torch.cat([next(pieces) for _ in range(count)], dim=1) for count in counts]  # [layers, T_i, W]
-        lengths = torch.tensor([clip.shape[1] for clip in clips])
-        longest = int(lengths.max())
-        layers = list(torch.stack([F.pad(clip, (0, 0, 0, longest - clip.shape[1])) for clip in clips], dim=1))
-        lengths = lengths.to(layers[-1].device)
+        encoded = self._encode_chunks(chunks, all_layers)
+        ends = list(itertools.accumulate(counts))
+        layers = []
+        for pieces in zip(*encoded, strict=True):  # of one layer
+            clips = [pieces[end - count] if count == 1 else torch.cat(pieces[end - count:end])
+                     for end, count in zip(ends, counts, strict=True)]  # [T_i, N_F, D]
+            layers.append(pad_sequence(clips, batch_first=True).flatten(2))
+        lengths = torch.tensor([len(clip) for clip in clips]).to(layers[-1].device)
         return FeatureOutput(layers[-1], lengths, layers[-1].sum(dim=1) / lengths.unsqueeze(1), layers)
 
-    def _encode_chunks(self, chunks: list[torch.Tensor], all_layers: bool) -> list[torch.Tensor]:
-        """Chunks [F, T_i] of whole patches -> [layers, N_T_i, W] each; those of like length are encoded together."""
-        patch_frames = self.encoder.config.patch_size[1]
-        order = sorted(range(len(chunks)), key=lambda i: chunks[i].shape[1])
-        outputs: list[torch.Tensor] = [None] * len(chunks)
-        for start in range(0, len(order), MAX_CHUNKS):
-            part = order[start:start + MAX_CHUNKS]
-            columns = [chunks[i].shape[1] // patch_frames for i in part]
-            width = columns[-1] * patch_frames
+    def _encode_chunks(self, chunks: list[torch.Tensor], all_layers: bool) -> list[list[torch.Tensor]]:
+        """Chunks [F, T_i] of whole patches -> the layers of each, [N_T_i, N_F, D]."""
+        n_freq, patch_frames = self.encoder.config.grid.n_freq, self.encoder.config.patch_size[1]
+        columns = [chunk.shape[1] // patch_frames for chunk in chunks]
+        spare = (CPU_PADDING if chunks[0].device.type == "cpu" else math.inf) / n_freq
+        outputs: list[list[torch.Tensor]] = [[]] * len(chunks)
+        for part in _alike(columns, spare):
+            shortest, longest = columns[part[0]], columns[part[-1]]
+            width = longest * patch_frames
             x = torch.stack([F.pad(chunks[i], (0, width - chunks[i].shape[1])) for i in part]).unsqueeze(1)
-            valid = None if columns[0] == columns[-1] else torch.tensor(columns, device=x.device)
+            valid = None if shortest == longest else torch.tensor([columns[i] for i in part], device=x.device)
             layers = self.encoder.layers(x.to(self.encoder.cls_token.dtype), valid)  # of [b, N_F, N_T, D]
-            kept = layers if all_layers else layers[-1:]
-            hidden = torch.stack([layer.transpose(1, 2).flatten(2) for layer in kept], dim=1).float()
-            for row, (i, n_time) in enumerate(zip(part, columns, strict=True)):
-                outputs[i] = hidden[row, :, :n_time]
+            kept = [layer.float().transpose(1, 2) for layer in (layers if all_layers else layers[-1:])]
+            for row, i in enumerate(part):
+                outputs[i] = [layer[row, :columns[i]] for layer in kept]
         return outputs
+
+
+def _alike(columns: list[int], spare: float) -> Iterator[list[int]]:
+    """Indices of chunks to be encoded together, by length: each at most `spare` columns shorter than the longest."""
+    part: list[int] = []
+    for i in sorted(range(len(columns)), key=columns.__getitem__):
+        if part and (len(part) == MAX_CHUNKS or columns[i] - columns[part[0]] > spare):
+            yield part
+            part = []
+        part.append(i)
+    yield part
 
 
 def _resampled(clip: torch.Tensor, source: int, target: int) -> torch.Tensor:

@@ -46,6 +46,16 @@ def test_batch_equals_single_clips(logmel):
     assert torch.allclose(batch[1, 0], logmel(wavs[1, 0]), atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [1, 40, 10**6])
+def test_clips_of_any_lengths_together_equal_each_alone(logmel, monkeypatch, size):
+    """Whatever the number of frames that are transformed at a time."""
+    wavs = [torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in (1, 8000, 160, 30001, 401)]
+    alone = [logmel(wav) for wav in wavs]
+    monkeypatch.setattr("m2d.audio.logmel.block_size", lambda device: size)
+    for together, expected in zip(logmel.clips(wavs), alone, strict=True):
+        torch.testing.assert_close(together, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("config", [
     LogMelConfig(), LogMelConfig(32000, 800, 800, 320, f_max=16000.0), LogMelConfig(n_fft=512, n_mels=128, f_min=0.0)])
 def test_mel_filters_are_torchaudios_to_the_bit(config):

@@ -1,6 +1,7 @@
 """Fine-tuning: schedule, clip vector, freezing, epochs that repeat themselves, resuming, the four tasks."""
 
 import dataclasses
+from threading import get_ident
 
 import numpy as np
 import pytest
@@ -102,6 +103,17 @@ def test_each_of_the_four_tasks_runs(name, fold, tune, encoder, arrays, tmp_path
     frozen = {key for key in before if key.startswith("patch_embed.")}
     assert bool(frozen & changed) != bool(tune.get("freeze_patch_embed"))
     assert any("blocks.0" in key for key in changed)
+
+
+def test_batches_are_read_ahead_in_their_order(arrays, monkeypatch):
+    data = arrays("spcv2")
+    parts = [np.array([3, 1]), np.array([0]), np.array([2, 2, 4])]
+    readers = []
+    monkeypatch.setattr(data, "_read", lambda rows, read=data._read: readers.append(get_ident()) or read(rows))
+    for (logmel, targets), rows in zip(data.batches(parts), parts, strict=True):
+        assert torch.equal(logmel, torch.from_numpy(data.logmels[rows]).float())
+        assert torch.equal(targets, torch.from_numpy(data.targets[rows]))
+    assert len(readers) == 3 and get_ident() not in readers
 
 
 def test_it_learns(encoder, arrays, tmp_path):

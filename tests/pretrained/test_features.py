@@ -116,6 +116,19 @@ def test_more_chunks_than_are_encoded_at_once(model, monkeypatch):
     torch.testing.assert_close(model(wavs).frames, expected.frames, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize(("padding", "calls"), [(24, [(1, 28), (2, 96)]), (float("inf"), [(3, 96)])])
+def test_padding_where_it_is_cheaper_than_a_call_of_its_own(model, monkeypatch, padding, calls):
+    """Always on a GPU; on a CPU the rest of a long clip is encoded alone, as the padding would cost more."""
+    wavs, seen, layers = clips(1.2, 0.9), [], model.encoder.layers
+    expected = [model([wav]).frames[0] for wav in wavs]
+    monkeypatch.setattr("m2d.pretrained.features.CPU_PADDING", padding)
+    monkeypatch.setattr(model.encoder, "layers", lambda x, valid: seen.append((len(x), x.shape[3])) or layers(x, valid))
+    output = model(wavs)
+    assert seen == calls
+    for frames, length, alone in zip(output.frames, output.lengths, expected, strict=True):
+        torch.testing.assert_close(frames[:length], alone, rtol=0, atol=1e-5)
+
+
 def test_chunks_start_from_position_zero(model):
     wav = clips(2.0)[0]
     logmel = (model.logmel(wav) - model.mean) / model.std
