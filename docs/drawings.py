@@ -1,7 +1,5 @@
 """The two drawings of the concepts as SVG: M2D, and M2D-S."""
 
-from __future__ import annotations
-
 import random
 from html import escape
 

@@ -6,8 +6,6 @@ usage: generate.py            write them
                               where there are any
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

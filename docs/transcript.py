@@ -6,8 +6,6 @@ Lines that were drawn over (bars) are gone, as on the terminal. Left out: what c
 Python's warnings of other packages. The checkout's folder is called ~/m2d.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

@@ -8,8 +8,6 @@ usage: corpora.py superb|general named TASK...      those whose corpora db.sh na
        corpora.py superb|general check              every path that db.sh names must exist
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -25,8 +25,6 @@ OUTPUTs are --data, --store, --weights; their identity is what --after sees. MAR
 follows from. Both are JSON, a line for each key.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -11,8 +11,6 @@ they are. That a task has begun, on which node, and has ended are lines of task.
 Only the standard library is used: this runs before any environment is known to be whole.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -9,8 +9,6 @@ working Python processes), `group` (the process group of run.sh), `script` (run.
 kill begins anew. The last start is not disturbed. A table tells how many kills there were and what differs.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json

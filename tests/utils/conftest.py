@@ -1,7 +1,5 @@
 """How the shell side is tested: bash and the real scripts of utils/, in a folder of the test's own."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

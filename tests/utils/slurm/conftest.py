@@ -1,7 +1,5 @@
 """A real Slurm for the tests of the Slurm launchers."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil
