@@ -64,7 +64,8 @@ def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[
         raise UserError(f"option '{missing[0]}' has no default: give it as {missing[0]}=VALUE")
     for key, field in known_keys(table).items():
         _check_value(key, OmegaConf.select(merged, key), field.metadata)
-    return OmegaConf.to_object(merged)
+    with refused(str(yaml or "options")):
+        return OmegaConf.to_object(merged)
 
 
 def read_yaml(path: str | Path) -> DictConfig:

@@ -1,5 +1,8 @@
 """Errors that the user can act on, each with its exit code."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Bad input or a bad setting: one line that says which file or option, what is wrong and what to do.
@@ -15,3 +18,12 @@ class OtherRunError(UserError):
 
     status = 65
     """EX_DATAERR of sysexits.h; the recipes then clear the folder away and run the command again."""
+
+
+@contextmanager
+def errors_at(place: object) -> Iterator[None]:
+    """Bad input that the block meets, a `ValueError` or `UserError`, becomes a `UserError` that names `place`."""
+    try:
+        yield
+    except (UserError, ValueError) as error:
+        raise UserError(f"{place}: {str(error).removeprefix(f'{place}: ')}") from None

@@ -2,12 +2,11 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from m2d.common.errors import UserError
 from m2d.common.files import atomic_directory
@@ -124,14 +123,17 @@ class DataDir:
         path = Path(path)
         if not (path / "wav.scp").is_file():
             raise UserError(f"{path}/wav.scp: no such file: {path} is no data directory; run the data stage first")
-        data = cls(**{name: _read_table(path / file, PARSERS.get(name, str)) for name, file in FILES.items()
-                      if (path / file).is_file()})
-        data._validate(path)
+        data = cls({})
+        for name, file in FILES.items():
+            if (path / file).is_file():
+                for fault in read_lines(path / file, PARSERS.get(name, str), getattr(data, name)):
+                    raise UserError(fault)
+        data._check(path)
         return data
 
     def write(self, path: str | Path) -> None:
         """Write the tables that are not empty, sorted, in place of whatever directory is there."""
-        self._validate(Path(path))
+        self._check(path)
         with atomic_directory(path) as temporary:
             for name, file in FILES.items():
                 table = getattr(self, name)
@@ -142,29 +144,35 @@ class DataDir:
                 lines = (f"{speaker} {' '.join(utterances)}" for speaker, utterances in self.speakers().items())
                 (temporary / "spk2utt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def _validate(self, path: Path) -> None:
+    def faults(self) -> Iterator[str]:
+        """What is wrong with and between the tables, `FILE: what` each."""
         if not self.wav:
-            raise UserError(f"{path}/wav.scp: no recordings in it")
+            yield "wav.scp: no recordings in it"
         ids = (self.segments or self.wav).keys()
-        for name in PER_UTTERANCE:
-            if unknown := getattr(self, name).keys() - ids:
-                raise UserError(f"{path}/{FILES[name]}: '{min(unknown)}' is no utterance of this directory")
-        if self.utt2spk and (missing := ids - self.utt2spk.keys()):
-            raise UserError(f"{path}/utt2spk: has no line for '{min(missing)}'")
+        for name in PER_UTTERANCE[1:]:
+            for key in sorted(getattr(self, name).keys() - ids):
+                yield f"{FILES[name]}: '{key}' is no utterance of this directory"
+        for key in sorted(ids - self.utt2spk.keys()) if self.utt2spk else ():
+            yield f"utt2spk: no line for '{key}'"
         for utterance, (recording, start, end) in self.segments.items():
             if recording not in self.wav:
-                raise UserError(f"{path}/segments: '{utterance}' is in recording '{recording}', which wav.scp lacks")
-            if not 0 <= start < (np.inf if end == -1 else end):
-                raise UserError(f"{path}/segments: '{utterance}' runs from {start} to {end} s")
-        for table in (self.wav, self.segments, self.classes):
-            if bad := next((key for key in table if not key or key.split() != [key]), None):
-                raise UserError(f"{path}: '{bad}' can't be an id: it is empty or has blanks")
+                yield f"segments: '{utterance}' is in recording '{recording}', which is not in wav.scp"
+            if not 0 <= start < (math.inf if end == -1 else end):
+                yield f"segments: '{utterance}' runs from {start} to {end} s"
+        for name in ("wav", "segments", "classes"):
+            for key in getattr(self, name):
+                if not key or key.split() != [key]:
+                    yield f"{FILES[name]}: '{key}' can't be an id: it is empty or has blanks"
         for recording, file in self.wav.items():
             if file.splitlines() != [file.strip()]:
-                raise UserError(f"{path}/wav.scp: a line can't hold the file name {file!r}: rename it, without line "
-                                "breaks and without blanks at its ends")
+                yield (f"wav.scp: a line can't hold the file name {file!r}: rename it, without line breaks and without "
+                       "blanks at its ends")
             if file.endswith("|"):
-                raise UserError(f"{path}/wav.scp: '{recording}' is a command; write its output to a file and give that")
+                yield f"wav.scp: '{recording}' is a command; write its output to a file and give that"
+
+    def _check(self, path: str | Path) -> None:
+        if fault := next(self.faults(), None):
+            raise UserError(f"{path}/{fault}")
 
 
 FILES = {"wav": "wav.scp", **{name: name for name in ("segments", "utt2spk", "text", "utt2dur", "utt2num_frames",
@@ -187,16 +195,22 @@ PARSERS = {"wav": _parse_path, "segments": _parse_segment, "utt2dur": float, "ut
 _FORMATS = {"segments": lambda s: f"{s.recording} {s.start:.3f} {s.end:.3f}", "utt2dur": lambda s: f"{s:.3f}"}
 
 
-def _read_table(path: Path, parse) -> dict:
-    table = {}
-    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+def read_lines(path: Path, parse: Callable[[str], Any], table: dict[str, Any], ordered: bool = False) -> Iterator[str]:
+    """Put the readable lines of a table's file into `table`; what is wrong with others, `FILE: line N: what`.
+
+    With `ordered`, a line whose key is not behind the one before by its bytes is wrong too.
+    """
+    last = b""
+    with open(path, "rb") as stream:
         for number, line in enumerate(stream, 1):
-            key, _, value = line.strip().partition(" ")
-            if not key or key in table:
-                raise UserError(f"{path}: line {number}: " + (f"'{key}' is there twice" if key else "empty line"))
             try:
-                line.encode("utf-8")
-                table[key] = parse(value.strip())
-            except ValueError as error:
-                raise UserError(f"{path}: line {number}: can't be read: {line.strip()!r}") from error
-    return table
+                key, _, value = line.decode("utf-8").strip().partition(" ")
+                if not key or key in table:
+                    yield f"{path}: line {number}: " + (f"'{key}' is there twice" if key else "empty line")
+                else:
+                    table[key] = parse(value.strip())
+                    if ordered and key.encode() < last:
+                        yield f"{path}: line {number}: '{key}' is not in order (LC_ALL=C sort)"
+                    last = key.encode()
+            except ValueError:
+                yield f"{path}: line {number}: can't be read: {line.decode(errors='replace').strip()!r}"

@@ -1,45 +1,31 @@
 """Kaldi's operations on data directories: validate, fix, subset, combine, split."""
 
-import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from m2d.common.errors import UserError
-from m2d.data.datadir import FILES, PARSERS, PER_UTTERANCE, DataDir, Segment
+from m2d.data.datadir import FILES, PARSERS, PER_UTTERANCE, DataDir, Segment, read_lines
 from m2d.data.randomness import permutation
 
 BACKUP = ".backup"
 
 
 def faults(path: str | Path) -> Iterator[str]:
-    """All errors in a directory as lines `FILE: line N: what`; one table is in memory at a time."""
-    path = Path(path)
+    """All errors in a directory as lines `FILE: line N: what` or `FILE: what`."""
+    path, data = Path(path), DataDir({})
     if not (path / "wav.scp").is_file():
         yield f"{path}/wav.scp: no such file"
         return
-    tables: dict[str, dict[str, Any]] = {}
     for name, file in FILES.items():
         if (path / file).is_file():
-            tables[name] = table = {}
-            yield from _read(path / file, PARSERS.get(name, str), table)
-    ids = (tables.get("segments") or tables["wav"]).keys()
-    for name in PER_UTTERANCE[1:]:
-        if name in tables:
-            yield from _both_ways(path / FILES[name], tables[name].keys(), ids, complete=name == "utt2spk")
-    recordings = {segment.recording for segment in tables.get("segments", {}).values()} or tables["wav"].keys()
-    for utterance, (_, start, end) in tables.get("segments", {}).items():
-        if not 0 <= start < (math.inf if end == -1 else end):
-            yield f"{path}/segments: '{utterance}' runs from {start} to {end} s"
-    for recording, file in tables["wav"].items():
-        if file.endswith("|"):
-            yield f"{path}/wav.scp: '{recording}' is a command; write its output to a file and give that"
-    for recording in sorted(recordings - tables["wav"].keys()):
-        yield f"{path}/segments: recording '{recording}' is not in wav.scp"
-    for recording in sorted(tables["wav"].keys() - recordings):
-        yield f"{path}/wav.scp: no segment is in recording '{recording}'"
-    yield from _speaker_faults(path, tables.get("utt2spk", {}))
+            yield from read_lines(path / file, PARSERS.get(name, str), getattr(data, name), ordered=True)
+            if not getattr(data, name):
+                yield f"{path / file}: no line in it can be read"
+    yield from (f"{path}/{fault}" for fault in data.faults())
+    used = {segment.recording for segment in data.segments.values()} or data.wav.keys()
+    yield from (f"{path}/wav.scp: no segment is in recording '{name}'" for name in sorted(data.wav.keys() - used))
+    yield from _speaker_faults(path, data.utt2spk)
 
 
 def fix(path: str | Path) -> dict[str, int]:
@@ -54,7 +40,7 @@ def fix(path: str | Path) -> dict[str, int]:
     for name, file in FILES.items():
         tables[name] = {}
         if (path / file).is_file():
-            for _ in _read(path / file, PARSERS.get(name, str), tables[name]):
+            for _ in read_lines(path / file, PARSERS.get(name, str), tables[name]):
                 pass
             lines[name] = (path / file).read_bytes().count(b"\n")
     tables["wav"] = {recording: file for recording, file in tables["wav"].items() if not file.endswith("|")}  # commands
@@ -146,37 +132,6 @@ def split(path: str | Path, jobs: int) -> list[Path]:
     for job, part in enumerate(parts, 1):
         data.split(job, jobs).write(part)
     return parts
-
-
-def _read(path: Path, parse, table: dict[str, Any]) -> Iterator[str]:
-    """Put the readable lines into `table`; yield what is wrong with the others."""
-    last = b""
-    with open(path, "rb") as stream:
-        for number, line in enumerate(stream, 1):
-            where = f"{path}: line {number}"
-            try:
-                key, _, value = line.decode("utf-8").strip().partition(" ")
-                if not key:
-                    yield f"{where}: empty line"
-                elif key in table:
-                    yield f"{where}: '{key}' is there twice"
-                else:
-                    table[key] = parse(value.strip())
-                    if key.encode() < last:
-                        yield f"{where}: '{key}' is not in order (LC_ALL=C sort)"
-                    last = key.encode()
-            except ValueError:
-                yield f"{where}: can't be read"
-    if not table:
-        yield f"{path}: no line in it can be read"
-
-
-def _both_ways(path: Path, found: Iterable[str], ids: Iterable[str], complete: bool) -> Iterator[str]:
-    for key in sorted(found - ids):
-        yield f"{path}: '{key}' is no utterance of this directory"
-    if complete:
-        for key in sorted(ids - found):
-            yield f"{path}: no line for '{key}'"
 
 
 def _speaker_faults(path: Path, utt2spk: dict[str, str]) -> Iterator[str]:

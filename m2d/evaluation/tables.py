@@ -4,6 +4,7 @@ Several labels of a clip are joined by `;`. The same form serves a user's own da
 papers' tasks, and the `table.csv` of a prepared task.
 """
 
+import contextlib
 import csv
 import difflib
 import io
@@ -59,21 +60,21 @@ def read_table(path: str | Path) -> Table:
     path = Path(path)
     records = _records(path)
     line, header = next(records, (1, []))
-    _check_header(path, line, header)
     table = Table(path, [], [], "split" in header or "fold" in header)
     seen: dict[tuple[str, float, float | None], int] = {}
-    for line, cells in records:
-        if len(cells) != len(header):
-            raise UserError(f"{path}:{line}: has {len(cells)} cells, the first line names {len(header)} columns")
-        try:
+    try:
+        _check_header(header)
+        for line, cells in records:
+            if len(cells) != len(header):
+                raise ValueError(f"has {len(cells)} cells, the first line names {len(header)} columns")
             clip = _clip(dict(zip(header, cells, strict=True)))
-        except ValueError as error:
-            raise UserError(f"{path}:{line}: {error}") from None
-        earlier = seen.setdefault((clip.file_name, clip.start, clip.end), line)
-        if earlier != line:
-            raise UserError(f"{path}:{line}: {clip.file_name} is in the table twice (line {earlier})")
-        table.clips.append(clip)
-        table.lines.append(line)
+            earlier = seen.setdefault((clip.file_name, clip.start, clip.end), line)
+            if earlier != line:
+                raise ValueError(f"{clip.file_name} is in the table twice (line {earlier})")
+            table.clips.append(clip)
+            table.lines.append(line)
+    except ValueError as error:
+        raise UserError(f"{path}:{line}: {error}") from None
     if not table.clips:
         raise UserError(f"{path}: no rows in this table")
     return table
@@ -115,19 +116,19 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield line, cells
 
 
-def _check_header(path: Path, line: int, header: list[str]) -> None:
-    where = f"{path}:{line}: the first line must name the columns {FORM}"
+def _check_header(header: list[str]) -> None:
+    where = f"the first line must name the columns {FORM}"
     for name in ("file_name", "label"):
         if name not in header:
-            raise UserError(f"{where}: '{name}' is missing{nearest(name, header)}")
+            raise ValueError(f"{where}: '{name}' is missing{nearest(name, header)}")
     for name in header:
-        if header.count(name) > 1:
-            raise UserError(f"{where}: '{name}' is there twice")
         close = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.75)
+        if header.count(name) > 1:
+            raise ValueError(f"{where}: '{name}' is there twice")
         if not name or (name not in COLUMNS and close):  # other columns are the user's own notes
-            raise UserError(f"{where}: unknown column '{name}'" + (f", did you mean '{close[0]}'?" if close else ""))
+            raise ValueError(f"{where}: unknown column '{name}'" + (f", did you mean '{close[0]}'?" if close else ""))
     if {"split", "fold"} <= set(header):
-        raise UserError(f"{where}: give split or fold, not both")
+        raise ValueError(f"{where}: give split or fold, not both")
 
 
 def _clip(row: dict[str, str]) -> Clip:
@@ -151,10 +152,7 @@ def _clip(row: dict[str, str]) -> Clip:
 
 
 def _seconds(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} '{text}' is not a number of seconds from 0 on")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < math.inf:
+            return float(text)
+    raise ValueError(f"{name} '{text}' is not a number of seconds from 0 on")

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from m2d.common.errors import UserError
 from m2d.common.options import option
 from m2d.nn.encoder_config import ENCODERS, EncoderConfig, Size
 from m2d.nn.objectives import OBJECTIVES, Objective
@@ -11,7 +10,7 @@ from m2d.nn.patches import visible_count
 
 @dataclass
 class ModelConfig:
-    """Architecture and objective. Raises `UserError` for values that do not fit together."""
+    """Architecture and objective. Raises ValueError for values that do not fit together."""
 
     objective: str = option("m2d", "name of the objective, a module of m2d.nn.objectives")
     input_size: list[int] = option(factory=lambda: [80, 608], help="frequency bins, time frames of one input")
@@ -35,10 +34,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         self._check_size_name()
         if not 0 <= self.drop_path < 1:
-            raise UserError(f"drop_path {self.drop_path} must be at least 0 and less than 1")
+            raise ValueError(f"drop_path {self.drop_path} must be at least 0 and less than 1")
         n_patches = self.encoder.grid.n_patches
         if not 0 < self.n_visible < n_patches:
-            raise UserError(f"mask_ratio {self.mask_ratio} leaves {self.n_visible} of {n_patches} patches visible: "
+            raise ValueError(f"mask_ratio {self.mask_ratio} leaves {self.n_visible} of {n_patches} patches visible: "
                             "at least one must be visible and one masked")
         self.predictor.check("predictor")
         self.objective_class.check(self)
@@ -70,8 +69,8 @@ class ModelConfig:
         if self.size == "custom":
             missing = [name for name, value in explicit.items() if value is None]
             if missing:
-                raise UserError(f"size=custom needs {' and '.join(missing)}")
+                raise ValueError(f"size=custom needs {' and '.join(missing)}")
         elif self.size not in ENCODERS:
-            raise UserError(f"size '{self.size}' is not one of {', '.join(ENCODERS)}, custom")
+            raise ValueError(f"size '{self.size}' is not one of {', '.join(ENCODERS)}, custom")
         elif any(value is not None for value in explicit.values()):
-            raise UserError(f"width, depth and heads are fixed by size={self.size}: use size=custom to choose them")
+            raise ValueError(f"width, depth and heads are fixed by size={self.size}: use size=custom to choose them")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from m2d.common.errors import UserError
 from m2d.nn.patches import Grid
 
 MAX_WIDTH, MAX_DEPTH = 65_536, 1_000
@@ -18,12 +17,12 @@ class Size(NamedTuple):
     heads: int
 
     def check(self, what: str) -> None:
-        """Raise `UserError` unless a transformer of this size with sin-cos positions can be built."""
+        """Raise ValueError unless a transformer of this size with sin-cos positions can be built."""
         if min(self) < 1 or self.width % self.heads or self.width % 4:
-            raise UserError(f"{what}: width {self.width}, depth {self.depth}, heads {self.heads}: all must be "
+            raise ValueError(f"{what}: width {self.width}, depth {self.depth}, heads {self.heads}: all must be "
                             "positive, the width a multiple of the heads and of 4")
         if self.width > MAX_WIDTH or self.depth > MAX_DEPTH:
-            raise UserError(f"{what}: width {self.width}, depth {self.depth}: at most {MAX_WIDTH} and {MAX_DEPTH}")
+            raise ValueError(f"{what}: width {self.width}, depth {self.depth}: at most {MAX_WIDTH} and {MAX_DEPTH}")
 
 
 # ViT sizes of Dosovitskiy et al. 2021, table 1 (small: Touvron et al. 2021)
@@ -32,7 +31,7 @@ ENCODERS = {"small": Size(384, 12, 6), "base": Size(768, 12, 12), "large": Size(
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Input, patches and size of an encoder. Raises `UserError` for values that do not fit together."""
+    """Input, patches and size of an encoder. Raises ValueError for values that do not fit together."""
 
     input_size: tuple[int, int]  # frequency bins, time frames
     patch_size: tuple[int, int]  # frequency bins, time frames
@@ -43,13 +42,13 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         if len(self.input_size) != 2 or len(self.patch_size) != 2:
-            raise UserError("input_size and patch_size are two numbers each: frequency bins, time frames")
+            raise ValueError("input_size and patch_size are two numbers each: frequency bins, time frames")
         if min(*self.input_size, *self.patch_size, self.in_channels) < 1:
-            raise UserError("input_size, patch_size and in_channels must be positive")
+            raise ValueError("input_size, patch_size and in_channels must be positive")
         if self.input_size[0] % self.patch_size[0]:
-            raise UserError(f"patch_size {self.patch_size[0]} does not divide the {self.input_size[0]} frequency bins")
+            raise ValueError(f"patch_size {self.patch_size[0]} does not divide the {self.input_size[0]} frequency bins")
         if self.grid.n_time == 0:
-            raise UserError(f"input_size {self.input_size[1]} in time is shorter than a patch of {self.patch_size[1]}")
+            raise ValueError(f"input_size {self.input_size[1]} in time is shorter than a patch of {self.patch_size[1]}")
         self.size.check("encoder")
 
     @property

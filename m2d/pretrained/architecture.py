@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from m2d.common.errors import UserError
 from m2d.nn import ModelConfig, build_objective
 from m2d.nn.encoder import Encoder
 from m2d.nn.encoder_config import ENCODERS, EncoderConfig
@@ -22,37 +21,37 @@ def encoder_config(
 ) -> EncoderConfig:
     """The encoder whose parameters, under our names, are `state`.
 
-    `positions` are its position tables, `heads` are the ones that are given. Raises `UserError` for shapes that don't
+    `positions` are its position tables, `heads` are the ones that are given. Raises ValueError for shapes that don't
     fit together, and where the heads aren't given and the encoder is no ViT of a known size.
     """
     weight = state.get("encoder.patch_embed.proj.weight")
     if weight is None:
-        raise UserError("parameter 'patch_embed.proj.weight' is missing")
+        raise ValueError("parameter 'patch_embed.proj.weight' is missing")
     if weight.ndim != 4:
-        raise UserError(f"patch_embed.proj.weight is {list(weight.shape)}, expected [D, channels, f, t]")
+        raise ValueError(f"patch_embed.proj.weight is {list(weight.shape)}, expected [D, channels, f, t]")
     width, in_channels, f, t = weight.shape
     if "pos_embed" not in positions:
-        raise UserError("parameter 'pos_embed' is missing: the input size can't be told")
+        raise ValueError("parameter 'pos_embed' is missing: the input size can't be told")
     grids = {name: _grid_of(table, name) for name, table in positions.items()}
     if positions["pos_embed"].shape[-1] != width:
-        raise UserError(f"pos_embed is {positions['pos_embed'].shape[-1]} wide, patch_embed.proj.weight {width}")
+        raise ValueError(f"pos_embed is {positions['pos_embed'].shape[-1]} wide, patch_embed.proj.weight {width}")
     if len(set(grids.values())) != 1:
-        raise UserError(f"decoder_pos_embed is for the grid {tuple(grids['decoder_pos_embed'])}, "
+        raise ValueError(f"decoder_pos_embed is for the grid {tuple(grids['decoder_pos_embed'])}, "
                         f"pos_embed for {tuple(grids['pos_embed'])}")
     grid = grids["pos_embed"]
     depth = _depth(state, "encoder.transformer.blocks.")
     if heads is None:
         heads = next((size.heads for size in ENCODERS.values() if size[:2] == (width, depth)), None)
     if heads is None:
-        raise UserError(f"an encoder {width} wide and {depth} blocks deep is none of ViT {', '.join(ENCODERS)}, and no "
-                        "tensor tells its attention heads: give heads=N")
+        raise ValueError(f"an encoder {width} wide and {depth} blocks deep is none of ViT {', '.join(ENCODERS)}, and "
+                         "no tensor tells its attention heads: give heads=N")
     return EncoderConfig((grid.n_freq * f, grid.n_time * t), (f, t), in_channels, width, depth, heads)
 
 
 def _grid_of(table: torch.Tensor, name: str) -> Grid:
     """The grid whose sin-cos positions are this table [1, 1 + L, D]; only one of the factorings of L can be."""
     if table.ndim != 3 or table.shape[0] != 1 or table.shape[1] < 2 or table.shape[2] % 4:
-        raise UserError(f"{name} is {list(table.shape)}, expected [1, 1 + patches, width]")
+        raise ValueError(f"{name} is {list(table.shape)}, expected [1, 1 + patches, width]")
     n_patches, width = table.shape[1] - 1, table.shape[2]
     tolerance = max(POSITION_TOLERANCE, torch.finfo(table.dtype).eps)  # a file of float16 has rounded the table
     for n_freq in range(1, n_patches + 1):
@@ -61,7 +60,7 @@ def _grid_of(table: torch.Tensor, name: str) -> Grid:
             expected = with_class_row(sincos_positions(grid, width))
             if torch.allclose(table.float(), expected, rtol=0, atol=tolerance):
                 return grid
-    raise UserError(f"{name} is not the fixed sin-cos table of any grid of {n_patches} patches")
+    raise ValueError(f"{name} is not the fixed sin-cos table of any grid of {n_patches} patches")
 
 
 def with_class_row(table: torch.Tensor) -> torch.Tensor:
@@ -92,7 +91,7 @@ def _objective_config(state: dict[str, torch.Tensor], encoder: EncoderConfig) ->
     """Options of a model with parameters of these shapes; what no shape tells (heads, ratio) is arbitrary."""
     for needed in ("predictor.embed.weight", "predictor.mask_token"):
         if needed not in state:
-            raise UserError(f"parameter '{to_published(needed)}' is missing")
+            raise ValueError(f"parameter '{to_published(needed)}' is missing")
     has_target = any(name.startswith("target.") for name in state)
     offline = state.get("offline.weight")
     return ModelConfig(
@@ -107,7 +106,7 @@ def _objective_config(state: dict[str, torch.Tensor], encoder: EncoderConfig) ->
 
 def _rows(state: dict[str, torch.Tensor], name: str) -> int:
     if state[name].ndim != 2 or not len(state[name]):
-        raise UserError(f"parameter '{to_published(name)}' is {list(state[name].shape)}, expected a matrix")
+        raise ValueError(f"parameter '{to_published(name)}' is {list(state[name].shape)}, expected a matrix")
     return len(state[name])
 
 
@@ -122,24 +121,24 @@ def check_state(
     origin: str,
     name_of: Callable[[str], str] = str,
 ) -> None:
-    """Raise `UserError` for the first parameter that is missing, of another shape, not finite numbers, or one too many.
+    """Raise ValueError for the first parameter that is missing, of another shape, not finite numbers, or one too many.
 
     `name_of` gives the name that the reader of the message knows a parameter by.
     """
     for name, value in expected.items():
         if name not in state:
-            raise UserError(f"{origin}: parameter '{name_of(name)}' is missing")
+            raise ValueError(f"{origin}: parameter '{name_of(name)}' is missing")
         if state[name].shape != value.shape:
-            raise UserError(f"{origin}: parameter '{name_of(name)}' is {list(state[name].shape)}, "
+            raise ValueError(f"{origin}: parameter '{name_of(name)}' is {list(state[name].shape)}, "
                             f"expected {list(value.shape)}")
         if not state[name].is_floating_point():
-            raise UserError(f"{origin}: parameter '{name_of(name)}' is {state[name].dtype}, expected floating point")
+            raise ValueError(f"{origin}: parameter '{name_of(name)}' is {state[name].dtype}, expected floating point")
         # a finite sum has finite terms, and is ten times cheaper
         if not state[name].sum().isfinite() and not state[name].isfinite().all():
-            raise UserError(f"{origin}: parameter '{name_of(name)}' has values that are not finite")
+            raise ValueError(f"{origin}: parameter '{name_of(name)}' has values that are not finite")
     for name in state:
         if name not in expected:
-            raise UserError(f"{origin}: parameter '{name_of(name)}' is one too many")
+            raise ValueError(f"{origin}: parameter '{name_of(name)}' is one too many")
 
 
 def is_encoder_only(state: dict[str, torch.Tensor]) -> bool:

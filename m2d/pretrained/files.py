@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from m2d.audio.logmel import LogMelConfig
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, errors_at
 from m2d.common.files import atomic_open, read_json, sha256, write_json
 from m2d.nn.config import ModelConfig
 from m2d.nn.encoder import Encoder
@@ -45,10 +45,8 @@ def load_pretrained(path: str | Path, heads: int | None = None, sample_rate: int
     path = find_file(path)
     if path.is_file():
         published = read_published(path, heads, sample_rate)
-        try:
+        with errors_at(path):
             return from_published(published, labels)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
     if heads is not None or sample_rate is not None:
         raise UserError("heads and sample_rate apply to a published checkpoint only: a model directory says its own")
     return _load_directory(path, labels)
@@ -110,7 +108,7 @@ def save_pretrained(model: M2DFeatures | ImageFeatures, directory: str | Path,
 
 
 def from_published(published: Published, labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
-    """Features, and heads where there are any, from a published checkpoint."""
+    """Features, and heads where there are any. Raises ValueError for heads that do not fit the encoder."""
     return _assemble(published.encoder, published.front_end, published.statistics, {
         **published.encoder_state(),
         **{f"classifier.{name}": value for name, value in published.classifier.items()},
@@ -139,7 +137,7 @@ def _assemble(config: EncoderConfig, front_end: LogMelConfig | None, statistics:
     if heads["classifier."]:
         classifier = classifier_like(heads["classifier."], labels, (config.width, config.grid.n_freq * config.width))
     elif labels is not None:
-        raise UserError("labels apply to a model with a classifier: these weights have none")
+        raise ValueError("labels apply to a model with a classifier: these weights have none")
     if heads["clap."]:
         clap = clap_like(heads["clap."], config.width)
     weights = {name: value for name, value in state.items() if not name.startswith(tuple(heads))}
@@ -189,10 +187,8 @@ def _load_directory(directory: Path, labels: list[str] | None) -> M2DFeatures | 
     state = read_safetensors(directory / WEIGHTS, checksum)
     if "auto_map" in config:  # a folder for transformers
         state = {name.removeprefix("features.").removeprefix("encoder."): value for name, value in state.items()}
-    try:
+    with errors_at(directory / WEIGHTS):
         model = _assemble(encoder, front_end, statistics, state, labels or names)
-    except UserError as error:
-        raise UserError(f"{directory / WEIGHTS}: {error}") from None
     if is_audio and model.classifier is not None:
         model.classifier.exclusive, model.classifier.seconds = exclusive, seconds
     return model

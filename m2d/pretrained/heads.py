@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from m2d.common.errors import UserError
 from m2d.nn.transformer import Block
 
 BATCH_NORM_EPS = 1e-5
@@ -100,14 +99,14 @@ class Clap(nn.Module):
 def classifier_like(state: dict[str, torch.Tensor], names: list[str] | None, widths: tuple[int, int]) -> Classifier:
     """The classifier whose parameters have the shapes of `state`; its weights are not set.
 
-    `names` default to the class indices. Raises `UserError` for names of another number, and a Linear of another width
+    `names` default to the class indices. Raises ValueError for names of another number, and a Linear of another width
     than one of `widths`, D and N_F * D.
     """
     classes, width = _matrix(state, "linear.weight")
     if width not in widths:
-        raise UserError(f"the classifier takes {width} features, the encoder gives {widths[0]} or {widths[1]}")
+        raise ValueError(f"the classifier takes {width} features, the encoder gives {widths[0]} or {widths[1]}")
     if names is not None and len(names) != classes:
-        raise UserError(f"{len(names)} class names are given, the classifier has {classes} classes")
+        raise ValueError(f"{len(names)} class names are given, the classifier has {classes} classes")
     return Classifier(width, names or [str(index) for index in range(classes)])
 
 
@@ -131,8 +130,8 @@ def clap_like(state: dict[str, torch.Tensor], width: int) -> Clap:
 def _matrix(state: dict[str, torch.Tensor], name: str) -> tuple[int, int]:
     """Shape of a weight that must be a matrix."""
     if name not in state:
-        raise UserError(f"parameter '{name}' of the head is missing")
+        raise ValueError(f"parameter '{name}' of the head is missing")
     if state[name].ndim != 2 or not state[name].numel():
-        raise UserError(f"parameter '{name}' of the head is {list(state[name].shape)}, expected a matrix")
+        raise ValueError(f"parameter '{name}' of the head is {list(state[name].shape)}, expected a matrix")
     rows, columns = state[name].shape
     return rows, columns

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, errors_at
 from m2d.nn.config import ENCODERS
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import find_file, from_published, load_pretrained
@@ -24,7 +24,9 @@ def describe(path: str | Path, heads: int | None = None, sample_rate: int | None
     file = find_file(path)
     if file.is_file():
         published = read_published(file, heads, sample_rate)
-        return _page(file, f"layout {published.layout}: {LAYOUTS[published.layout]}", from_published(published))
+        with errors_at(file):
+            model = from_published(published)
+        return _page(file, f"layout {published.layout}: {LAYOUTS[published.layout]}", model)
     return _page(file, "model directory", load_pretrained(file, heads, sample_rate))
 
 
@@ -41,7 +43,8 @@ def settings(path: str | Path, heads: int | None = None, seconds: float | None =
     file, predictor = find_file(path), {}
     if file.is_file():
         published = read_published(file, heads)
-        model = from_published(published)
+        with errors_at(file):
+            model = from_published(published)
         if "predictor.embed.weight" in published.state:
             blocks = {name.split(".")[3] for name in published.state if name.startswith("predictor.transformer.b")}
             predictor = {"predictor_width": len(published.state["predictor.embed.weight"]),

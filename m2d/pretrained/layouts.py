@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 
 from m2d.audio.logmel import LogMelConfig
-from m2d.common.errors import UserError
 
 # Our prefix of a parameter's name, and the published one.
 RENAMES = (
@@ -57,7 +56,7 @@ class Parts:
 
 
 def separate(tensors: dict[str, torch.Tensor]) -> Parts:
-    """Take the tensors of a file apart. Raises `UserError` for a classifier's parameter of no known name.
+    """Take the tensors of a file apart. Raises ValueError for a classifier's parameter of no known name.
 
     What lies beside a wrapped encoder (tables of its front end) is left out.
     """
@@ -76,16 +75,16 @@ def separate(tensors: dict[str, torch.Tensor]) -> Parts:
 def front_end_for(path: str | pathlib.Path, sample_rate: int | None) -> LogMelConfig:
     """The published front end of a rate; 16 kHz where none is given.
 
-    No tensor tells the rate. Raises `UserError` for a rate that no published model has, and where a folder's or file's
+    No tensor tells the rate. Raises ValueError for a rate that no published model has, and where a folder's or file's
     name says `p32k` and no rate is given.
     """
     if sample_rate is None:
         if named_32k(path):
-            raise UserError(f"{path}: its name says p32k, weights for audio of 32 kHz, which the file itself does not "
+            raise ValueError("the name says p32k, weights for audio of 32 kHz, which the file itself does not "
                             "tell: give sample_rate=32000 (16000 if the name is wrong)")
         sample_rate = 16000
     if sample_rate not in FRONT_ENDS:
-        raise UserError(f"sample_rate={sample_rate}: published models take {' or '.join(map(str, FRONT_ENDS))} Hz")
+        raise ValueError(f"sample_rate={sample_rate}: published models take {' or '.join(map(str, FRONT_ENDS))} Hz")
     return FRONT_ENDS[sample_rate]
 
 
@@ -114,6 +113,6 @@ def _renamed(tensors: dict[str, torch.Tensor], renames: tuple[tuple[str, str], .
     for name, value in tensors.items():
         ours = next((ours + name[len(theirs):] for ours, theirs in renames if name.startswith(theirs)), None)
         if ours is None:
-            raise UserError(f"parameter '{name}' belongs to no published classifier")
+            raise ValueError(f"parameter '{name}' belongs to no published classifier")
         renamed[ours] = value
     return renamed

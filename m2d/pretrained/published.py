@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from m2d.audio.logmel import LogMelConfig
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, errors_at
 from m2d.nn.encoder_config import ENCODERS, EncoderConfig
 from m2d.nn.patches import sincos_positions
 from m2d.pretrained.architecture import (
@@ -75,12 +75,10 @@ def read_published(path: str | pathlib.Path, heads: int | None = None, sample_ra
             isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()):
         raise UserError(f"{path}: holds no state dict, neither at the top nor under 'model'")
     note = content.get(NOTE) if tensors is not content else None
-    try:
+    with errors_at(path):
         heads = _agreed("heads", heads, note)
         front_end = front_end_for(path, _agreed("sample_rate", sample_rate, note))
         return _interpret(tensors, heads, front_end)
-    except UserError as error:
-        raise UserError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 def load_objective(objective: torch.nn.Module, published: Published, origin: str) -> None:
@@ -106,7 +104,8 @@ def load_objective(objective: torch.nn.Module, published: Published, origin: str
         LOG.warning("%s: the %s has no place in this configuration and is left out", origin, ", ".join(sorted(unused)))
     state = {name: value for name, value in state.items() if name.split(".")[0] in parts}
     taken = own if not published.encoder_only else {name: own[name] for name in own if name in state}
-    check_state(state, taken, origin, published_name)
+    with errors_at(origin):
+        check_state(state, taken, origin, published_name)
     objective.load_state_dict(state, strict=False)
 
 
@@ -144,12 +143,12 @@ def published_name(name: str) -> str:
 
 
 def _agreed(name: str, given: int | None, note: Any) -> int | None:
-    """A setting as given, or else as noted in the file. Raises `UserError` where the two differ."""
+    """A setting as given, or else as noted in the file. Raises ValueError where the two differ."""
     noted = note.get(name) if isinstance(note, dict) else None
     if noted is not None and type(noted) is not int:
-        raise UserError(f"{name} in the file is {noted!r}, expected a whole number")
+        raise ValueError(f"{name} in the file is {noted!r}, expected a whole number")
     if given is not None and noted is not None and given != noted:
-        raise UserError(f"{name}={given}: the file says {noted}")
+        raise ValueError(f"{name}={given}: the file says {noted}")
     return noted if given is None else given
 
 
@@ -157,7 +156,7 @@ def _interpret(tensors: dict[str, torch.Tensor], heads: int | None, front_end: L
     parts = separate(tensors)
     for name, value in [*parts.model.items(), *parts.classifier.items(), *parts.clap.items()]:
         if not value.is_floating_point() or value.layout != torch.strided or value.is_meta:
-            raise UserError(f"'{name}' is a {value.layout} tensor of {value.dtype} on {value.device}, expected plain "
+            raise ValueError(f"'{name}' is a {value.layout} tensor of {value.dtype} on {value.device}, expected plain "
                             "floating-point values")
     model = dict(parts.model)
     positions = {name: model.pop(name) for name in ("pos_embed", "decoder_pos_embed") if name in model}
@@ -166,7 +165,7 @@ def _interpret(tensors: dict[str, torch.Tensor], heads: int | None, front_end: L
     for name, value in model.items():
         ours = from_published(name)
         if ours is None:
-            raise UserError(f"parameter '{name}' belongs to no published M2D, M2D-S, MSM-MAE or MAE model")
+            raise ValueError(f"parameter '{name}' belongs to no published M2D, M2D-S, MSM-MAE or MAE model")
         state[ours] = value.float()
     encoder = encoder_config(state, positions, heads)
     statistics = _statistics(norm_stats) if encoder.in_channels == 1 else IMAGENET
@@ -195,8 +194,8 @@ def _statistics(norm_stats: torch.Tensor | None) -> tuple[float, float]:
         LOG.info("no norm_stats in the checkpoint: the public default %s is taken", DEFAULT_STATISTICS)
         return DEFAULT_STATISTICS
     if norm_stats.shape != (2,):
-        raise UserError(f"norm_stats is {list(norm_stats.shape)}, expected [2], mean and deviation")
+        raise ValueError(f"norm_stats is {list(norm_stats.shape)}, expected [2], mean and deviation")
     mean, std = norm_stats.tolist()
     if not math.isfinite(mean) or not 0 < std < math.inf:
-        raise UserError(f"norm_stats is {mean:g} and {std:g}, expected a mean and a positive deviation")
+        raise ValueError(f"norm_stats is {mean:g} and {std:g}, expected a mean and a positive deviation")
     return mean, std

@@ -52,10 +52,10 @@ def test_segments_say_where_the_audio_is(tmp_path):
     ("wav.scp", "a sox /a.wav -t wav - |\n", "is a command"),
     ("segments", "u r 0 x\n", r"segments: line 1: can't be read"),
     ("segments", "u r 0\n", r"segments: line 1"),
-    ("segments", "u z 0 1\n", "recording 'z', which wav.scp lacks"),
+    ("segments", "u z 0 1\n", "recording 'z', which is not in wav.scp"),
     ("segments", "u a 2 1\n", r"runs from 2\.0 to 1\.0"),
     ("utt2spk", "a s\nz s\n", "utt2spk: 'z' is no utterance"),
-    ("utt2spk", "a s\n", "utt2spk: has no line for 'b'"),
+    ("utt2spk", "a s\n", "utt2spk: no line for 'b'"),
     ("utt2dur", "a long\n", "utt2dur: line 1"),
 ])
 def test_faults_are_named(tmp_path, table, text, words):

@@ -33,13 +33,13 @@ def test_spk2utt_is_written_from_utt2spk(path):
     ("wav.scp", "s0-u0 /y.wav", "wav.scp: line 7: 's0-u0' is there twice"),
     ("wav.scp", "", "wav.scp: line 7: empty line"),
     ("utt2dur", "s3-u9 2.0", "utt2dur: 's3-u9' is no utterance of this directory"),
-    ("utt2dur", "s3-u9 long", "utt2dur: line 7: can't be read"),
-    ("utt2num_frames", "s0-u0 12.5", "utt2num_frames: line 1: can't be read"),
+    ("utt2dur", "s3-u9 long", "utt2dur: line 7: can't be read: 's3-u9 long'"),
+    ("utt2num_frames", "s0-u0 12.5", "utt2num_frames: line 1: can't be read: 's0-u0 12.5'"),
     ("wav.scp", "s3-u9 /z.wav", "utt2spk: no line for 's3-u9'"),
     ("wav.scp", "a /z.wav", "wav.scp: line 7: 'a' is not in order (LC_ALL=C sort)"),
     ("spk2utt", "s9 s0-u0", "spk2utt: line 4: 's0-u0' is of 's0' in utt2spk"),
     ("segments", "seg s0-u0 0 1", "wav.scp: no segment is in recording 's0-u3'"),
-    ("segments", "seg gone 0 1", "segments: recording 'gone' is not in wav.scp")])
+    ("segments", "seg gone 0 1", "segments: 'seg' is in recording 'gone', which is not in wav.scp")])
 def test_faults_are_named_with_file_and_line(path, file, line, said):
     with open(path / file, "a") as stream:
         stream.write(line + "\n")

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from m2d.common.errors import UserError
 from m2d.nn import ModelConfig, build_objective
 from m2d.nn.losses import cosine_error, standardise
 from m2d.nn.objectives import OBJECTIVES, Prediction
@@ -126,7 +125,7 @@ def test_objectives_by_name():
 
 
 def test_a_width_that_nobody_told_is_asked_for():
-    with pytest.raises(UserError, match="teacher_width is not known"):
+    with pytest.raises(ValueError, match="teacher_width is not known"):
         tiny(lambda_off=0.5, teacher_width=None)
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import torch
 from torch import nn
 
-from m2d.common.errors import UserError
 from m2d.common.registry import Registry
 from m2d.nn.encoder import Encoder
 from m2d.nn.losses import ObjectiveOutput
@@ -45,9 +44,9 @@ class Objective(nn.Module, ABC):
 
     @classmethod
     def check(cls, config: "ModelConfig") -> None:
-        """Raise `UserError` for options that do not suit the objective."""
+        """Raise ValueError for options that do not suit the objective."""
         if config.lambda_m2d != 1.0 or config.lambda_off != 0.0:
-            raise UserError(f"lambda_m2d and lambda_off do not apply to objective={config.objective}: leave them at 1 "
+            raise ValueError(f"lambda_m2d and lambda_off do not apply to objective={config.objective}: leave them at 1 "
                             "and 0")
 
     @abstractmethod

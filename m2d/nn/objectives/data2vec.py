@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 
-from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
 from m2d.nn.losses import ObjectiveOutput, deviation, standardise
 from m2d.nn.objectives import OBJECTIVES, Prediction
@@ -27,10 +26,10 @@ class Data2Vec(M2D):
 
     @classmethod
     def check(cls, config: ModelConfig) -> None:
-        """Raise `UserError` for a number of layers that the encoder does not have."""
+        """Raise ValueError for a number of layers that the encoder does not have."""
         super(M2D, cls).check(config)  # no weights of losses
         if not 1 <= config.top_layers <= config.encoder.depth:
-            raise UserError(f"top_layers={config.top_layers}: the encoder has {config.encoder.depth} blocks")
+            raise ValueError(f"top_layers={config.top_layers}: the encoder has {config.encoder.depth} blocks")
 
     @torch.no_grad()
     def targets(self, prediction: Prediction) -> torch.Tensor:

@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 
-from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
 from m2d.nn.losses import ObjectiveOutput, cosine_error, deviation, standardise
 from m2d.nn.objectives import OBJECTIVES, Objective, Prediction
@@ -29,9 +28,9 @@ class M2D(Objective):
 
     @classmethod
     def check(cls, config: ModelConfig) -> None:
-        """Raise `UserError` for weights of the losses that are negative or all zero."""
+        """Raise ValueError for weights of the losses that are negative or all zero."""
         if min(config.lambda_m2d, config.lambda_off) < 0 or config.lambda_m2d + config.lambda_off == 0:
-            raise UserError(f"lambda_m2d {config.lambda_m2d}, lambda_off {config.lambda_off}: "
+            raise ValueError(f"lambda_m2d {config.lambda_m2d}, lambda_off {config.lambda_off}: "
                             "neither may be negative, one must be positive")
 
     @torch.no_grad()
@@ -76,10 +75,10 @@ class M2DAllPatches(M2D):
 
     @classmethod
     def check(cls, config: ModelConfig) -> None:
-        """Raise `UserError` for a loss of weight 0 or less, and a teacher."""
+        """Raise ValueError for a loss of weight 0 or less, and a teacher."""
         super().check(config)
         if config.lambda_off:
-            raise UserError(f"lambda_off does not apply to objective={config.objective}: use objective=m2d")
+            raise ValueError(f"lambda_off does not apply to objective={config.objective}: use objective=m2d")
 
     @torch.no_grad()
     def targets(self, prediction: Prediction) -> torch.Tensor:

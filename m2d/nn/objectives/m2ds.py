@@ -3,7 +3,6 @@
 import torch
 from torch import nn
 
-from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
 from m2d.nn.losses import ObjectiveOutput, cosine_error, deviation, standardise
 from m2d.nn.objectives import OBJECTIVES, Prediction
@@ -25,15 +24,15 @@ class M2DS(M2D):
     def __init__(self, config: ModelConfig):
         super().__init__(config)
         if config.teacher_width is None:
-            raise UserError("teacher_width is not known: give it, or a store of teacher frames that tells it")
+            raise ValueError("teacher_width is not known: give it, or a store of teacher frames that tells it")
         self.offline = nn.Linear(config.encoder.grid.n_freq * config.encoder.width, config.teacher_width)
 
     @classmethod
     def check(cls, config: ModelConfig) -> None:
-        """Raise `UserError` for weights of the losses that do not go together."""
+        """Raise ValueError for weights of the losses that do not go together."""
         super().check(config)
         if not config.lambda_off:
-            raise UserError(f"objective={config.objective} needs lambda_off > 0")
+            raise ValueError(f"objective={config.objective} needs lambda_off > 0")
 
     def forward(
         self,
