@@ -176,11 +176,6 @@ def _needed(package: str) -> Any:
 
 
 @lru_cache(KEPT)
-def _tar_index(file: Path, changed: int) -> dict[str, tuple[int, int]]:
-    return tar_index(file)
-
-
-@lru_cache(KEPT)
 def _parquet(file: Path, changed: int) -> tuple[Any, list[int]]:
     table = open_parquet(file)
     sizes = [table.metadata.row_group(group).num_rows for group in range(table.metadata.num_row_groups)]
@@ -195,11 +190,6 @@ def _parquet_group(file: Path, changed: int, group: int, column: str) -> Any:
     return table.read_row_group(group, columns=[column]).column(0)
 
 
-@lru_cache(KEPT)
-def _dataset(folder: Path) -> Any:
-    return open_dataset(folder)
-
-
-@lru_cache(KEPT)
-def _hdf5(file: Path, changed: int) -> Any:
-    return open_hdf5(file)
+_dataset = lru_cache(KEPT)(open_dataset)
+_tar_index = lru_cache(KEPT)(lambda file, changed: tar_index(file))
+_hdf5 = lru_cache(KEPT)(lambda file, changed: open_hdf5(file))

@@ -46,7 +46,10 @@ def main(options: Options) -> None:
         save_pretrained(model, options.out, origin)
         logging.info("%s: written from %s", options.out, origin)
     if options.published:
-        target = _published_path(Path(options.published), model, options.tag, round(state["epoch"]))
+        target = Path(options.published)
+        if target.suffix != ".pth":
+            folder = published_folder(model.encoder.config, model.sample_rate, options.tag)
+            target = target / folder / f"checkpoint-{round(state['epoch'])}.pth"
         write_published(target, state["model"], model.encoder.config, (model.mean, model.std), model.sample_rate)
         logging.info("%s: written under the published names", target)
     if options.hf:
@@ -57,12 +60,6 @@ def main(options: Options) -> None:
         exp = next((folder for folder in above if (folder / "config.yaml").is_file()), None)
         export_hf(model, options.hf, Card(model, exp, options.license))
         logging.info("%s: written for transformers", options.hf)
-
-
-def _published_path(given: Path, model: M2DFeatures, tag: str, epoch: int) -> Path:
-    if given.suffix == ".pth":
-        return given
-    return given / published_folder(model.encoder.config, model.sample_rate, tag) / f"checkpoint-{epoch}.pth"
 
 
 def _read(source: Path) -> tuple[Path, dict[str, Any]] | None:

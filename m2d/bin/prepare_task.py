@@ -12,7 +12,7 @@ from m2d.common.stamp import is_made, mark_made, stamp_of
 from m2d.evaluation.own import own_task, training_audio
 from m2d.evaluation.prepare import prepare
 from m2d.evaluation.tables import FORM
-from m2d.evaluation.tasks import TASKS, TaskSpec
+from m2d.evaluation.tasks import TASKS
 
 
 @dataclass
@@ -48,19 +48,14 @@ def main(options: Options) -> None:
             training_audio(task).write(options.audio_out)
         print(report)
     else:
-        spec = _known_task(options.task)
+        if options.task not in TASKS:
+            raise UserError(f"unknown task '{options.task}'{nearest(options.task, [*TASKS, 'table'])}: give task=table "
+                            f"for recordings of your own, or one of {', '.join(TASKS)}")
         given = (options.name, options.seconds, options.audio_out)
         if options.root is None or any(value is not None for value in given):
             raise UserError(f"task={options.task}: give root; name, seconds and audio_out apply to task=table only")
-        prepare(spec, options.root, options.lists, options.table, options.seed).write(options.out)
+        prepare(TASKS.get(options.task), options.root, options.lists, options.table, options.seed).write(options.out)
     mark_made(stamp, *made)
-
-
-def _known_task(name: str) -> TaskSpec:
-    if name not in TASKS:
-        raise UserError(f"unknown task '{name}'{nearest(name, [*TASKS, 'table'])}: give task=table for recordings of "
-                        f"your own, or one of {', '.join(TASKS)}")
-    return TASKS.get(name)
 
 
 if __name__ == "__main__":

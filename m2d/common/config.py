@@ -144,6 +144,9 @@ def _dotted(config: DictConfig, table: type, prefix: str = "") -> list[str]:
 
 
 def _check_value(key: str, value: Any, rules: Mapping[str, Any]) -> None:
+    least, most = rules.get("items", (0, math.inf))
+    if isinstance(value, ListConfig) and not least <= len(value) <= most:
+        raise UserError(f"option '{key}={value}': give {least} values" + (" or more" if most > least else ""))
     for item in value if isinstance(value, ListConfig) else [value]:
         if isinstance(item, (ListConfig, DictConfig)):
             raise UserError(f"option '{key}={value}': must be plain values, without lists in lists")

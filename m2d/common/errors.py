@@ -1,7 +1,9 @@
 """Errors that the user can act on, each with its exit code."""
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class UserError(Exception):
@@ -27,3 +29,11 @@ def errors_at(place: object) -> Iterator[None]:
         yield
     except (UserError, ValueError) as error:
         raise UserError(f"{place}: {str(error).removeprefix(f'{place}: ')}") from None
+
+
+def needed(module: str, purpose: str, extra: str) -> Any:
+    """An optional module, imported. Raises `UserError` that names the extra which brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(f"{purpose} needs the package {error.name}: pip install 'm2d[{extra}]'") from None

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, needed
 from m2d.common.files import atomic_open
 
 if TYPE_CHECKING:
@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
 def new_figure(**settings: Any) -> "Figure":
     """A matplotlib figure. Raises `UserError` if matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("figures need matplotlib: pip install 'm2d[train]'") from None
-    return Figure(**settings)
+    return needed("matplotlib.figure", "drawing a figure", "train").Figure(**settings)
 
 
 def save_figure(figure: "Figure", path: str | Path) -> None:

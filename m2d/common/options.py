@@ -8,14 +8,14 @@ from typing import Any
 
 
 def option(default: Any = dataclasses.MISSING, help: str = "", *, factory: Any = dataclasses.MISSING,
-           within: str = "", choices: Sequence[str] = ()) -> Any:
+           within: str = "", choices: Sequence[str] = (), items: tuple[float, float] = (0, math.inf)) -> Any:
     """A dataclass field with the line of help that `--help` shows. `factory` is for nested dataclasses and lists.
 
     `load_config` refuses numbers outside of the interval `within`, such as "[0, 1)" or "(0, inf)", and words that are
-    not among `choices`; both apply to each item of a list, and not to None.
+    not among `choices`; both apply to each item of a list, and not to None. A list has from `items[0]` to `items[1]`.
     """
     return dataclasses.field(default=default, default_factory=factory,
-                             metadata={"help": help, "within": within, "choices": tuple(choices)})
+                             metadata={"help": help, "within": within, "choices": tuple(choices), "items": items})
 
 
 def contains(interval: str, value: float) -> bool:

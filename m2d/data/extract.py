@@ -4,7 +4,6 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -19,8 +18,7 @@ from m2d.common.options import option
 from m2d.common.progress import progress
 from m2d.common.threads import write_behind
 from m2d.data.datadir import DataDir
-from m2d.data.failures import FailureLog
-from m2d.data.writer import PackedWriter
+from m2d.data.writer import PackedWriter, Writer
 
 LOG = logging.getLogger(__name__)
 
@@ -42,23 +40,6 @@ class NetworkOptions(JobOptions):
     precision: str = option("float32", "float32, bfloat16 or float16 (autocast)", choices=tuple(PRECISIONS))
     batch_seconds: float = option(120.0, "audio in a batch, padding included; less where memory is short")
     workers: int = option(2, "processes that read audio ahead")
-
-
-class Writer(Protocol):
-    """Destination of frames: `done` holds the utterances written so far, `finished` whether the job is complete."""
-
-    done: set[str]
-    finished: bool
-    failed: FailureLog
-
-    def append(self, utterance: str, frames: np.ndarray) -> None:
-        """Store the frames `[T, D]` of one utterance."""
-
-    def __enter__(self) -> "Writer":
-        """Begin."""
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Keep finished work; without an error, mark the job as complete."""
 
 
 class Frames(Protocol):

@@ -26,7 +26,8 @@ def open_index(directory: Path, shards: dict[str, int]) -> np.ndarray:
     """
     text, cache = directory / "index", directory / "index.npy"
     existing_file(text, f"index: run the feature stage (or m2d.bin.merge_features dir={directory})")
-    entries = map_entries(directory) if _belongs(cache, text) else None
+    is_current = cache.is_file() and cache.stat().st_mtime_ns == text.stat().st_mtime_ns
+    entries = map_entries(directory) if is_current else None
     if entries is None:
         _write_cache(cache, text, _parse(text, shards))
         entries = map_entries(directory)
@@ -61,10 +62,6 @@ class Keys(Sequence):
 
     def __contains__(self, utterance: object) -> bool:
         return isinstance(utterance, str) and self.find(utterance) >= 0
-
-
-def _belongs(cache: Path, text: Path) -> bool:
-    return cache.is_file() and cache.stat().st_mtime_ns == text.stat().st_mtime_ns
 
 
 def _write_cache(cache: Path, text: Path, entries: np.ndarray) -> None:

@@ -82,13 +82,6 @@ class PackedStore:
     def frames(self, i: int) -> int:
         return int(self.entries[i]["frames"])
 
-    def index_of(self, utterance: str) -> int:
-        """Position of an utterance. Raises `UserError` when it is not in the store."""
-        i = self.keys.find(utterance)
-        if i < 0:
-            raise UserError(f"{self.directory}: no utterance '{utterance}' in this store")
-        return i
-
     def read(self, i: int, start: int = 0, count: int | None = None) -> np.ndarray:
         """Frames `[T, D]` of the i-th utterance from `start`, at most `count`: float16, or float32 when quantised."""
         here = np.array([i])

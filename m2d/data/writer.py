@@ -26,7 +26,29 @@ SHARD_BYTES = 1 << 30
 """Size at which a shard is closed: the most that an interruption can lose."""
 
 
-class PackedWriter:
+class Writer:
+    """Destination of frames: `done` holds the utterances written so far, `finished` whether the job is complete.
+
+    The end of its block keeps finished work; without an error, it marks the job as complete.
+    """
+
+    finished = False
+
+    def __init__(self, failed: FailureLog):
+        self.failed, self.done = failed, set[str]()
+
+    def append(self, utterance: str, frames: np.ndarray) -> None:
+        """Store the frames `[T, D]` of one utterance."""
+        raise NotImplementedError
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        pass
+
+
+class PackedWriter(Writer):
     """Context manager that appends utterances to the shards of one job and keeps finished ones on an error.
 
     `name` is the job's name, unique in the folder (`logmel.3`); `jobs` is how many jobs fill the folder together, so
@@ -44,7 +66,7 @@ class PackedWriter:
         self.name, self.width, self.dtype = name, width, DTYPES[dtype]
         self._about = {"width": width, "dtype": dtype, "jobs": jobs, "info": info or {}}
         self._shard_bytes = shard_bytes
-        self.failed = FailureLog(self.directory / f"{name}.failed", max_failures)
+        super().__init__(FailureLog(self.directory / f"{name}.failed", max_failures))
         self.directory.mkdir(parents=True, exist_ok=True)
         parts = read_parts(self.directory, name)
         self.finished = _marker(self.directory, name).is_file()
@@ -94,9 +116,6 @@ class PackedWriter:
             write_json(_marker(self.directory, self.name), {
                 **self._about, "utterances": len(self.done), "failed": len(self.failed)})
         self.finished = True
-
-    def __enter__(self) -> "PackedWriter":
-        return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if kind is None:

@@ -4,6 +4,7 @@ Adam with learning rate 3e-5 for up to 200 epochs, early stopping after 20 epoch
 weights of the best epoch. The papers do not give the batch size; 128 is our choice.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from m2d.common.config import option
-from m2d.common.errors import UserError
 from m2d.evaluation.scores import main_score
 
 PAPER_LR = 3e-5
@@ -33,13 +33,10 @@ class LinearOptions:
     epochs: int = option(200, "epochs at most", within="[1, inf)")
     patience: int = option(20, "epochs without a better validation score before the end", within="[0, inf)")
     batch_size: int = option(128, "clips per step", within="[1, inf)")
-    seeds: list[int] = option(factory=lambda: [0, 1, 2, 3, 4], help="one run each; mean and 95% interval over them")
+    seeds: list[int] = option(factory=lambda: [0, 1, 2, 3, 4], help="one run each; mean and 95% interval over them",
+                              items=(1, math.inf))
     knn: int = option(10, "neighbours of the kNN score, which trains nothing; 0: none", within="[0, inf)")
     layers: bool = option(False, "also every layer of the model, and their learnt sum, from one pass of features")
-
-    def __post_init__(self) -> None:
-        if not self.seeds:
-            raise UserError("seeds is empty: give at least one")
 
 
 @dataclass

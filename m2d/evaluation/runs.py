@@ -1,6 +1,7 @@
 """Whole evaluations: from a model's name and prepared tasks to results on disk."""
 
 import logging
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ class FinetuneConfig(EvaluationOptions):
     task: str = option(MISSING, "folder of a prepared task")
     tuning: str = option(MISSING, "name of these settings, in paths and tables: table2, public, ...")
     tune: TuneOptions = option(factory=TuneOptions)
-    seeds: list[int] = option(factory=lambda: [0, 1, 2], help="one run each; mean and 95% interval over them")
+    seeds: list[int] = option(factory=lambda: [0, 1, 2], help="one run each; mean and 95% interval over them",
+                              items=(1, math.inf))
 
 
 def linear_tasks(config: LinearConfig) -> None:
@@ -88,8 +90,6 @@ def finetune_task(config: FinetuneConfig) -> None:
     of a folder.
     """
     tuning, seeds, options = config.tuning, config.seeds, config.tune
-    if not seeds:
-        raise UserError("seeds is empty: give at least one")
     if not tuning or Path(tuning).name != tuning:
         raise UserError(f"tuning={tuning}: give one name of a folder; the report reads finetune/TUNING/TASK/")
     task, label = Task.read(config.task), config.label or config.model

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, needed
 from m2d.common.files import atomic_open, write_text
 
 MATRIX_FORMATS = (".npy", ".npz", ".h5", ".hdf5", ".parquet")
@@ -18,9 +18,9 @@ def check_matrix_path(path: str | Path) -> None:
     if suffix not in MATRIX_FORMATS:
         raise UserError(f"{path}: give a name that ends in {', '.join(MATRIX_FORMATS)}")
     if suffix in (".h5", ".hdf5"):
-        _needed("h5py", path)
+        needed("h5py", f"writing {path}", "containers")
     elif suffix == ".parquet":
-        _needed("pyarrow", path)
+        needed("pyarrow", f"writing {path}", "containers")
 
 
 def write_matrix(path: str | Path, names: list[str], matrix: np.ndarray,
@@ -41,7 +41,8 @@ def write_matrix(path: str | Path, names: list[str], matrix: np.ndarray,
         elif path.suffix == ".parquet":
             _write_parquet(stream, names, matrix, columns)
         else:
-            h5py = _needed("h5py", path)
+            import h5py
+
             with h5py.File(stream, "w") as file:
                 file["names"] = np.array(names, dtype=h5py.string_dtype())
                 for name, value in {"values": matrix, **columns}.items():
@@ -49,15 +50,8 @@ def write_matrix(path: str | Path, names: list[str], matrix: np.ndarray,
 
 
 def _write_parquet(stream: Any, names: list[str], matrix: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-    pyarrow = _needed("pyarrow", "parquet")
+    import pyarrow
     from pyarrow import parquet
 
     rows = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(matrix.reshape(-1)), matrix.shape[1])
     parquet.write_table(pyarrow.table({"name": names, **columns, "values": rows}), stream)
-
-
-def _needed(package: str, path: str | Path) -> Any:
-    try:
-        return __import__(package)
-    except ImportError:
-        raise UserError(f"{path}: writing it needs {package}: pip install 'm2d[containers]'") from None

@@ -15,6 +15,7 @@ from m2d.data.corpora.folder import read_folder
 from m2d.data.datadir import DataDir, Segment
 from m2d.data.extract import JobOptions, extract
 from m2d.data.failures import FailureLog
+from m2d.data.writer import Writer
 from m2d.pretrained.arrays import MATRIX_FORMATS, check_matrix_path, write_matrix
 from m2d.pretrained.extraction import FileWriter, LayerFrames, checked_layer
 from m2d.pretrained.features import M2DFeatures
@@ -41,14 +42,12 @@ class EmbedOptions(SoundOptions):
     layer: int | None = option(None, "layer, from 0; default: the last")
 
 
-class MeansAndFrames:
+class MeansAndFrames(Writer):
     """A writer that keeps each clip's mean over time and, with a `folder`, writes its frames there as `stems` say."""
 
-    finished = False
-
     def __init__(self, failed: FailureLog, folder: FileWriter | None, stems: dict[str, str]):
-        self.failed, self._folder, self._stems = failed, folder, stems
-        self.done: set[str] = set()
+        super().__init__(failed)
+        self._folder, self._stems = folder, stems
         self.means: dict[str, np.ndarray] = {}
 
     def append(self, utterance: str, frames: np.ndarray) -> None:
@@ -56,12 +55,6 @@ class MeansAndFrames:
         self.done.add(utterance)
         if self._folder is not None:
             self._folder.append(self._stems[utterance], frames)
-
-    def __enter__(self) -> "MeansAndFrames":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is left to write here: frames are written as they come, means by `embed`."""
 
 
 def embed(data: DataDir, model: M2DFeatures, options: EmbedOptions) -> FailureLog:

@@ -13,9 +13,9 @@ from m2d.common.errors import UserError
 from m2d.common.files import atomic_open, read_json, write_json
 from m2d.common.options import option
 from m2d.data.datadir import DataDir
-from m2d.data.extract import NetworkOptions, Writer, allowed_failures, extract
+from m2d.data.extract import NetworkOptions, allowed_failures, extract
 from m2d.data.failures import FailureLog
-from m2d.data.writer import PackedWriter
+from m2d.data.writer import PackedWriter, Writer
 from m2d.pretrained.features import M2DFeatures
 
 
@@ -29,17 +29,15 @@ class FeatureOptions(NetworkOptions):
     std: float | None = option(None, "log-mel deviation to normalise with; default: the model's")
 
 
-class FileWriter:
+class FileWriter(Writer):
     """One float32 `UTTERANCE.npy` `[T, W]` per utterance; `features.json` says what they are.
 
     Raises `UserError` when the folder holds features of another kind.
     """
 
-    finished = False  # what is there already, file by file, tells what is left to do
-
     def __init__(self, directory: str | Path, job: int, info: dict[str, Any], max_failures: int):
         self.directory = Path(directory)
-        self.failed = FailureLog(self.directory / f"features.{job}.failed", max_failures)
+        super().__init__(FailureLog(self.directory / f"features.{job}.failed", max_failures))
         self.directory.mkdir(parents=True, exist_ok=True)
         about = self.directory / "features.json"
         if read_json(about, info) != info:
@@ -54,9 +52,6 @@ class FileWriter:
         with atomic_open(self.directory / f"{utterance}.npy", "wb") as stream:
             np.save(stream, frames)
         self.done.add(utterance)
-
-    def __enter__(self) -> "FileWriter":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.failed.write()

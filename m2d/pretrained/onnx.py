@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from m2d.common.errors import UserError
+from m2d.common.errors import needed
 from m2d.common.files import atomic_open
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.graph import FeatureGraph
@@ -31,11 +31,8 @@ def export_onnx(model: M2DFeatures, path: str | Path, audio: bool = True) -> Non
 
     Raises `UserError` without the packages that write ONNX.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 - torch's exporter needs it
-    except ImportError as error:
-        raise UserError(f"writing ONNX needs the package {error.name}: pip install 'm2d[onnx]'") from None
+    onnx = needed("onnx", "writing ONNX", "onnx")
+    needed("onnxscript", "writing ONNX", "onnx")  # by torch's exporter
     graph, inputs, shapes = _traceable(model, audio)
     program = torch.onnx.export(
         graph, inputs, dynamo=True, dynamic_shapes=shapes, opset_version=OPSET, verbose=False,

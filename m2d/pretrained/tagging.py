@@ -17,6 +17,7 @@ from m2d.data.corpora.audioset import read_classes
 from m2d.data.datadir import DataDir
 from m2d.data.extract import JobOptions, extract
 from m2d.data.failures import FailureLog
+from m2d.data.writer import Writer
 from m2d.pretrained.arrays import MATRIX_FORMATS, check_matrix_path, write_matrix
 from m2d.pretrained.embedding import SoundOptions
 from m2d.pretrained.features import M2DFeatures
@@ -78,24 +79,16 @@ class WindowProbabilities:
         return tables
 
 
-class Rows:
+class Rows(Writer):
     """A writer that keeps all rows."""
 
-    finished = False
-
     def __init__(self, failed: FailureLog):
-        self.failed, self.done = failed, set[str]()
+        super().__init__(failed)
         self.rows: list[Row] = []
 
     def append(self, utterance: str, frames: np.ndarray) -> None:
         self.done.add(utterance)
         self.rows += [Row(utterance, float(row[0]), float(row[1]), row[2:]) for row in frames]
-
-    def __enter__(self) -> "Rows":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is left to write."""
 
 
 def tag(data: DataDir, model: M2DFeatures, options: TagOptions) -> tuple[list[Row], FailureLog]:

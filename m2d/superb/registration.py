@@ -9,38 +9,20 @@ from typing import Any
 
 from m2d.common.errors import UserError
 
-
-def m2d_local(ckpt: str | None = None, model_config: Any = None, **_: Any) -> Any:
-    """A model directory or published checkpoint; `model_config`: see `m2d.superb.upstream.Settings`."""
-    from m2d.superb import upstream
-
-    return upstream.M2DUpstream(_given("m2d_local", ckpt), upstream.Settings.read(model_config))
+UPSTREAMS = {"m2d_local": "M2DUpstream", "m2d_random_local": "RandomUpstream", "m2d_logmel": "LogMelUpstream",
+             "m2d_hubert_local": "HubertUpstream"}
+"""Name on the hub -> class of `m2d.superb.upstream`, whose docstring says what `ckpt` is."""
 
 
-def m2d_random_local(ckpt: str | None = None, model_config: Any = None, **_: Any) -> Any:
-    """The network of a model directory with random weights: the baseline of the same architecture."""
-    from m2d.superb import upstream
+def _entry(name: str) -> Callable[..., Any]:
+    def entry(ckpt: str | None = None, model_config: Any = None, **_: Any) -> Any:
+        from m2d.superb import upstream
 
-    return upstream.RandomUpstream(_given("m2d_random_local", ckpt), upstream.Settings.read(model_config))
-
-
-def m2d_logmel(ckpt: str | None = None, model_config: Any = None, **_: Any) -> Any:
-    """Log-mel patches of `ckpt` frames (2 by default), normalised with the statistics in `model_config`."""
-    from m2d.superb import upstream
-
-    return upstream.LogMelUpstream(int(ckpt or 2), upstream.Settings.read(model_config))
-
-
-def m2d_hubert_local(ckpt: str | None = None, model_config: Any = None, **_: Any) -> Any:
-    """Every layer of a HuBERT, wav2vec 2.0 or WavLM of transformers, by folder or hub id."""
-    from m2d.superb import upstream
-
-    return upstream.HubertUpstream(_given("m2d_hubert_local", ckpt), upstream.Settings.read(model_config))
-
-
-ENTRIES: dict[str, Callable[..., Any]] = {
-    entry.__name__: entry for entry in (m2d_local, m2d_random_local, m2d_logmel, m2d_hubert_local)
-}
+        if not ckpt and name != "m2d_logmel":
+            raise UserError(f"upstream {name} needs a model: -k MODEL on the command line, path_or_url= in "
+                            "S3PRLUpstream")
+        return getattr(upstream, UPSTREAMS[name])(ckpt, upstream.Settings.read(model_config))
+    return entry
 
 
 def register() -> None:
@@ -53,11 +35,5 @@ def register() -> None:
     before_s3prl()
     from s3prl import hub
 
-    for name, entry in ENTRIES.items():
-        setattr(hub, name, entry)
-
-
-def _given(name: str, ckpt: str | None) -> str:
-    if not ckpt:
-        raise UserError(f"upstream {name} needs a model: -k MODEL on the command line, path_or_url= in S3PRLUpstream")
-    return ckpt
+    for name in UPSTREAMS:
+        setattr(hub, name, _entry(name))

@@ -168,7 +168,9 @@ class LogMelUpstream(Upstream):
     score at chance.
     """
 
-    def __init__(self, patch_frames: int, settings: Settings):
+    def __init__(self, ckpt: str | None, settings: Settings):
+        """`ckpt` is the number of frames of a patch, 2 by default."""
+        patch_frames = int(ckpt or 2)
         if settings.mean is None or settings.std is None:
             raise UserError("m2d_logmel: give the log-mel statistics of the task as {'mean': ..., 'std': ...}")
         super().__init__(patch_frames * LogMelConfig().hop_length, settings)

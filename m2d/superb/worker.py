@@ -172,16 +172,12 @@ def _clear_foreign(run: Run) -> None:
             aside = next(path for number in itertools.count(1) if not (path := Path(f"{folder}.{number}")).exists())
             LOG.info("%s: %s is of other settings or data, moved to %s", run.name, folder, aside)
             folder.rename(aside)
-        elif all(map(_readable, _states(folder))):
+        elif all(map(_readable, folder.glob("*.ckpt"))):
             return
     if folder.is_dir() and any(folder.iterdir()):
         LOG.info("%s: broken off while saving, starting it again", run.name)
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-
-
-def _states(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.ckpt"))
 
 
 def _readable(path: Path) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 from omegaconf import MISSING
 
 from m2d.common.config import option
-from m2d.common.errors import UserError
 from m2d.nn.config import ModelConfig
 from m2d.training.data_modules import DATA_MODULES
 
@@ -26,10 +25,12 @@ class ImageOptions:
 
     train: str | None = option(None, "list of the training images")
     valid: str | None = option(None, "list of held-out images")
-    mean: list[float] | None = option(None, "mean of each channel, in 0..1 (default: stats.json of data.image.train)")
-    std: list[float] | None = option(None, "deviation of each channel (default: stats.json of data.image.train)")
+    mean: list[float] | None = option(None, "mean of each channel, in 0..1 (default: stats.json of data.image.train)",
+                                     items=(3, 3))
+    std: list[float] | None = option(None, "deviation of each channel (default: stats.json of data.image.train)",
+                                    items=(3, 3))
     crop_scale: list[float] = option(factory=lambda: [0.2, 1.0], help="random resized crop: least and most of the area",
-                                     within="(0, 1]")
+                                     within="(0, 1]", items=(2, 2))
     flip: float = option(0.5, "probability of a horizontal flip", within="[0, 1]")
     per_class: int = option(0, "training images of each class, drawn by run.seed; 0: all", within="[0, inf)")
     rand_augment: str | None = option(None, "timm's policy string of RandAugment")
@@ -78,7 +79,7 @@ class OptimOptions:
     base_lr: float = option(3e-4, "learning rate per 256 samples: lr = base_lr * batch_size / 256", within="[0, inf)")
     epochs: int = option(300, "epochs; one consumes every training utterance once", within="[1, inf)")
     warmup_epochs: float = option(20, "epochs of linear warm-up, before the half-cosine to 0", within="[0, inf)")
-    betas: list[float] = option(factory=lambda: [0.9, 0.95], help="AdamW's betas", within="[0, 1)")
+    betas: list[float] = option(factory=lambda: [0.9, 0.95], help="AdamW's betas", within="[0, 1)", items=(2, 2))
     eps: float = option(1e-8, "AdamW's epsilon", within="(0, inf)")
     weight_decay: float = option(0.05, "weight decay, except on biases and other 1-d parameters", within="[0, inf)")
     layer_decay: float = option(1.0, "learning rate of each encoder block over the next one's, for fine-tuning",
@@ -133,8 +134,6 @@ class PretrainConfig(Settings):
             LOG.warning("optim.warmup_epochs=%g would take all of optim.epochs=%d: %g of them are the warm-up now",
                         optim.warmup_epochs, optim.epochs, shorter)
             optim.warmup_epochs = shorter
-        if len(optim.betas) != 2:
-            raise UserError(f"optim.betas={optim.betas}: must be two numbers")
 
 
 # Options that do not shape the result (beyond rounding): they may differ between the runs of one experiment.

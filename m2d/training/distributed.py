@@ -54,23 +54,10 @@ class Ranks:
         dist.all_reduce(said, dist.ReduceOp.MAX, group=self.control)
         return int(said)
 
-    def mean_(self, values: torch.Tensor) -> torch.Tensor:
-        """All-reduce: mean over the ranks, in place, on the device."""
+    def reduce_(self, values: torch.Tensor, op: dist.ReduceOp = dist.ReduceOp.SUM) -> torch.Tensor:
+        """All-reduce: sum (or `op`) over the ranks, in place, on the device."""
         if self.size > 1:
-            dist.all_reduce(values)
-            values /= self.size
-        return values
-
-    def max_(self, values: torch.Tensor) -> torch.Tensor:
-        """All-reduce: maximum over the ranks, in place, on the device."""
-        if self.size > 1:
-            dist.all_reduce(values, dist.ReduceOp.MAX)
-        return values
-
-    def sum_(self, values: torch.Tensor) -> torch.Tensor:
-        """All-reduce: sum over the ranks, in place, on the device."""
-        if self.size > 1:
-            dist.all_reduce(values)
+            dist.all_reduce(values, op)
         return values
 
     def gather(self, value: object) -> list:

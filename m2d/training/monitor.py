@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, needed
 from m2d.common.files import write_text
 from m2d.common.progress import duration
 from m2d.training.distributed import Ranks
@@ -57,11 +57,8 @@ class Monitor:
             for path in (self._metrics, self._trouble):
                 kept = read_metrics(path, start) if path.exists() else []
                 write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise UserError("a run's curves need TensorBoard: pip install 'm2d[train]'") from None
-            self._board = SummaryWriter(str(directory / "tensorboard"), purge_step=start + 1 if start else None)
+            board = needed("torch.utils.tensorboard", "drawing a run's curves", "train")
+            self._board = board.SummaryWriter(str(directory / "tensorboard"), purge_step=start + 1 if start else None)
 
     @property
     def _epoch(self) -> float:
@@ -88,7 +85,7 @@ class Monitor:
         """
         if not self._rows:
             return
-        table = self.ranks.mean_(torch.stack(self._rows)).cpu().tolist()
+        table = (self.ranks.reduce_(torch.stack(self._rows)) / self.ranks.size).cpu().tolist()
         utterances, self._rows, self._utterances = self._utterances, [], []
         lines = []
         for row in table:

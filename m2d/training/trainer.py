@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.distributed import ReduceOp
 
 from m2d.common.errors import UserError
 from m2d.common.schedules import set_lr
@@ -172,7 +173,7 @@ class Trainer:
             ids += batch["ids"]
             waited += seconds
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optim.clip_norm)
-        skipped = self.ranks.max_((~(norm.isfinite() & sums["loss"].isfinite())).float())
+        skipped = self.ranks.reduce_((~(norm.isfinite() & sums["loss"].isfinite())).float(), ReduceOp.MAX)
         self.optimizer.grad_scale, self.optimizer.found_inf = None, skipped  # as GradScaler tells fused AdamW to skip
         self.optimizer.step()
         self.objective.update_target(self.schedule.ema_rate(step))
@@ -194,7 +195,7 @@ class Trainer:
             names, count = list(values), len(batch["ids"])
             sums = sums + count * torch.stack([*values.values(), torch.ones_like(output.loss)])
         self.objective.train()
-        *means, count = self.ranks.sum_(sums).tolist()
+        *means, count = self.ranks.reduce_(sums).tolist()
         return {name: value / count for name, value in zip(names, means, strict=True)}
 
     def watch(self, open_probe: Callable[[str], Probe]) -> None:

@@ -61,7 +61,7 @@ def test_features_are_those_of_the_front_end(corpus):
     for i, utterance in enumerate(store.keys):
         expected = logmel(torch.from_numpy(read_audio(data.wav[utterance]))).T.half().numpy()
         assert np.array_equal(store.read(i), expected)
-    assert store.frames(store.index_of("stereo")) == 101 and store.frames(store.index_of("tiny")) == 1
+    assert store.frames(store.keys.find("stereo")) == 101 and store.frames(store.keys.find("tiny")) == 1
     assert store.info["logmel"]["f_min"] == 50.0
     stats = json.loads((corpus / "dump" / "stats.json").read_text())
     assert stats["frames"] == store.total_frames and -16 < stats["mean"] < 0 < stats["std"]
@@ -119,7 +119,7 @@ def test_segments_are_read_where_they_are(corpus):
     parts = [name for name in store.keys if name.startswith("ok5-")]
     assert len(parts) == 2
     second = LogMel()(torch.from_numpy(wav[round(0.281 * 16000):])).T.half().numpy()  # cut to the millisecond
-    assert np.array_equal(store.read(store.index_of(parts[1])), second)
+    assert np.array_equal(store.read(store.keys.find(parts[1])), second)
 
 
 def test_a_wrong_option_and_a_missing_directory(corpus, capsys, monkeypatch):

@@ -114,8 +114,8 @@ def test_a_seed_repeats_itself_and_another_differs():
 
 
 def test_what_cannot_be_evaluated_says_so():
-    with pytest.raises(UserError, match="seeds is empty"):
-        LinearOptions(seeds=[])
+    with pytest.raises(UserError, match=r"option 'seeds=\[\]': give 1 values or more"):
+        load_config(LinearOptions, None, ["seeds=[]"])
     with pytest.raises(UserError, match=r"option 'lr=-1.0': must lie in \(0, inf\)"):
         load_config(LinearOptions, None, ["lr=-1"])
     with pytest.raises(UserError, match="no usable clips"):

@@ -86,7 +86,7 @@ def test_packed_in_two_jobs(corpus, model, tmp_path):
     store = PackedStore(tmp_path / "out")
     assert len(store) == 5
     for utterance, frames in expected(corpus, model, -1).items():
-        np.testing.assert_allclose(store.read(store.index_of(utterance)), frames, atol=2e-3)
+        np.testing.assert_allclose(store.read(store.keys.find(utterance)), frames, atol=2e-3)
 
 
 def test_restart_does_what_is_missing_only(corpus, model, tmp_path):

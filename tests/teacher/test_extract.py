@@ -53,7 +53,7 @@ def test_two_jobs_make_one_store_with_every_clip_as_alone(tmp_path, audio, data,
     assert store.info["teacher"] == {"model": "tiny", "layer": 2, "rate": 50.0, "sample_rate": 16000}
     assert (store.rate, store.width) == (50.0, 16)
     for utterance, wav in audio[1].items():
-        rows = store.read(store.index_of(utterance)).astype(np.float32)
+        rows = store.read(store.keys.find(utterance)).astype(np.float32)
         np.testing.assert_allclose(rows, teacher([torch.from_numpy(wav)])[0].numpy(), atol=tolerance)
 
 
@@ -62,7 +62,7 @@ def test_rows_fit_the_log_mel_as_documented(tmp_path, audio, data, teacher):
     merge_index(tmp_path)
     store = PackedStore(tmp_path)
     for utterance, wav in audio[1].items():
-        rows = store.frames(store.index_of(utterance))
+        rows = store.frames(store.keys.find(utterance))
         logmel_frames = LogMel(LogMelConfig())(torch.from_numpy(wav)).shape[-1]
         assert rows == (len(wav) - 80) // 320
         assert 1 <= logmel_frames - 2 * rows <= 3
@@ -96,7 +96,7 @@ def test_an_interrupted_job_goes_on_and_a_finished_one_rests(tmp_path, data, tea
     merge_index(broken)
     one, other = PackedStore(whole), PackedStore(broken)
     assert list(one.keys) == list(other.keys)
-    for i, j in zip(map(one.index_of, SAMPLES), map(other.index_of, SAMPLES), strict=True):
+    for i, j in zip(map(one.keys.find, SAMPLES), map(other.keys.find, SAMPLES), strict=True):
         np.testing.assert_allclose(one.read(i), other.read(j), atol=2e-3)
     monkeypatch.setattr(extract, "length_batches", lambda *_: pytest.fail("a finished job was begun again"))
     run(data, broken, teacher)
@@ -109,7 +109,7 @@ def test_segments_are_cut_from_their_recording(tmp_path, audio, teacher):
     store, wav = PackedStore(tmp_path), audio[1]["b"]
     for utterance, cut in (("b-1", wav[4000:12000]), ("b-2", wav[8000:])):
         expected = teacher([torch.from_numpy(cut)])[0].numpy()
-        np.testing.assert_allclose(store.read(store.index_of(utterance)), expected, atol=2e-3)
+        np.testing.assert_allclose(store.read(store.keys.find(utterance)), expected, atol=2e-3)
 
 
 def test_unusable_audio_is_listed_and_too_much_of_it_is_an_error(tmp_path, audio, data, teacher):

@@ -22,7 +22,7 @@ def load(*words):
     (["data.std=0"], r"option 'data.std=0.0': must lie in \(0, inf\)"),
     (["optim.warmup_epochs=-1"], r"must lie in \[0, inf\)"),
     (["optim.batch_size=0"], r"must lie in \[1, inf\)"),
-    (["optim.betas=[0.9]"], "must be two numbers"),
+    (["optim.betas=[0.9]"], "give 2 values"),
     (["optim.betas=[0.9,1.0]"], r"must lie in \[0, 1\)"),
     (["optim.weight_decay=-0.1"], r"must lie in \[0, inf\)"),
     (["optim.base_lr=-1e-4"], r"must lie in \[0, inf\)"),

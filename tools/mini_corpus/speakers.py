@@ -53,11 +53,6 @@ def speaker(band: str, k: int) -> int:
     return BANDS.index(band) * BAND_SIZE + k
 
 
-def band_of(index: int) -> str:
-    """The band a speaker belongs to."""
-    return BANDS[index // BAND_SIZE]
-
-
 def voice(index: int, espeak_only: bool = False, language: str | None = None) -> Voice:
     """The voice of a speaker, a function of its index alone.
 

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, needed
 from m2d.common.files import existing_file
 from m2d.common.progress import progress
 from m2d.data.corpora import CORPORA
@@ -21,10 +21,7 @@ def read_lhotse(root: str | Path) -> DataDir:
     Relative paths start at the manifest's folder. Mixed or padded cuts, and those whose recording is not one file, are
     skipped and counted. Raises `UserError` without the `lhotse` package, or if no cut is left.
     """
-    try:
-        import lhotse
-    except ImportError:
-        raise UserError("Lhotse manifests need its package: pip install 'm2d[containers]'") from None
+    lhotse = needed("lhotse", "reading manifests", "containers")
     root, data, left_out = Path(root), DataDir({}), 0
     existing_file(root, "manifest of cuts: give the file, such as cuts.jsonl.gz")
     try:

@@ -60,11 +60,8 @@ class ImageData(DataModule):
         if model.in_channels != 3 or model.input_size[0] != model.input_size[1]:
             raise UserError(f"images are square, of 3 channels: not model.input_size={model.input_size} and "
                             f"model.in_channels={model.in_channels}")
-        if len(options.crop_scale) != 2 or options.crop_scale[0] > options.crop_scale[1]:
+        if options.crop_scale[0] > options.crop_scale[1]:
             raise UserError(f"data.image.crop_scale={options.crop_scale}: two shares of the area, the smaller first")
-        for name in ("mean", "std"):
-            if len(getattr(options, name) or [0] * 3) != 3:
-                raise UserError(f"data.image.{name}={getattr(options, name)}: one number for each of 3 channels")
 
     def identity(self) -> dict[str, Any]:
         """The digest of each list's files and labels."""

@@ -10,7 +10,7 @@ from mini_corpus.commands import INTENTS, phrase
 from mini_corpus.dsp import generator
 from mini_corpus.layouts import GROUPS, SETS, choose_sets, plan_set
 from mini_corpus.layouts.audioset import CLASSES
-from mini_corpus.speakers import BAND_SIZE, band_of, speaker
+from mini_corpus.speakers import BAND_SIZE, BANDS, speaker
 
 from m2d.common.errors import UserError
 
@@ -165,6 +165,6 @@ def test_parts_choose_sets():
 
 
 def test_bands_do_not_overflow_into_each_other():
-    assert band_of(speaker("noise", BAND_SIZE - 1)) == "noise"
+    assert BANDS[speaker("noise", BAND_SIZE - 1) // BAND_SIZE] == "noise"
     with pytest.raises(UserError, match="scale is too large"):
         speaker("noise", BAND_SIZE)
