@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from m2d.common.errors import UserError
 from m2d.nn import ModelConfig
 from m2d.nn.encoder import PatchEmbed
 from m2d.nn.encoder_config import EncoderConfig
@@ -85,5 +86,5 @@ def test_grid_of_published_settings():
     ({"objective": "m2d_all"}, "unknown objective .m2d_all., did you mean .m2d_all_patches"),
 ])
 def test_options_that_do_not_fit_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((UserError, ValueError), match=message):
         ModelConfig(**options)

@@ -99,7 +99,8 @@ def test_a_batch_that_can_not_be_paired_is_refused(data):
 @pytest.mark.parametrize(("changes", "message"), [
     (["model.in_channels=1"], "images are square, of 3 channels"), (["model.input_size=[16,32]"], "images are square"),
     (["data.image.train=null"], "'data.image.train' has no default"),
-    (["data.image.crop_scale=[0.5]"], "give 2 values"), (["data.image.std=[1]"], "give 3 values"), (["data.image.train=/none"], "no statistics can be read there")])
+    (["data.image.crop_scale=[0.5]"], "give 2 values"), (["data.image.std=[1]"], "give 3 values"),
+    (["data.image.train=/none"], "no statistics can be read there")])
 def test_options_that_do_not_fit(data, changes, message):
     with pytest.raises(UserError, match=message):
         data(*changes)
