@@ -15,15 +15,40 @@ import numpy as np
 
 from m2d.audio.statistics import Moments
 from m2d.common.errors import OtherRunError, UserError
-from m2d.common.files import read_json, write_json
+from m2d.common.files import read_json, write_json, write_text
 from m2d.data.damage import shard_damage, times_of
-from m2d.data.failures import FailureLog
 from m2d.data.format import DTYPES, HEADER_BYTES, as_hex, content_of, header, quantise
 
 LOG = logging.getLogger(__name__)
 
 SHARD_BYTES = 1 << 30
 """Size at which a shard is closed: the most that an interruption can lose."""
+
+
+class FailureLog:
+    """A file of lines `utterance reason`, written by `write`; `allowed` is how many there may be (None: any number)."""
+
+    def __init__(self, path: Path, allowed: int | None = None):
+        self.path, self.allowed = path, allowed
+        self._reasons: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._reasons)
+
+    def add(self, utterance: str, reason: str) -> None:
+        """Note one utterance. Raises `UserError`, with the file written, when there are more than allowed."""
+        LOG.warning("%s left out: %s", utterance, reason)
+        self._reasons[utterance] = reason
+        if self.allowed is not None and len(self) > self.allowed:
+            self.write()
+            raise UserError(f"{self.path}: lists {len(self)} unusable utterances, more than the {self.allowed} "
+                            "allowed: mend the data, or raise max_bad_share")
+
+    def write(self) -> None:
+        """Write the file, sorted by utterance, even if nothing failed."""
+        write_text(self.path, "".join(f"{utterance} {reason}\n" for utterance, reason in sorted(self._reasons.items())))
+
+
 
 
 class Writer:
@@ -209,5 +234,3 @@ def read_parts(directory: Path, name: str | None = None) -> dict[str, dict]:
 
 def _marker(directory: Path, name: str) -> Path:
     return directory / f"{name}.done"
-
-

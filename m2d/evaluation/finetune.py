@@ -26,10 +26,9 @@ from m2d.common.progress import progress
 from m2d.common.schedules import set_lr
 from m2d.common.threads import read_ahead
 from m2d.evaluation.augment import mixup, random_resize_crop, spec_augment
-from m2d.evaluation.classifier import Classifier
 from m2d.evaluation.scores import main_score
 from m2d.evaluation.task import Task
-from m2d.evaluation.tuning import TuneOptions, build_optimizer, class_weights, epoch_order, freeze
+from m2d.evaluation.tuning import Classifier, TuneOptions, build_optimizer, class_weights, epoch_order, freeze
 from m2d.nn.encoder import Encoder
 from m2d.pretrained.models import digest
 

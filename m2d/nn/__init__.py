@@ -1,8 +1,7 @@
 """Networks and objectives, independent of files and audio: channels and patch grid are parameters."""
 
 from m2d.nn.config import ModelConfig
-from m2d.nn.losses import ObjectiveOutput
-from m2d.nn.objectives import Objective
+from m2d.nn.objectives import Objective, ObjectiveOutput
 
 __all__ = ["ModelConfig", "Objective", "ObjectiveOutput", "build_objective"]
 

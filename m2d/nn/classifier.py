@@ -6,7 +6,7 @@ from torch import nn
 
 from m2d.nn.config import ModelConfig
 from m2d.nn.encoder import Encoder
-from m2d.nn.losses import ObjectiveOutput
+from m2d.nn.objectives import ObjectiveOutput
 from m2d.nn.transformer import LAYER_NORM_EPS
 
 HEAD_STD = 2e-5

@@ -14,8 +14,7 @@ from m2d.common.files import atomic_open, read_json, write_json
 from m2d.common.options import option
 from m2d.data.datadir import DataDir
 from m2d.data.extract import NetworkOptions, allowed_failures, extract
-from m2d.data.failures import FailureLog
-from m2d.data.writer import PackedWriter, Writer
+from m2d.data.writer import FailureLog, PackedWriter, Writer
 from m2d.pretrained.features import M2DFeatures
 
 

@@ -16,10 +16,8 @@ from m2d.common.options import option
 from m2d.data.corpora.audioset import read_classes
 from m2d.data.datadir import DataDir
 from m2d.data.extract import JobOptions, extract
-from m2d.data.failures import FailureLog
-from m2d.data.writer import Writer
-from m2d.pretrained.arrays import MATRIX_FORMATS, check_matrix_path, write_matrix
-from m2d.pretrained.embedding import SoundOptions
+from m2d.data.writer import FailureLog, Writer
+from m2d.pretrained.embedding import MATRIX_FORMATS, SoundOptions, check_matrix_path, write_matrix
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.heads import Classifier
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from m2d.evaluation.findings import Outcome, comparison, confused, difference, hardest, read_outcome
 from m2d.evaluation.linear import LinearOptions
+from m2d.evaluation.own_report import Outcome, comparison, confused, difference, hardest, read_outcome
 from m2d.evaluation.results import write_result
 from m2d.evaluation.tables import Clip
 from m2d.evaluation.task import Task

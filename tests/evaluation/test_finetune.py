@@ -11,12 +11,11 @@ from m2d import load_pretrained
 from m2d.common.config import load_config
 from m2d.common.errors import UserError
 from m2d.evaluation import finetune as finetune_module
-from m2d.evaluation.classifier import Classifier
 from m2d.evaluation.features import compute_features
 from m2d.evaluation.finetune import TaskArrays, finetune
 from m2d.evaluation.prepare import prepare
 from m2d.evaluation.tasks import TASKS
-from m2d.evaluation.tuning import TuneOptions, build_optimizer, class_weights, epoch_order, freeze
+from m2d.evaluation.tuning import Classifier, TuneOptions, build_optimizer, class_weights, epoch_order, freeze
 from m2d.pretrained.models import LogMelFrames
 
 

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from m2d.nn import ModelConfig, build_objective
-from m2d.nn.losses import cosine_error, standardise
-from m2d.nn.objectives import OBJECTIVES, Prediction
+from m2d.nn.objectives import OBJECTIVES, Prediction, cosine_error, standardise
 from m2d.nn.patches import random_split
 
 KINDS = {

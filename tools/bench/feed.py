@@ -32,7 +32,7 @@ from m2d.data.format import quantise
 from m2d.data.loader import PretrainLoader
 from m2d.data.sampler import GlobalSampler
 from m2d.data.store import PackedStore
-from m2d.nn.losses import cosine_error, standardise
+from m2d.nn.objectives import cosine_error, standardise
 
 LS960_FRAMES = 960 * 3600 * 100
 """10 ms frames of LibriSpeech's 960 h, for the size of each choice."""

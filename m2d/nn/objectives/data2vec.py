@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from m2d.nn.config import ModelConfig
-from m2d.nn.losses import ObjectiveOutput, deviation, standardise
-from m2d.nn.objectives import OBJECTIVES, Prediction
+from m2d.nn.objectives import OBJECTIVES, ObjectiveOutput, Prediction, deviation, standardise
 from m2d.nn.objectives.m2d import M2D
 
 

@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from m2d.nn.config import ModelConfig
-from m2d.nn.losses import ObjectiveOutput, cosine_error, deviation, standardise
-from m2d.nn.objectives import OBJECTIVES, Objective, Prediction
+from m2d.nn.objectives import OBJECTIVES, Objective, ObjectiveOutput, Prediction, cosine_error, deviation, standardise
 from m2d.nn.transformer import Transformer
 
 

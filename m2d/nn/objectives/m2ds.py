@@ -4,8 +4,7 @@ import torch
 from torch import nn
 
 from m2d.nn.config import ModelConfig
-from m2d.nn.losses import ObjectiveOutput, cosine_error, deviation, standardise
-from m2d.nn.objectives import OBJECTIVES, Prediction
+from m2d.nn.objectives import OBJECTIVES, ObjectiveOutput, Prediction, cosine_error, deviation, standardise
 from m2d.nn.objectives.m2d import M2D
 from m2d.nn.patches import gather
 

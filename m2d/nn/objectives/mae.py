@@ -3,8 +3,7 @@
 import torch
 
 from m2d.nn.config import ModelConfig
-from m2d.nn.losses import ObjectiveOutput, deviation, standardise
-from m2d.nn.objectives import OBJECTIVES, Objective
+from m2d.nn.objectives import OBJECTIVES, Objective, ObjectiveOutput, deviation, standardise
 from m2d.nn.patches import gather
 
 
