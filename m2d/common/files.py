@@ -105,6 +105,13 @@ def existing_folder(path: str | Path, what: str = "folder") -> Path:
     return Path(path)
 
 
+def first_match(folder: Path, pattern: str, what: str) -> Path:
+    """The first that a pattern finds in a folder. Raises `UserError` "FOLDER: no WHAT in it" where there is none."""
+    if (found := next(folder.glob(pattern), None)) is None:
+        raise UserError(f"{folder}: no {what} in it")
+    return found
+
+
 def disk_size(path: Path) -> str:
     """Bytes of a file, or of all files below a folder, as text: 3.43 MB."""
     entries = path.rglob("*") if path.is_dir() else [path]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from m2d.common.errors import UserError
-from m2d.common.files import atomic_directory
+from m2d.common.files import atomic_directory, existing_file
 from m2d.data.randomness import permutation
 
 
@@ -121,8 +121,7 @@ class DataDir:
     def read(cls, path: str | Path) -> "DataDir":
         """Read a directory whose lines are in any order. Raises `UserError` that names the table and line at fault."""
         path = Path(path)
-        if not (path / "wav.scp").is_file():
-            raise UserError(f"{path}/wav.scp: no such file: {path} is no data directory; run the data stage first")
+        existing_file(path / "wav.scp", f"file: {path} is no data directory; run the data stage first")
         data = cls({})
         for name, file in FILES.items():
             if (path / file).is_file():

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from m2d.common.errors import UserError
+from m2d.common.files import existing_file
 from m2d.data.datadir import FILES, PARSERS, PER_UTTERANCE, DataDir, Segment, read_lines
 from m2d.data.randomness import permutation
 
@@ -34,8 +35,7 @@ def fix(path: str | Path) -> dict[str, int]:
     The original tables are kept in `.backup` below the directory. Raises `UserError` if nothing would be left.
     """
     path = Path(path)
-    if not (path / "wav.scp").is_file():
-        raise UserError(f"{path}/wav.scp: no such file: {path} is no data directory")
+    existing_file(path / "wav.scp", f"file: {path} is no data directory")
     tables, lines = {}, {}
     for name, file in FILES.items():
         tables[name] = {}

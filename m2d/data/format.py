@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from m2d.common.errors import UserError
-from m2d.common.files import read_json
+from m2d.common.files import existing_file, read_json
 
 DTYPES = {"float16": np.dtype("<f2"), "int8": np.dtype("i1")}
 
@@ -44,10 +44,8 @@ def quantise(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def read_meta(directory: str | Path) -> dict:
     """`meta.json` of a store. Raises `UserError` if the folder is not a finished store."""
-    path = Path(directory) / "meta.json"
-    if not path.is_file():
-        raise UserError(f"{path}: no such file: {directory} is no finished feature store; run the feature stage, then "
-                        f"'python -m m2d.bin.merge_features dir={directory}'")
+    path = existing_file(Path(directory) / "meta.json", f"file: {directory} is no finished feature store; run the "
+                         f"feature stage, then 'python -m m2d.bin.merge_features dir={directory}'")
     try:
         meta = read_json(path)
         if not meta.keys() >= META_KEYS or meta["dtype"] not in DTYPES or not isinstance(meta["shards"], dict):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from m2d.audio.wave import audio_files
 from m2d.common.errors import UserError
+from m2d.common.files import existing_folder
 from m2d.data.corpora.published import Size, compared
 from m2d.evaluation.clips import content_of, inspect
 from m2d.evaluation.tables import read_table
@@ -27,27 +28,26 @@ def prepare(spec: TaskSpec, root: str | Path, lists: str | Path | None = None, t
     """
     root = Path(root).absolute()
     lists = root if lists is None else Path(lists).absolute()
-    tree = f"\nexpected tree of {spec.title}:\n{spec.tree}"
-    if not root.is_dir():
-        raise UserError(f"{spec.title}: {root} is not a folder{tree}")
     try:
+        existing_folder(root)
         listing = spec.read(root, lists, seed) if table is None else from_table(spec, root, Path(table))
-        classes = spec.classes(lists) if spec.classes else None
-    except UserError as error:
-        raise UserError(f"{spec.title}: {error}{tree}") from error
-    _check_missing(spec, root, listing, tree)
-    audio = inspect(root, [clip.file_name for clip in listing.clips], spec.title)
-    unreadable = [file.fault for file in audio.values() if file.fault]
-    for line in unreadable:
-        LOG.warning("%s: left out: %s", spec.title, line)
-    task = Task(
-        spec.name, spec.title, spec.group, str(root), spec.seconds,
-        f"split table {Path(table).name}" if table is not None else spec.split, classes or [], spec.multilabel,
-        spec.official, content_of(audio), dict(Counter(clip.part for clip in listing.missing)),
-        [clip.file_name for clip in listing.missing], unreadable,
-        [clip for clip in listing.clips if not audio[clip.file_name].fault])
+        classes = spec.classes(lists) if spec.classes else []
+        _check_missing(spec, root, listing)
+        audio = inspect(root, [clip.file_name for clip in listing.clips], spec.title)
+        unreadable = [file.fault for file in audio.values() if file.fault]
+        for line in unreadable:
+            LOG.warning("%s: left out: %s", spec.title, line)
+        task = Task(
+            spec.name, spec.title, spec.group, str(root), spec.seconds,
+            f"split table {Path(table).name}" if table is not None else spec.split, classes, spec.multilabel,
+            spec.official, content_of(audio), dict(Counter(clip.part for clip in listing.missing)),
+            [clip.file_name for clip in listing.missing], unreadable,
+            [clip for clip in listing.clips if not audio[clip.file_name].fault])
+        _check_parts(task)
+    except (UserError, ValueError) as error:
+        said = str(error).removeprefix(f"{spec.title}: ")
+        raise UserError(f"{spec.title}: {said}\nexpected tree of {spec.title}:\n{spec.tree}") from error
     task.classes = classes or sorted({label for clip in task.clips for label in task.labels(clip)}, key=natural)
-    _check_parts(task, tree)
     words, differs = compared(Size(len(task.clips)), Size(spec.official) if spec.official else None, "clips")
     LOG.log(logging.WARNING if differs else logging.INFO, "%s: %s", spec.title, words)
     LOG.info("%s: %s clips, %d classes, %d files missing, %d unreadable", spec.title,
@@ -64,7 +64,7 @@ def from_table(spec: TaskSpec, root: Path, path: Path) -> Listing:
     """
     table = read_table(path)
     if not table.has_parts:
-        raise UserError(f"{path}: the columns of a split table are file_name,label and split or fold")
+        raise ValueError(f"{path}: the columns of a split table are file_name,label and split or fold")
     there = {name.rpartition(".")[0]: name for name in audio_files(root)}
     clips, missing = [], []
     for row in table.clips:
@@ -80,24 +80,21 @@ def from_table(spec: TaskSpec, root: Path, path: Path) -> Listing:
     return Listing(clips, missing)
 
 
-def _check_missing(spec: TaskSpec, root: Path, listing: Listing, tree: str) -> None:
+def _check_missing(spec: TaskSpec, root: Path, listing: Listing) -> None:
     if not listing.clips:
-        raise UserError(f"{spec.title}: none of its audio files is in {root}{tree}")
+        raise ValueError(f"none of its audio files is in {root}")
     if listing.missing and not spec.incomplete:
         examples = ", ".join(clip.file_name for clip in listing.missing[:5])
-        raise UserError(
-            f"{spec.title}: {len(listing.missing)} of {len(listing.clips) + len(listing.missing)} listed files are "
-            f"missing in {root}: {examples}{' ...' if len(listing.missing) > 5 else ''} "
-            f"(complete the copy, or give a split table that names only what is there){tree}")
+        raise ValueError(f"{len(listing.missing)} of {len(listing.clips) + len(listing.missing)} listed files are "
+                         f"missing in {root}: {examples}{' ...' if len(listing.missing) > 5 else ''} (complete the "
+                         "copy, or give a split table that names only what is there)")
 
 
-def _check_parts(task: Task, tree: str) -> None:
+def _check_parts(task: Task) -> None:
     if not task.clips:
-        raise UserError(f"{task.title}: no readable clip in {task.root}{tree}")
-    parts = task.parts
-    if task.has_folds:
-        if len(parts) < 2:
-            raise UserError(f"{task.title}: one fold only; cross-validation needs two or more")
-    elif not {"train", "test"} <= set(parts):
-        part = "test" if "train" in parts else "train"
-        raise UserError(f"{task.title}: no readable clip in split '{part}' in {task.root}{tree}")
+        raise ValueError(f"no readable clip in {task.root}")
+    if task.has_folds and len(task.parts) < 2:
+        raise ValueError("one fold only; cross-validation needs two or more")
+    for part in () if task.has_folds else ("train", "test"):
+        if part not in task.parts:
+            raise ValueError(f"no readable clip in split '{part}' in {task.root}")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from m2d.common.errors import UserError
-from m2d.common.files import atomic_directory, read_json, write_json, write_text
+from m2d.common.files import atomic_directory, existing_file, read_json, write_json, write_text
 from m2d.evaluation.tables import SPLITS, Clip, read_table, table_text
 
 
@@ -81,9 +80,8 @@ class Task:
     def read(cls, directory: str | Path) -> "Task":
         """Read back what `write` wrote. Raises `UserError` for a folder that is no prepared task."""
         directory = Path(directory)
-        if not (directory / "task.json").is_file():
-            raise UserError(f"{directory}: no prepared task here: run m2d.bin.prepare_task first")
-        fields = read_json(directory / "task.json")
+        fields = read_json(existing_file(
+            directory / "task.json", "file: no prepared task here: run m2d.bin.prepare_task first"))
         return cls(**fields, clips=read_table(directory / "table.csv").clips)
 
 

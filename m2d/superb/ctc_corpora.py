@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from m2d.common.errors import UserError
-from m2d.common.files import existing_file, existing_folder
+from m2d.common.files import existing_file, existing_folder, first_match
 
 VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 CONSONANTS = ("B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG", "P", "R", "S", "SH", "T", "TH",
@@ -93,10 +93,8 @@ def read_transcripts(root: Path, splits: list[str]) -> dict[Path, list[str]]:
     words: dict[Path, list[str]] = {}
     for split in splits:
         existing_folder(root / split, "LibriSpeech split")
-        tables = sorted((root / split).glob("*/*/*.trans.txt"))
-        if not tables:
-            raise UserError(f"{root / split}: no SPEAKER/CHAPTER/*.trans.txt in it")
-        for table in tables:
+        first_match(root / split, "*/*/*.trans.txt", "SPEAKER/CHAPTER/*.trans.txt")
+        for table in sorted((root / split).glob("*/*/*.trans.txt")):
             present = {audio.stem: audio for audio in table.parent.glob("*.flac")}
             for line in table.read_text(encoding="utf-8").splitlines():
                 utterance, *text = line.split()

@@ -197,10 +197,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
 
 
 def _read(exp: Path) -> dict[str, Any]:
-    path = exp / "results.json"
-    if not path.is_file():
-        raise UserError(f"{path}: no results; make them with m2d.bin.superb exp={exp}")
-    return read_json(path)
+    return read_json(existing_file(exp / "results.json", f"file: make it with m2d.bin.superb exp={exp}"))
 
 
 def _published(path: Path, rows: list[str]) -> dict[str, dict[str, float]]:

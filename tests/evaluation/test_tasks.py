@@ -145,7 +145,7 @@ def test_missing_parts_name_the_data_set_the_tree_and_the_part(name, own_copy):
 
 @pytest.mark.parametrize("name", list(TASKS))
 def test_an_absent_or_empty_folder_is_an_error(name, tmp_path):
-    with pytest.raises(UserError, match="is not a folder"):
+    with pytest.raises(UserError, match="no such folder"):
         prepare(TASKS.get(name), tmp_path / "none")
     with pytest.raises(UserError, match=f"^{TASKS.get(name).title}: .*\n?expected tree"):
         prepare(TASKS.get(name), tmp_path)

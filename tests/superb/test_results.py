@@ -121,7 +121,7 @@ def test_a_broken_scale_is_told_in_a_line(tmp_path, text, message):
 
 def test_what_is_missing_is_named(tmp_path):
     exp = scored(tmp_path / "a", "ours", pr=[10.0])
-    with pytest.raises(UserError, match=r"results.json: no results; make them"):
+    with pytest.raises(UserError, match=r"results.json: no such file: make it"):
         write_table(TableConfig(exps=[str(tmp_path / "none")], paper=str(PAPER)))
     with pytest.raises(UserError, match=r"no row 'HuBERT Bass \(Table 6\)', did you mean 'HuBERT Base"):
         write_table(TableConfig(exps=[exp], paper=str(PAPER), rows=["HuBERT Bass (Table 6)"]))

@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from m2d.common.config import nearest
 from m2d.common.errors import UserError
 from m2d.common.files import existing_file
-from m2d.data.corpora import CORPORA
+from m2d.data.corpora import CORPORA, check_parts
 from m2d.data.corpora.audioset_packs import clips_below
 from m2d.data.datadir import DataDir
 
@@ -20,6 +19,7 @@ PARTS = ("balanced_train", "unbalanced_train", "eval")
 TREE = ("expected {balanced_train,unbalanced_train,eval}_segments.csv (research.google.com/audioset) in the folder or "
         "in metadata=DIR, and anywhere below the folder audio files named YTID, YYTID or either with _START after it, "
         "or tar, parquet or HDF5 packs of them")
+NO_LIST = f"list; {TREE}. For audio without these lists use corpus=folder"
 
 
 class Clip(NamedTuple):
@@ -40,9 +40,8 @@ def read_audioset(root: str | Path, parts: list[str], metadata: str | Path | Non
     clips that were found is logged for each part. Raises `UserError` for a missing list, or if no clip is found.
     """
     root, lists = Path(root), Path(metadata or root)
-    if not parts:
-        raise UserError(f"parts=[]: name parts of AudioSet, of {', '.join(PARTS)}")
-    clips = {part: read_segments(_list_of(lists, part)) for part in parts}
+    check_parts("AudioSet", parts, PARTS)
+    clips = {part: read_segments(existing_file(lists / f"{part}_segments.csv", NO_LIST)) for part in parts}
     wanted = {clip.video for part in parts for clip in clips[part]}
     found, other, again = {}, 0, 0
     for stem, source in clips_below(root):
@@ -106,11 +105,3 @@ def video_of(stem: str, known: set[str]) -> str | None:
         if match and match[1] in known:
             return match[1]
     return None
-
-
-def _list_of(lists: Path, part: str) -> Path:
-    if part not in PARTS:
-        raise UserError(f"AudioSet has no part '{part}'{nearest(part, list(PARTS))}")
-    path = lists / f"{part}_segments.csv"
-    existing_file(path, f"list; {TREE}. For audio without these lists use corpus=folder")
-    return path

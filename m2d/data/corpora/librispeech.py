@@ -3,11 +3,10 @@
 import logging
 from pathlib import Path
 
-from m2d.common.config import nearest
 from m2d.common.errors import UserError
 from m2d.common.files import existing_folder
 from m2d.common.progress import progress
-from m2d.data.corpora import CORPORA, warn_of
+from m2d.data.corpora import CORPORA, check_parts, warn_of
 from m2d.data.datadir import DataDir
 
 LOG = logging.getLogger(__name__)
@@ -29,11 +28,8 @@ def read_librispeech(root: str | Path, parts: list[str]) -> DataDir:
     root = Path(root).resolve()
     if (root / "LibriSpeech").is_dir():
         root = root / "LibriSpeech"
-    if not parts:
-        raise UserError(f"parts=[]: name parts of LibriSpeech, of {', '.join(PARTS)}")
+    check_parts("LibriSpeech", parts, PARTS)
     for part in parts:
-        if part not in PARTS:
-            raise UserError(f"LibriSpeech has no part '{part}'{nearest(part, list(PARTS))}")
         existing_folder(root / part, f"folder; {TREE}: download {part}.tar.gz from openslr.org/12")
     data = DataDir({})
     for part in parts:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from m2d.common.errors import UserError
-from m2d.common.files import read_json, write_json, write_text
+from m2d.common.files import existing_folder, read_json, write_json, write_text
 
 SUFFIXES = {".jpeg", ".jpg", ".png", ".webp"}
 PARTS = ("train", "val")
@@ -78,8 +78,7 @@ def find_images(root: str | Path) -> dict[str, ImageList]:
     """
     root = Path(root).resolve()
     for part in PARTS:
-        if not (root / part).is_dir():
-            raise UserError(f"{root}: no folder {part}/ in there (expected ImageNet's train/nXXXXXXXX/*.JPEG and val/)")
+        existing_folder(root / part, "folder (expected ImageNet's train/nXXXXXXXX/*.JPEG and val/)")
     classes = sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir())
     if not classes:
         raise UserError(f"{root}/train: no class folders in there (expected train/nXXXXXXXX/*.JPEG)")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from m2d.common.errors import UserError
-from m2d.common.files import write_text
+from m2d.common.files import first_match, write_text
 from m2d.pretrained.s3prl_compat import libsox_works
 from m2d.superb.task import TASKS, Corpora, Measure, Task, file, folder
 
@@ -26,8 +26,7 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
         labels.add(line[0])
     if labels != {"0", "1"}:
         raise UserError(f"{pairs}: pairs of one speaker (1) and of two (0) are needed")
-    if next((root / "dev" / "wav").glob("*/*/*.wav"), None) is None:
-        raise UserError(f"{root / 'dev' / 'wav'}: no SPEAKER/VIDEO/*.wav in it")
+    first_match(root / "dev" / "wav", "*/*/*.wav", "SPEAKER/VIDEO/*.wav")
     write_text(tables / "no_dev.txt", "")
     config["downstream_expert"]["datarc"].update(
         file_path=str(root), test_meta_data=str(pairs),

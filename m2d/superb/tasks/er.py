@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from m2d.common.errors import UserError
-from m2d.common.files import read_json, write_json
+from m2d.common.files import first_match, read_json, write_json
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
 EMOTIONS = {"neu": 0, "hap": 1, "ang": 2, "sad": 3}
@@ -66,12 +66,10 @@ def _check_table(table: Path, root: Path) -> None:
 
 def _session(root: Path, number: int) -> list[dict[str, str]]:
     session = folder(str(root / f"Session{number}"), "iemocap", "sentences/wav and dialog/EmoEvaluation")
-    reports = sorted(session.glob("dialog/EmoEvaluation/*.txt"))
-    if not reports:
-        raise UserError(f"{session / 'dialog' / 'EmoEvaluation'}: no label files (*.txt)")
+    first_match(session / "dialog" / "EmoEvaluation", "*.txt", "label files (*.txt)")
     recordings = {wav.stem: wav for wav in session.glob("sentences/wav/*/*.wav")}
     entries = []
-    for report in reports:
+    for report in sorted(session.glob("dialog/EmoEvaluation/*.txt")):
         for line in report.read_text(encoding="utf-8", errors="replace").splitlines():
             found = EMOTION_LINE.match(line)
             if found is None:

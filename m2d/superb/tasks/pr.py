@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from m2d.common.errors import UserError
-from m2d.common.files import write_text
+from m2d.common.files import first_match, write_text
 from m2d.superb.ctc_corpora import PHONES, read_lexicon
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
@@ -15,8 +15,7 @@ def librispeech(path: str, splits: list[str]) -> str:
     root = folder(path, "librispeech", "train-clean-100, dev-clean, test-clean")
     for split in splits:
         folder(str(root / split), "librispeech", f"the split {split}")
-        if next((root / split).glob("*/*/*.trans.txt"), None) is None:
-            raise UserError(f"{root / split}: no SPEAKER/CHAPTER/*.trans.txt in it")
+        first_match(root / split, "*/*/*.trans.txt", "SPEAKER/CHAPTER/*.trans.txt")
     return str(root)
 
 

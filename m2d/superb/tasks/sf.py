@@ -7,7 +7,7 @@ from typing import Any
 import soundfile
 
 from m2d.common.errors import UserError
-from m2d.common.files import write_text
+from m2d.common.files import first_match, write_text
 from m2d.superb.ctc_corpora import read_slots
 from m2d.superb.task import TASKS, Corpora, Measure, Task, file, folder
 
@@ -21,9 +21,7 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
     read_slots(root)
     slots = file(str(root / "slots.txt"), "snips", "the list of slots")
     for split in ("train", "valid", "test"):
-        first = next((root / split).rglob("*.wav"), None)
-        if first is None:
-            raise UserError(f"{root / split}: no wav files in it")
+        first = first_match(root / split, "**/*.wav", "wav files")
         if soundfile.info(first).samplerate != 16000:
             raise UserError(f"{first}: {soundfile.info(first).samplerate} Hz, but s3prl takes the clips for 16 kHz")
     write_text(tables / "characters.txt", "\n".join(CHARACTERS) + "\n")
