@@ -26,10 +26,7 @@ class HearModel(nn.Module):
 
 
 def load_model(model_file_path: str = "") -> HearModel:
-    """The model of a directory, a published checkpoint or an OWNER/NAME on the hub.
-
-    Raises `UserError` without a path: no weights come with this package.
-    """
+    """The model of a directory, a published checkpoint or OWNER/NAME on the hub. Raises `UserError` without one."""
     if not model_file_path:
         raise UserError("m2d.hear has no weights of its own: give a model, hear-validator m2d.hear -m MODEL")
     return HearModel(load_audio(model_file_path))

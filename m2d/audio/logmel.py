@@ -24,10 +24,7 @@ def block_size(device: torch.device) -> int:
 
 @dataclass(frozen=True)
 class LogMelConfig:
-    """Front-end settings: Hz, samples and number of bins. The defaults are those of the published models.
-
-    Raises `UserError` for settings that contradict each other.
-    """
+    """Front end in Hz, samples, bins; the published models' by default. `UserError` for a contradiction."""
 
     sample_rate: int = 16000
     n_fft: int = 400

@@ -16,10 +16,7 @@ def new_figure(**settings: Any) -> "Figure":
 
 
 def save_figure(figure: "Figure", path: str | Path) -> None:
-    """Write a figure atomically, in the format of its file extension (without one: PNG).
-
-    Raises `UserError` for an extension that matplotlib can't write.
-    """
+    """Write a figure atomically, in the format of its file's ending (none: PNG). `UserError` for an unknown one."""
     path = Path(path)
     kind, known = path.suffix[1:] or "png", figure.canvas.get_supported_filetypes()
     if kind not in known:

@@ -70,10 +70,7 @@ LOG = logging.getLogger(__name__)
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yield the items and report how many are done, the rate and the ETA.
-
-    A log gets a line every 5 s at first, later every 30 s; utils/watch.py shows them as bars.
-    """
+    """Yield the items; log how many are done, rate and ETA every 5 to 30 s (utils/watch.py shows it), or draw a bar."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
     bar = Bar() if redraws(sys.stderr) else None

@@ -52,10 +52,7 @@ def source() -> dict[str, Any]:
 
 
 def command(interpreter: str | None = None) -> str:
-    """The command line that started this process, torchrun included, quoted for a shell.
-
-    `interpreter` takes the place of this process's own, which is a path of this machine.
-    """
+    """This process's command line, with torchrun, quoted; `interpreter` stands for its own, a path of this machine."""
     words = [interpreter or sys.orig_argv[0], *sys.orig_argv[1:]]
     ranks, here = os.environ.get("WORLD_SIZE"), os.environ.get("LOCAL_WORLD_SIZE")
     if ranks is None or here is None:

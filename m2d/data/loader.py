@@ -80,10 +80,7 @@ def _close(loader: weakref.ref[PretrainLoader]) -> None:
 
 
 def is_worker_death(error: Exception) -> bool:
-    """Whether an error of torch's loader means that a worker process died.
-
-    It is raised in a signal handler at any time, or is a broken connection while a batch is handed over.
-    """
+    """Whether an error of torch's loader tells of a dead worker: a broken connection, or raised in a signal handler."""
     return not isinstance(error, RuntimeError) or "DataLoader worker" in str(error)
 
 

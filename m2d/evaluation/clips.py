@@ -35,10 +35,7 @@ class Audio(NamedTuple):
 
 
 def inspect(root: Path, names: Sequence[str], title: str) -> dict[str, Audio]:
-    """Check each of the files.
-
-    Raises `UserError` when more than `MAX_UNREADABLE` of them are empty or damaged.
-    """
+    """Check each of the files. Raises `UserError` when more than `MAX_UNREADABLE` of them are empty or damaged."""
     def look(name: str) -> Audio:
         try:
             return Audio(audio_duration(root / name), sha256(root / name), "")
@@ -84,10 +81,7 @@ class ClipDataset(Dataset):
 
 def wave_batches(task: Task, clips: list[Clip], sample_rate: int, batch_size: int,
                  workers: int) -> Iterator[tuple[Tensor, list[str]]]:
-    """Batches `(waves [B, N], faults)` in the order of `clips`, read by `workers` processes.
-
-    Raises `UserError` when more than `MAX_UNREADABLE` of the clips can't be decoded.
-    """
+    """Batches `(waves [B, N], faults)` in the order of `clips`. `UserError` for more than `MAX_UNREADABLE` faults."""
     loader = DataLoader(ClipDataset(task, clips, sample_rate), batch_size, num_workers=workers)
     bad: list[str] = []
     for waves, faults in progress(loader, f"{task.title}: batches of {batch_size} clips"):

@@ -97,10 +97,7 @@ def divide(targets: np.ndarray, parts: np.ndarray, test_part: str, seed: int) ->
 
 def fit_linear(vectors: Tensor, targets: Tensor, split: Split, lr: float, options: LinearOptions, seed: int,
                multilabel: bool = False) -> Fit:
-    """Train on vectors `[clips, D]` or `[clips, L, D]`, choose the epoch by validation, apply it to the test clips.
-
-    `targets` are label weights `[clips, C]`.
-    """
+    """Train on vectors `[clips, D]` or `[clips, L, D]`, label weights `[clips, C]`; validation chooses the epoch."""
     mean, std = vectors[split.train].mean(0), vectors[split.train].std(0)
     std = torch.where(std > 0, std, 1.0)  # a constant feature carries no information and must not become NaN
     x_train, x_valid, x_test = ((vectors[rows] - mean) / std for rows in (split.train, split.valid, split.test))

@@ -49,10 +49,7 @@ def read_outcome(folder: Path, title: str) -> Outcome | None:
 
 
 def difference(one: Outcome, other: Outcome, seed: int = 0) -> tuple[float, float, float] | None:
-    """How many more test clips, in %, `one` has right than `other`, and the 95% interval (paired bootstrap over clips).
-
-    None where they were not tested on the same clips.
-    """
+    """How many more clips `one` has right, in %, and the 95% interval (paired bootstrap); None for other clips."""
     def clips(outcome: Outcome) -> list[tuple[str, str]]:
         return [(row["file_name"], row["start"]) for row in outcome.rows]
 

@@ -69,10 +69,7 @@ def evaluate(features: np.ndarray, task: Task, options: LinearOptions, device: s
 
 
 def knn(vectors: Tensor, targets: np.ndarray, split: Split, neighbours: int) -> np.ndarray:
-    """Votes for each class `[test clips, C]` of the nearest training clips by cosine of standardised vectors.
-
-    Validation clips vote too, because nothing is selected by them.
-    """
+    """Votes `[test clips, C]` of the nearest training and validation clips by cosine of standardised vectors."""
     rows = np.concatenate([split.train, split.valid])
     known = vectors[rows]
     mean, std = known.mean(0), known.std(0)

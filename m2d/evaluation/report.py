@@ -186,10 +186,7 @@ def commands(results: list[dict[str, Any]]) -> str:
 
 
 def measure_table(results: list[dict[str, Any]]) -> str:
-    """One task's results in Markdown: every measure with its 95% interval over clips, kNN, the best layer.
-
-    Older results without measures are left out; empty if there is none.
-    """
+    """One task's results in Markdown: measures with their intervals over clips, kNN, best layer; empty if none has."""
     results = [result for result in results if "measures" in result]
     names = list(dict.fromkeys(name for result in results for name in result["measures"]))
     if not results:

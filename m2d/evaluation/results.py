@@ -46,9 +46,7 @@ def write_result(directory: str | Path, kind: str, label: str, model: str, task:
 
 
 def _write_predictions(path: Path, task: Task, rows: np.ndarray, scores: np.ndarray) -> None:
-    """A row per tested clip: file, times, label, what is predicted, and the probability of the label (of several: the
-    lowest), means over seeds.
-    """
+    """A row per tested clip: file, times, label, prediction, the label's probability (the lowest of several)."""
     targets = task.targets()
     with atomic_open(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -67,10 +65,7 @@ def is_current(directory: str | Path, depends: dict[str, Any]) -> bool:
 
 
 def read_results(exp: str | Path, kind: str) -> list[dict[str, Any]]:
-    """All results of a kind below a folder of experiments, sorted by path, with `exp`, the model's folder there.
-
-    The label of a fine-tuning includes the name of its settings.
-    """
+    """All results of a kind, by path, with `exp`, the model's folder; labels of fine-tunings name their settings."""
     found = []
     for path in sorted(Path(exp).glob(f"*/{kind}/{'*/' if kind == 'finetune' else ''}*/result.json")):
         result = read_json(path)

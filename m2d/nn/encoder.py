@@ -49,10 +49,7 @@ class Encoder(nn.Module):
         return patchify(x, self.patch_embed.patch_size)
 
     def embed(self, pixels: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """Class token and the patches at `index` [B, n] of `pixels` [B, L, P], positions added -> [B, 1 + n, D].
-
-        Only these patches are embedded.
-        """
+        """Class token and the patches at `index` [B, n] of `pixels` [B, L, P], positions added -> [B, 1 + n, D]."""
         tokens = self.patch_embed(gather(pixels, index)) + self.positions[index]
         return self.with_class_token(tokens)
 

@@ -69,8 +69,7 @@ def with_class_row(table: torch.Tensor) -> torch.Tensor:
 
 
 class Undrawn(TorchFunctionMode):
-    """Modules made inside draw no weights: a file's take their place. On the meta device, drawing imports torch's
-    compiler, which takes 4 s."""
+    """Modules made inside draw no weights: a file's take their place. On the meta device drawing would take 4 s."""
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         """The tensor as it is, in the place of a random one."""

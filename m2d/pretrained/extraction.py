@@ -29,10 +29,7 @@ class FeatureOptions(NetworkOptions):
 
 
 class FileWriter(Writer):
-    """One float32 `UTTERANCE.npy` `[T, W]` per utterance; `features.json` says what they are.
-
-    Raises `UserError` when the folder holds features of another kind.
-    """
+    """A float32 `UTTERANCE.npy` `[T, W]` each, told in `features.json`. `UserError` for a folder of another kind."""
 
     def __init__(self, directory: str | Path, job: int, info: dict[str, Any], max_failures: int):
         self.directory = Path(directory)

@@ -147,10 +147,7 @@ class M2DFeatures(nn.Module):
         return Tags(self.classifier.names, probabilities, output.lengths)
 
     def classify(self, frames: torch.Tensor) -> torch.Tensor:
-        """Logits [..., C] of frames [..., W], or of their mean over any span of time.
-
-        Raises `UserError` for a model without a classifier.
-        """
+        """Logits [..., C] of frames [..., W], or of their mean over any time. `UserError` without a classifier."""
         if self.classifier is None:
             raise UserError("this model has no classifier: tags need fine-tuned weights (m2d.bin.finetune, or AS-FT)")
         return self.classifier(frames)

@@ -227,10 +227,7 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
 
 
 def download(name: str) -> Path:
-    """The local copy of a model directory on the Hugging Face hub; `name` is OWNER/NAME.
-
-    Raises `UserError` if it can't be had.
-    """
+    """The local copy of the model directory OWNER/NAME on the Hugging Face hub. `UserError` if it can't be had."""
     from huggingface_hub import snapshot_download
 
     try:

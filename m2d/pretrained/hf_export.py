@@ -48,10 +48,7 @@ def export_hf(model: M2DFeatures, directory: str | Path, card: Card) -> None:
 
 
 def source_files() -> dict[str, str]:
-    """`hf_model` and all that it needs of this package: name in the folder -> text with relative imports.
-
-    The module m2d.A.B becomes A_B.py.
-    """
+    """`hf_model` and what it needs of this package, m2d.A.B as A_B.py: name -> text with relative imports."""
     entry = hf_model.__name__.removeprefix("m2d.")
     texts: dict[str, str] = {}
     wanted = [entry]

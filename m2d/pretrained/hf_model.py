@@ -38,10 +38,7 @@ class M2DConfig(PretrainedConfig):
 
 
 class M2DFeatureExtractor(SequenceFeatureExtractor):
-    """Waveforms to a batch: `input_values` [B, N], padded with zeros, and `attention_mask` [B, N], 1 for own samples.
-
-    The log-mel is made by the model.
-    """
+    """Waveforms to `input_values` [B, N], zero-padded, and `attention_mask` [B, N]; the model makes the log-mel."""
 
     model_input_names: ClassVar[list[str]] = ["input_values", "attention_mask"]
 

@@ -206,10 +206,7 @@ def load_model(text: str, device: str) -> Embedder:
 
 
 def own_model(text: str, device: str) -> OwnModel:
-    """One of our models by name, or `random:NAME[:SEED]` (seed 0 if not given): what can be fine-tuned.
-
-    Raises `UserError` for any other kind, and as `m2d.load_pretrained` does.
-    """
+    """One of our models, or `random:NAME[:SEED]` (default 0): what can be fine-tuned. `UserError` for another kind."""
     name = parse_model(text)
     if name.kind not in ("own", "random"):
         raise UserError(f"model '{text}': only models of ours are fine-tuned: a model directory, a published "

@@ -90,10 +90,7 @@ class Rows(Writer):
 
 
 def tag(data: DataDir, model: M2DFeatures, options: TagOptions) -> tuple[list[Row], FailureLog]:
-    """Rows of all clips, in order, also written to `options.out`; and what could not be read.
-
-    Raises `UserError` for a model without a classifier, and settings that do not fit.
-    """
+    """Rows of all clips, written to `options.out` too, and what could not be read. `UserError` without a classifier."""
     if model.classifier is None:
         raise UserError(f"{options.model}: has no classifier: give fine-tuned weights (AS-FT, or m2d finetune's)")
     if options.out:
@@ -121,10 +118,7 @@ def table(rows: list[Row], names: list[str], top: int) -> str:
 
 
 def read_labels(path: str | Path) -> list[str]:
-    """Class names in order: AudioSet's `class_labels_indices.csv`, or a text file of one name a line.
-
-    Raises `UserError` for a file that is missing, empty or not text.
-    """
+    """Class names: AudioSet's `class_labels_indices.csv`, or one a line. `UserError` for a file that is none."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -139,10 +133,7 @@ def read_labels(path: str | Path) -> list[str]:
 
 
 def predict(data: DataDir, model: M2DFeatures, options: PredictOptions) -> tuple[list[Row], FailureLog]:
-    """Write the table; returns its rows and what could not be read.
-
-    Raises `UserError` for a model without a classifier, and settings that do not fit.
-    """
+    """Write the table; returns its rows and what could not be read. `UserError` without a classifier."""
     seconds = model.samples_per_frame / model.sample_rate / 2 if options.frames else math.inf  # below a frame: frames
     shared = {field.name: getattr(options, field.name) for field in fields(SoundOptions)}
     rows, failed = tag(data, model, TagOptions(**shared, seconds=seconds))

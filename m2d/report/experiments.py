@@ -34,10 +34,7 @@ class Experiment:
 
 
 def read_experiments(root: Path) -> list[Experiment]:
-    """Those in the folder, or the folder itself where it is one.
-
-    Raises `UserError` where there is none.
-    """
+    """Those in the folder, or the folder itself where it is one. Raises `UserError` where there is none."""
     folders = [root] if (root / "config.yaml").is_file() else sorted(
         folder for folder in root.glob("*") if folder.is_dir() and folder.name != "old" and (
             (folder / "config.yaml").is_file() or any(folder.glob("**/result*.json"))))

@@ -18,10 +18,7 @@ ABSENT = "-"
 
 
 def report(root: Path, paper: dict[str, Any] | None) -> str:
-    """The page of the experiments in `root`; `paper` has the options of the published setting to compare with.
-
-    Raises `UserError` where there is no experiment.
-    """
+    """The page of the experiments in `root`, beside `paper`, a published setting's options. `UserError` without any."""
     experiments = read_experiments(root)
     sections = {
         "Scores": _scores(root), "Settings": _settings(experiments, paper), "Curves": _curves(experiments),

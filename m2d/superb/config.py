@@ -87,10 +87,7 @@ class Model:
 
 
 def resolve_model(text: str) -> Model:
-    """What `model=TEXT` names (see `m2d.pretrained.names`).
-
-    Raises `UserError` for a folder that is no model directory and for text of no known form.
-    """
+    """What `model=TEXT` names (see `m2d.pretrained.names`). `UserError` for no model directory or an unknown form."""
     name = parse_model(text)
     if name.kind == "s3prl":
         return Model(name.source, _absolute(name.detail) or None)

@@ -39,10 +39,7 @@ class BucketDataset(Dataset):
 
 
 class LibriPhoneDataset(BucketDataset):
-    """Clips of LibriSpeech splits with their phones.
-
-    s3prl builds it as `Dataset(splits, tokenizer, bucket_size, path=..., lexicon=...)`.
-    """
+    """LibriSpeech with phones; s3prl builds it as `Dataset(splits, tokenizer, bucket_size, path=..., lexicon=...)`."""
 
     def __init__(self, split: list[str], tokenizer: Any, bucket_size: int, path: str, lexicon: list[str], **_: Any):
         """Read transcripts `path/SPLIT/S/C/S-C.trans.txt` and turn their words into token ids.

@@ -38,10 +38,7 @@ class Settings:
 
     @classmethod
     def read(cls, source: str | Path | Mapping[str, Any] | None) -> "Settings":
-        """Settings from a JSON file, from a mapping, or the defaults.
-
-        Raises `UserError` for a missing file and an unknown key.
-        """
+        """Settings from a JSON file, a mapping, or the defaults. `UserError` for a missing file or an unknown key."""
         if source is None:
             return cls()
         if not isinstance(source, Mapping):
@@ -134,10 +131,7 @@ class M2DUpstream(Upstream):
     """A model directory: the output of every block of the online encoder, `[L, T, N_F * D]`."""
 
     def __init__(self, ckpt: str, settings: Settings):
-        """Load the model and set the task's statistics.
-
-        Raises `UserError` as `m2d.load_pretrained` does.
-        """
+        """Load the model and set the task's statistics. Raises `UserError` as `m2d.load_pretrained` does."""
         model = load_audio(ckpt)
         super().__init__(model.samples_per_frame, settings)
         self.model = model

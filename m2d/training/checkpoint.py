@@ -64,10 +64,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def read_newest(directory: str | Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest intact checkpoint and its content, or None if there is no checkpoint.
-
-    A broken one is logged and skipped. Raises `UserError` if all are broken.
-    """
+    """The newest intact checkpoint and its content; None if there is none. `UserError` if all are broken."""
     paths = checkpoints(directory)
     for path in reversed(paths):
         try:
@@ -100,10 +97,7 @@ class CheckpointWriter:
             orphan.unlink()
 
     def save(self, state: dict[str, Any]) -> float:
-        """Begin to write `state`, whose tensors may change afterwards. Returns the seconds that training waited.
-
-        Raises `UserError` if the previous write failed.
-        """
+        """Begin to write a copy of `state`; the seconds that training waited. `UserError` if the last write failed."""
         start = time.monotonic()
         self.wait()
         copy = _to_host(state)

@@ -53,10 +53,7 @@ class Setting:
 
 
 def compare_runs(options: ComparisonOptions) -> None:
-    """Write the table and the figure of finished runs.
-
-    Raises `UserError` for a directory that holds no finished run, or one without a step.
-    """
+    """Write the table and the figure of finished runs. `UserError` for a directory without one, or without a step."""
     rows: list[Setting] = []
     for exp in map(Path, options.exps):
         config = _config(exp)
@@ -85,10 +82,7 @@ def title(config: PretrainConfig) -> str:
 
 
 def windows(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Epochs and values `[windows]` of each quantity of a metrics.jsonl, means over `WINDOW` steps.
-
-    Skipped steps are left out. Raises `UserError` for a file without steps.
-    """
+    """Epochs and values `[windows]` of each quantity, means over `WINDOW` finite steps. `UserError` without any."""
     steps = [line for line in read_metrics(path) if line.get("skipped") == 0]
     if not steps:
         raise UserError(f"{path}: no finite step is recorded there")

@@ -25,10 +25,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Experiment:
-    """The directory `run.exp`, locked by rank 0 of this run during the block.
-
-    Raises `UserError` on entering if another run has locked the directory.
-    """
+    """The directory `run.exp`, locked by rank 0 during the block. `UserError` if another run has locked it."""
 
     def __init__(self, config: PretrainConfig, ranks: Ranks):
         self.config, self.ranks = config, ranks

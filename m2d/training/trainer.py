@@ -74,10 +74,7 @@ def pretrain(config: PretrainConfig, open_probe: Callable[[str], Probe] | None =
 
 
 class Trainer:
-    """A run on one rank: data, objective, optimiser, schedules.
-
-    Raises `UserError` for data that do not fit the model, and a batch that can't be divided among the ranks.
-    """
+    """A run on one rank. `UserError` for data that do not fit the model, a batch that ranks can't divide."""
 
     def __init__(self, config: PretrainConfig, ranks: Ranks, data: DataModule):
         self.config = config = data.config
@@ -152,10 +149,7 @@ class Trainer:
         }
 
     def train_step(self, step: int, batches: Iterator[tuple[Batch, float]]) -> Step:
-        """Step number `step`, from 0, on the next batches.
-
-        A step whose loss or gradient is not finite changes no trained weight or moment: `skipped` is 1.
-        """
+        """Step `step`, from 0. A loss or gradient that is not finite changes no weight or moment: `skipped` is 1."""
         set_lr(self.optimizer, self.schedule.lr(step))
         self.optimizer.zero_grad()
         sums: dict[str, Tensor] = {}

@@ -40,10 +40,7 @@ def read_parquet(root: str | Path) -> DataDir:
 
 @CORPORA.register("huggingface")
 def read_huggingface(root: str | Path) -> DataDir:
-    """Every row of the dataset that `save_to_disk` wrote to the folder `root`; otherwise as `read_parquet`.
-
-    Class labels are given by their names.
-    """
+    """As `read_parquet`, of the dataset that `save_to_disk` wrote to `root`; class labels are given by their names."""
     root, data = Path(root), DataDir({})
     try:
         table = open_dataset(root)

@@ -72,10 +72,7 @@ def read_list(directory: str | Path) -> ImageList:
 
 
 def find_images(root: str | Path) -> dict[str, ImageList]:
-    """The images below `root` by part, train and val, sorted by path.
-
-    Raises `UserError` that names what is missing: a part, images, labels of the validation images, a class.
-    """
+    """The images below `root` by part, train and val, sorted by path. `UserError` that names what is missing."""
     root = Path(root).resolve()
     for part in PARTS:
         existing_folder(root / part, "folder (expected ImageNet's train/nXXXXXXXX/*.JPEG and val/)")

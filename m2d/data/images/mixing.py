@@ -8,10 +8,7 @@ from m2d.data.images.decode import seeded
 
 
 class Mixing:
-    """Erases a part of each image with probability `erase`, then mixes the batch with its reverse by Mixup or CutMix.
-
-    Nothing is mixed where both alphas are 0.
-    """
+    """Erases a part of an image with probability `erase`, then mixes the batch with its reverse by Mixup or CutMix."""
 
     def __init__(self, classes: int, erase: float, mixup: float, cutmix: float, smoothing: float, device: torch.device):
         from timm.data import Mixup  # here: timm is an extra

@@ -14,10 +14,7 @@ _SUBMISSION = re.compile(r"(?P<speaker>.+?)-(?P<date>\d{8})(-\w+)?$")
 
 
 def _speaker(folder: str) -> str:
-    """The speaker of a submission folder `SPEAKER-20080429-abc`.
-
-    Each anonymous submission counts as a speaker of its own.
-    """
+    """The speaker of a folder `SPEAKER-20080429-abc`; each anonymous submission counts as one of its own."""
     match = _SUBMISSION.match(folder)
     if match is None or match["speaker"].lower().startswith("anonymous"):
         return folder

@@ -9,10 +9,7 @@ from m2d.nn.patches import gather
 
 @OBJECTIVES.register("mae")
 class MAE(Objective):
-    """Masked autoencoder with per-patch standardised pixels as targets (M2D, section 4.1: MSM-MAE).
-
-    The pixels of a patch are in the order (C, f, t).
-    """
+    """Masked autoencoder with per-patch standardised pixels, in the order (C, f, t), as targets (MSM-MAE)."""
 
     title = "MSM-MAE"
     terms = {"mae": "reconstruction loss"}  # noqa: RUF012

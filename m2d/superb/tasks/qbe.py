@@ -24,10 +24,7 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
 
 
 def score(exp: Path, config: dict[str, Any], printed: str) -> dict[str, float]:
-    """Maximum term-weighted value by the corpus's own scorer, from s3prl's `benchmark.stdlist.xml` in `exp`.
-
-    The part, dev or eval, is the last word of the folder's name.
-    """
+    """Maximum term-weighted value of the part that ends `exp`'s name, by the corpus's scorer from s3prl's output."""
     part = "dev" if exp.name.endswith("dev") else "eval"
     scoring = Path(config["downstream_expert"]["datarc"]["dataset_root"]) / "scoring"
     command = ["bash", SCORER, str(exp), f"groundtruth_quesst14_{part}", LEAST_SCORE]

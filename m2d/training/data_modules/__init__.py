@@ -95,10 +95,7 @@ class DataModule(ABC):
         """Warn where weights from `origin` learnt from inputs normalised by other statistics."""
 
     def training_batches(self, sampler: GlobalSampler) -> Iterator[tuple[Batch, float]]:
-        """The batches of `load` on the device, and the seconds that were waited for each.
-
-        On a GPU the next batch is copied, on a stream of its own, while this one is worked on.
-        """
+        """The batches of `load` on the device, copied ahead on a GPU, and the seconds that were waited for each."""
         batches = _timed(self.load(sampler))
         if self.device.type != "cuda":
             yield from batches
