@@ -3,8 +3,9 @@
 
 usage: compatibility.py [PYTHON:TORCH:TRANSFORMERS]...    without words: all pairs below
 
-Each combination gets a fresh environment (uv) with the newest torchaudio that goes with it, in which tests/nn,
-tests/audio and tests/pretrained/test_features.py run. What was measured of other combinations stays in the file.
+Each combination gets a fresh environment (uv) with the newest torchaudio that goes with it, in which TESTS run: golden
+vectors, log-mel and noise, every kind of teacher, published layouts, features, the model for transformers. Lines of other
+combinations stay in the file.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs/compatibility.json"
-TESTS = ("tests/nn", "tests/audio", "tests/pretrained/test_features.py")
-ALL = ("3.10:2.8:4", "3.11:2.8:5", "3.12:2.9:5", "3.13:2.10:4", "3.13:2.11:5", "3.13:2.12:5")
+TESTS = ("tests/nn", "tests/audio", "tests/teacher", "tests/pretrained/test_features.py",
+         "tests/pretrained/test_layouts.py", "tests/pretrained/test_published.py", "tests/pretrained/test_hf_export.py")
+ALL = ("3.10:2.8:4", "3.11:2.8:5", "3.12:2.9:5", "3.13:2.10:4", "3.12:2.11:4", "3.13:2.12:5", "3.11:2.13:5")
 NEEDED = ("pytest", "pytest-timeout", "hypothesis")
 
 
@@ -37,7 +39,8 @@ def attempt(python: str, torch: str, transformers: str) -> dict[str, str]:
                 [uv, "pip", "install", "-q", "--python", code, "-e", f"{ROOT}[train,ffmpeg,containers,images]", *NEEDED,
                  f"torch=={torch}.*", f"torchaudio=={audio}.*", f"transformers=={transformers}.*"],
                 capture_output=True, text=True)
-        line = {"python": python, "torch": torch, "torchaudio": audio, "transformers": transformers}
+        line = {"date": time.strftime("%Y-%m-%d"), "python": python, "torch": torch, "torchaudio": audio,
+                "transformers": transformers}
         if made.returncode:
             return {**line, "result": f"no environment: {made.stderr.strip().splitlines()[0][:120]}"}
         names = "python", "torch", "torchaudio", "transformers"
@@ -49,7 +52,7 @@ def attempt(python: str, torch: str, transformers: str) -> dict[str, str]:
         if done.returncode:
             print(done.stdout[-3000:], file=sys.stderr)
         result = re.sub(r" in [\d.]+s.*", "", done.stdout.strip().splitlines()[-1].strip("= "))
-        return {**dict(zip(names, found, strict=True)), "result": result}
+        return {**line, **dict(zip(names, found, strict=True)), "result": result}
 
 
 def main(words: list[str]) -> None:
@@ -64,8 +67,8 @@ def main(words: list[str]) -> None:
                     ".".join(line["torch"].split(".")[:2]), line["transformers"].split(".")[0]]
 
         known = [line for line in known if place(line) != place(run)] + [run]
-        OUT.write_text(json.dumps({"date": time.strftime("%Y-%m-%d"), "what": f"pytest of {', '.join(TESTS)}",
-                                   "runs": sorted(known, key=place)}, indent=1) + "\n", encoding="utf-8")
+        OUT.write_text(json.dumps({"what": f"pytest of {', '.join(TESTS)}", "runs": sorted(known, key=place)}, indent=1)
+                       + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ in_range() {  # N: whether --stage and --stop_stage ask for that stage
 }
 
 declare -A _locks=() _titles=() _started=()
+_took=()      # title and seconds of each stage that this call has ended
+_told=false   # whether this call has told how long all stages may take
 _lock() {  # MARK shared|exclusive LOCKED: hold the lock of MARK until unlock LOCKED
   local name=${1//\//_} descriptor
   if [ ${#name} -gt 200 ]; then name=${name: -200}; fi
@@ -84,7 +86,8 @@ begin_stage() {
   fi
   [ $code = 0 ] || { _log 2 "error: $title: $reason"; exit 1; }
   _log 2 "$title"
-  _titles[$mark]=$title _started[$mark]=$SECONDS
+  $_told || python3 "$_utils/remaining.py" begin "$stop_stage" "$title" >&2
+  _titles[$mark]=$title _started[$mark]=$SECONDS _told=true
 }
 
 anew() {
@@ -99,5 +102,7 @@ end_stage() {
   local mark=$1 written
   written=$(python3 "$_utils/mark.py" end "$@") || { _log 2 "error: ${_titles[$mark]}: $written"; exit 1; }
   _unlock "$mark"
-  _log 2 "${_titles[$mark]}: done in $((SECONDS - _started[$mark])) s${written:+, wrote $written}"
+  _took+=("${_titles[$mark]}" $((SECONDS - _started[$mark])))
+  _log 2 "${_titles[$mark]}: done in ${_took[-1]} s${written:+, wrote $written}$(
+    python3 "$_utils/remaining.py" end "$stop_stage" "${_took[@]}")"
 }

@@ -45,14 +45,17 @@ def line_chart(series: dict[str, list[tuple[float, float]]], x_label: str, y_lab
 
 
 def bars(values: list[float], first: int, label: str) -> str:
-    """A row of vertical bars, numbered from `first`, the largest at full height."""
-    step, height, top = 24, 60, max([*values, 1e-9])
-    width, parts = max(len(values) * step, 100), []
+    """Vertical bars with values in [0, 1], numbered from `first`, the largest at full height; its value on the axis."""
+    step, height, left, top = 24, 60, 34, max([*values, 1e-9])
+    width = max(left + len(values) * step, 100)
+    parts = [f'<text x="{left - 4}" y="12" text-anchor="end">{top:.2f}</text>'
+             f'<text x="{left - 4}" y="{height + 4}" text-anchor="end">0</text>'
+             f'<text x="{left - 4}" y="{height + 18}" text-anchor="end">layer</text>']
     for index, value in enumerate(values):
-        left, tall = index * step, value / top * height
-        parts.append(f'<rect x="{left + 3}" y="{height - tall + 4:.1f}" width="{step - 6}" height="{tall:.1f}">'
+        middle, tall = left + (index + 0.5) * step, value / top * height
+        parts.append(f'<rect x="{middle - 9}" y="{height - tall + 4:.1f}" width="18" height="{tall:.1f}">'
                      f'<title>{first + index}: {value:.3f}</title></rect>'
-                     f'<text x="{left + step / 2}" y="{height + 18}" text-anchor="middle">{first + index}</text>')
+                     f'<text x="{middle}" y="{height + 18}" text-anchor="middle">{first + index}</text>')
     return (f'<svg class="bars" viewBox="0 0 {width} {height + 24}" style="width:{width}px" role="img" '
             f'aria-label="{escape(label)}">{"".join(parts)}</svg>')
 

@@ -60,7 +60,7 @@ def _scores(root: Path) -> str:
             parts.append(f'<p class="note">{escape(warning.replace("**", ""))}</p>')
         parts += [f"<h3>{escape(table.heading)}</h3>{html_table(table.header, table.rows)}" for table in scores]
     for path in sorted(root.glob("*.png")):
-        parts.append(picture(path, path.stem))
+        parts.append(picture(path, CAPTIONS.get(path.stem, path.stem)))
     return "".join(parts)
 
 
@@ -115,7 +115,8 @@ def _points(experiment: Experiment, name: str) -> list[tuple[float, float]]:
 CAPTIONS = {"masked_input": "Input, what is masked, and the cosine of prediction and target at each masked patch",
             "embedding": "Clips by the first two principal components of their frozen features",
             "confusion": "True and predicted classes",
-            "layers": "Score of each layer, and its weight in the learnt sum"}
+            "layers": "Score of each layer, and its weight in the learnt sum",
+            "superb": "SUPERB scores, as in the table"}
 
 
 def _pictures(experiments: list[Experiment], root: Path) -> str:
@@ -146,9 +147,9 @@ def _layers(experiments: list[Experiment]) -> str:
     parts = []
     for experiment in experiments:
         for task, weights in experiment.layer_weights.items():
-            title = f"{experiment.name}, {task}: share of each layer in the learnt sum"
-            parts.append(f'<h3>{escape(title)}</h3><div class="scroll">{bars(weights, 0, title)}</div>')
-    return "".join(parts)
+            title = f"{experiment.name}, {task}"
+            parts.append(f'<figure>{bars(weights, 0, title)}<figcaption>{escape(title)}</figcaption></figure>')
+    return f"<p>Share of each layer in the learnt sum.</p><div class='charts'>{''.join(parts)}</div>" if parts else ""
 
 
 def _costs(experiments: list[Experiment]) -> str:

@@ -82,6 +82,13 @@ def test_links_between_files_hold(path):
 
 def test_places_and_messages_that_pages_name_are_in_the_source():
     where = (DOCS / "where.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\| (?!.*NAME).*\.py`.*\|$", where, re.MULTILINE):
+        file, *quoted = re.findall(r"`(m2d/[\w/]+\.py|def \w+|self\.[^`]+|[A-Z]\w+\.\w+)`", row)
+        text = "".join((ROOT / name).read_text(encoding="utf-8") for name in (file, *quoted) if name.endswith(".py"))
+        for code in quoted:
+            names = [code] if code.startswith(("def ", "self.")) else [f"class {(parts := code.split('.'))[0]}",
+                                                                       f"def {parts[1]}"]
+            assert code.endswith(".py") or all(name in text for name in names), (row, code)
     for name in re.findall(r"`([\w/]+(?:\.py|\.sh|/))`", where):
         if "NAME" not in name:
             assert (ROOT / name).exists() or (ROOT / "m2d" / name).exists() or name == "mae.py", name
