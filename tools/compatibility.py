@@ -4,8 +4,8 @@
 usage: compatibility.py [PYTHON:TORCH:TRANSFORMERS]...    without words: all pairs below
 
 Each combination gets a fresh environment (uv) with the newest torchaudio that goes with it, in which TESTS run: golden
-vectors, log-mel and noise, every kind of teacher, published layouts, features, the model for transformers. Lines of other
-combinations stay in the file.
+vectors, log-mel and noise, teachers, published layouts, features, the model for transformers. Other lines stay in
+the file.
 """
 
 from __future__ import annotations

@@ -8,8 +8,6 @@ usage: remaining.py begin STOP_STAGE TITLE                  of TITLE and what fo
 A recorded run knows its own settings alone. Uses the standard library only.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from datetime import datetime
@@ -18,7 +16,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, with or without an environment
 
-from m2d.common.bar import duration
+from m2d.common.progress import duration
 
 TRANSCRIPTS = Path(__file__).resolve().parents[1] / "docs/transcripts"
 DONE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) \(\S+\) (stage (-?\d+): .*): done in (\d+) s\b")

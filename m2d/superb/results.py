@@ -13,7 +13,7 @@ from m2d.common import markdown
 from m2d.common.config import nearest, option, read_yaml
 from m2d.common.errors import UserError
 from m2d.common.figures import new_figure, save_figure
-from m2d.common.files import existing_file, read_json, write_text
+from m2d.common.files import existing_file, read_json, write_json, write_text
 from m2d.superb.collect import collect, columns, merged, store
 from m2d.superb.config import SuperbConfig
 from m2d.superb.task import TASKS, Measure, ordered
@@ -86,6 +86,8 @@ def write_results(config: SuperbConfig, runs: list[Run]) -> None:
 def write_table(config: TableConfig) -> None:
     """Write one Markdown file, and a figure if requested, of all models and published rows.
 
+    The JSON that the tables follow from is written beside it.
+
     Models of different corpora get a table and a figure per corpus. Models of one label, which are the same settings
     pre-trained from several seeds, make one row.
 
@@ -93,6 +95,7 @@ def write_table(config: TableConfig) -> None:
     """
     results = merged([_read(Path(exp)) for exp in config.exps])
     published = _published(Path(config.paper), config.rows)
+    write_json(Path(config.out).with_suffix(".json"), {"results": results, "published": published})
     sections = []
     for corpus in dict.fromkeys(result["corpus"] for result in results):
         rows = [result for result in results if result["corpus"] == corpus]

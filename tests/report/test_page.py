@@ -79,7 +79,7 @@ def test_the_page_has_all_sections_and_no_address_outside_itself(exp):
     assert {address[1:] for address in checker.addresses if address[0] == "#"} == checker.ids
     for text in ("Scores", "90.1 ± 0.3", '<tr class="paper"><td>published: x</td>', "compare with each other only",
                  "<td>optim.epochs</td><td>1000</td>", '<td class="differs">20</td>', "2 options are the same",
-                 "a&lt;b&gt;&amp;c", "share of each layer", "1m23s", "100 utterances", "(changed)", "valid_loss"):
+                 "a&lt;b&gt;&amp;c", "Share of each layer", "1m23s", "100 utterances", "(changed)", "valid_loss"):
         assert text in page, text
     assert "<b>&c" not in page and "data.speech" not in page
 

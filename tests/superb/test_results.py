@@ -39,6 +39,8 @@ def test_the_document_has_tables_commands_figure_and_the_papers_row(tmp_path):
     write_table(TableConfig(score=SCORE, exps=exps, out=str(tmp_path / "RESULTS.md"), paper=str(PAPER),
                             figure=str(tmp_path / "images" / "superb.png")))
     text = (tmp_path / "RESULTS.md").read_text()
+    source = json.loads((tmp_path / "RESULTS.json").read_text())
+    assert table(source["results"], source["published"], None) in text
     assert "compare with each other only" in text
     assert "| *published: M2D-S T=6.08s 80x2 (Table 6)* | 5.33 | 96.80 |" in text
     assert "| logmel | 80.00 | - |" in text
