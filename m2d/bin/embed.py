@@ -11,10 +11,7 @@ def main(options: EmbedOptions) -> int:
     data = find_clips(options.files)
     failed = embed(data, load_audio(options.model, options.heads, options.sample_rate), options)
     logging.info("%d clips to %s", len(data) - len(failed), " and ".join(filter(None, [options.out, options.frames])))
-    if failed:
-        failed.write()
-        logging.warning("%d of %d clips could not be read: see %s", len(failed), len(data), failed.path)
-    return int(bool(failed))
+    return failed.status(len(data))
 
 
 if __name__ == "__main__":

@@ -15,10 +15,7 @@ def main(options: PredictOptions) -> int:
     rows, failed = predict(data, model, options)
     counts = Counter(label_of(row.probabilities, model.classifier) or "none" for row in rows)
     logging.info("%s: %s", options.out, ", ".join(f"{name} {count}" for name, count in counts.most_common(10)))
-    if failed:
-        failed.write()
-        logging.warning("%d of %d clips could not be read: see %s", len(failed), len(data), failed.path)
-    return int(bool(failed))
+    return failed.status(len(data))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The likeliest classes of sound files, printed as a table with times; all probabilities go to out=."""
 
-import logging
-
 from m2d.common import cli
 from m2d.pretrained.embedding import find_clips
 from m2d.pretrained.files import load_audio
@@ -14,9 +12,7 @@ def main(options: TagOptions) -> int:
     model = load_audio(options.model, options.heads, options.sample_rate, labels)
     rows, failed = tag(data, model, options)
     print(table(rows, model.classifier.names, options.top))
-    if failed:
-        logging.warning("%d of %d clips could not be read", len(failed), len(data))
-    return int(bool(failed))
+    return failed.status(len(data))
 
 
 if __name__ == "__main__":

@@ -119,13 +119,13 @@ class LogMelFrames:
         return [self._logmel(wav).T.numpy() for wav in wavs]
 
 
-def extract_logmel(data: DataDir, options: JobOptions, config: LogMelConfig | None = None) -> None:
+def extract_logmel(data: DataDir, options: JobOptions) -> None:
     """Write one job's part of `data` as shards of `options.out`, float16 `[T, F]` each; resumes after an interruption.
 
     Audio that can't be read is listed in `logmel.JOB.failed`. Raises `UserError` when that is more than `max_bad_share`
     of all of `data`, and when `out` can't be written or was begun with other settings or other data.
     """
-    config = config or LogMelConfig()
+    config = LogMelConfig()
     info = {"logmel": dataclasses.asdict(config), "data": data.fingerprint()}
     writer = PackedWriter(options.out, f"logmel.{options.job}", config.n_mels, jobs=options.jobs, info=info,
                           max_failures=allowed_failures(data, options))

@@ -44,6 +44,13 @@ class FailureLog:
             raise UserError(f"{self.path}: lists {len(self)} unusable utterances, more than the {self.allowed} "
                             "allowed: mend the data, or raise max_bad_share")
 
+    def status(self, clips: int) -> int:
+        """The exit status where any of `clips` may have failed: 1, with the file written, or 0."""
+        if self:
+            self.write()
+            LOG.warning("%d of %d clips could not be read: see %s", len(self), clips, self.path)
+        return int(bool(self))
+
     def write(self) -> None:
         """Write the file, sorted by utterance, even if nothing failed."""
         write_text(self.path, "".join(f"{utterance} {reason}\n" for utterance, reason in sorted(self._reasons.items())))

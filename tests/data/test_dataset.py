@@ -15,34 +15,19 @@ from m2d.audio.logmel import SILENCE
 from m2d.common.errors import UserError
 from m2d.data.dataset import PretrainDataset
 from m2d.data.loader import IN_USE, PretrainLoader
-from m2d.data.merge import merge_index
 from m2d.data.sampler import GlobalSampler
-from m2d.data.store import PackedStore
-from m2d.data.writer import PackedWriter
 from m2d.training.data_modules.audio import decode_teacher
 
 LENGTHS = [40, 90, 200, 33, 64, 120, 77, 150]
 GOLDEN_LENGTH = (701, 349)  # log-mel frames and teacher frames of golden vector f: 696 and 348 are usable at patch 4
 
 
-def make(directory, lengths, width, rate=1, dtype="float16", skip=(), info=None):
-    """Frames whose first value is their own number, the second their clip's."""
-    with PackedWriter(directory, "x.1", width, dtype, info=info) as writer:
-        for i, length in enumerate(lengths):
-            if i not in skip:
-                frames = np.zeros((length // rate, width), np.float32)
-                frames[:, 0], frames[:, 1] = np.arange(len(frames)), i
-                writer.append(f"u{i:03d}", frames)
-    merge_index(directory)
-    return PackedStore(directory)
-
-
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory):
+def stores(tmp_path_factory, make_store):
     base = tmp_path_factory.mktemp("stores")
-    return {"speech": make(base / "speech", LENGTHS, 80), "noise": make(base / "noise", [20, 100, 300], 80),
-            "teacher": make(base / "teacher", [n - 2 for n in LENGTHS], 16, 2),
-            "int8": make(base / "int8", [n - 2 for n in LENGTHS], 16, 2, "int8")}
+    return {"speech": make_store(base / "speech", LENGTHS, 80), "noise": make_store(base / "noise", [20, 100, 300], 80),
+            "teacher": make_store(base / "teacher", [(n - 2) // 2 for n in LENGTHS], 16),
+            "int8": make_store(base / "int8", [(n - 2) // 2 for n in LENGTHS], 16, "int8")}
 
 
 def same(one, other):
@@ -88,11 +73,11 @@ def test_teacher_rows_start_at_half_the_crop(stores, kind, patch):
 
 
 @pytest.mark.parametrize(("rate", "patch"), [(100.0, 1), (50.0, 2), (25.0, 4), (6.25, 16), (100 / 3, 3)])
-def test_teacher_rows_of_any_rate_start_with_the_crop(tmp_path, stores, rate, patch):
+def test_teacher_rows_of_any_rate_start_with_the_crop(tmp_path, stores, rate, patch, make_store):
     """Row floor(j * rate / 100) goes with frame j."""
     per_row = round(100 / rate)
     info = {"teacher": {"rate": rate}}
-    teacher = make(tmp_path, [per_row * (n // per_row) for n in LENGTHS], 16, per_row, info=info)
+    teacher = make_store(tmp_path, [n // per_row for n in LENGTHS], 16, info=info)
     dataset = PretrainDataset(stores["speech"], 48, patch, teacher, seed=2)
     for epoch in range(20):
         batch = dataset[epoch, np.arange(8)]
@@ -103,15 +88,15 @@ def test_teacher_rows_of_any_rate_start_with_the_crop(tmp_path, stores, rate, pa
             assert valid == 48 // per_row or start < per_row
 
 
-def test_a_rate_that_no_patch_holds_a_whole_number_of_is_refused(tmp_path, stores):
-    teacher = make(tmp_path, LENGTHS, 16, 4, info={"teacher": {"rate": 25.0}})
+def test_a_rate_that_no_patch_holds_a_whole_number_of_is_refused(tmp_path, stores, make_store):
+    teacher = make_store(tmp_path, [n // 4 for n in LENGTHS], 16, info={"teacher": {"rate": 25.0}})
     with pytest.raises(UserError, match=r"25 Hz: a patch of 2 frames .* does not hold a whole number"):
         PretrainDataset(stores["speech"], 64, 2, teacher)
 
 
-def test_golden_length_of_usable_frames(tmp_path):
-    speech = make(tmp_path / "s", [GOLDEN_LENGTH[0]], 80)
-    teacher = make(tmp_path / "t", [GOLDEN_LENGTH[1]], 16)
+def test_golden_length_of_usable_frames(tmp_path, make_store):
+    speech = make_store(tmp_path / "s", [GOLDEN_LENGTH[0]], 80)
+    teacher = make_store(tmp_path / "t", [GOLDEN_LENGTH[1]], 16)
     dataset = PretrainDataset(speech, 208, 4, teacher)
     starts = {int(dataset[epoch, [0]]["start"]) for epoch in range(4000)}
     assert max(starts) == 696 - 208 and min(starts) == 0
@@ -143,15 +128,15 @@ def test_a_sample_is_the_same_in_any_batch_and_without_the_other_stores(stores):
     assert not torch.equal(other_seed[5, np.arange(8)]["noise"], full[5, np.arange(8)]["noise"])
 
 
-def test_utterances_without_teacher_are_left_out_if_few(tmp_path, stores):
+def test_utterances_without_teacher_are_left_out_if_few(tmp_path, stores, make_store):
     lengths = [64] * 120
-    speech = make(tmp_path / "s", lengths, 80)
-    teacher = make(tmp_path / "t", lengths, 16, 2, skip={50})
+    speech = make_store(tmp_path / "s", lengths, 80)
+    teacher = make_store(tmp_path / "t", [n // 2 for n in lengths], 16, skip={50})
     dataset = PretrainDataset(speech, 32, 2, teacher)
     batch = dataset[0, np.arange(len(dataset))]
     assert len(dataset) == 119 and "u050" not in batch["ids"]
     assert torch.equal(batch["teacher"][:, 0, 1], batch["logmel"][:, 0, 1]) and dataset.utterance(50) == "u051"
-    few = make(tmp_path / "few", lengths, 16, 2, skip=range(3, 9))
+    few = make_store(tmp_path / "few", [n // 2 for n in lengths], 16, skip=range(3, 9))
     with pytest.raises(UserError, match=r"no frames for 6 of 120 utterances .*'u003' is one"):
         PretrainDataset(speech, 32, 2, few)
 
@@ -201,8 +186,8 @@ def test_shared_memory_that_does_not_suffice_is_told_at_once(stores, monkeypatch
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_file_that_vanishes_during_training_is_named(tmp_path, workers):
-    speech = make(tmp_path, LENGTHS, 80)
+def test_a_file_that_vanishes_during_training_is_named(tmp_path, workers, make_store):
+    speech = make_store(tmp_path, LENGTHS, 80)
     dataset = PretrainDataset(speech, 64)
     next(tmp_path.glob("x*.npy")).unlink()
     with pytest.raises(UserError, match=r"^\S*x\.1-0\.npy: can't be read") as error:

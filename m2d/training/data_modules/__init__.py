@@ -6,12 +6,15 @@ The loop, checkpoints and figures use this interface only.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from m2d.common.errors import UserError
+from m2d.common.files import read_json
 from m2d.common.registry import Registry
 from m2d.data.loader import PretrainLoader, default_workers
 from m2d.data.sampler import GlobalSampler
@@ -132,6 +135,15 @@ DATA_MODULES: Registry[type[DataModule]] = Registry("kind of data", __name__)
 def open_data(config: "PretrainConfig", device: torch.device) -> DataModule:
     """The data module of a run. Raises `UserError` for data that are not there, are broken, or do not fit."""
     return DATA_MODULES.get(config.data.kind)(config, device)
+
+
+def read_stats(folder: str, name: str, advice: str) -> Any:
+    """An entry of a folder's stats.json. Raises `UserError`, with the advice, where it can't be read."""
+    path = Path(folder) / "stats.json"
+    try:
+        return read_json(path)[name]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: no statistics can be read there ({error}): {advice}") from None
 
 
 def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:

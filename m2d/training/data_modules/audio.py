@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,11 +11,10 @@ from torch import Tensor
 from m2d.audio.noise import mix_noise
 from m2d.audio.statistics import Moments
 from m2d.common.errors import UserError
-from m2d.common.files import read_json
 from m2d.data.dataset import PretrainDataset
 from m2d.data.mixture import Mixture
 from m2d.data.store import PackedStore
-from m2d.training.data_modules import DATA_MODULES, Batch, DataModule, Picture
+from m2d.training.data_modules import DATA_MODULES, Batch, DataModule, Picture, read_stats
 
 if TYPE_CHECKING:
     from m2d.training.config import PretrainConfig, Settings
@@ -170,11 +168,5 @@ def decode_teacher(batch: Batch) -> Tensor:
 
 
 def _statistic(given: float | None, store: str, name: str) -> float:
-    if given is not None:
-        return given
-    path = Path(store) / "stats.json"
-    try:
-        return float(read_json(path)[name])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: no statistics can be read there ({error}): run m2d.bin.merge_features on {store}, "
-                        "or give data.mean, data.std and, with noise, data.noise_mean") from None
+    return read_stats(store, name, f"run m2d.bin.merge_features on {store}, or give data.mean, data.std and, with "
+                                   "noise, data.noise_mean") if given is None else given

@@ -3,7 +3,6 @@
 import importlib.util
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from m2d.common.errors import UserError
-from m2d.common.files import read_json
 from m2d.data.images.dataset import ImageDataset
 from m2d.data.images.decode import View, centre_crop, crop_and_flip, crop_flip_augment
 from m2d.data.images.folder import ImageList, read_list
 from m2d.data.images.mixing import Mixing, one_hot
 from m2d.data.sampler import GlobalSampler
 from m2d.nn.classifier import Classifier
-from m2d.training.data_modules import DATA_MODULES, Batch, DataModule, Picture
+from m2d.training.data_modules import DATA_MODULES, Batch, DataModule, Picture, read_stats
 
 if TYPE_CHECKING:
     from m2d.training.config import PretrainConfig, Settings
@@ -126,9 +124,4 @@ class LabelledImages(ImageData):
 
 
 def _statistic(folder: str, name: str) -> Any:
-    path = Path(folder) / "stats.json"
-    try:
-        return read_json(path)[name]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: no statistics can be read there ({error}): run m2d.bin.index_images, or give "
-                        "data.image.mean and data.image.std") from None
+    return read_stats(folder, name, "run m2d.bin.index_images, or give data.image.mean and data.image.std")
