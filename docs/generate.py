@@ -31,8 +31,7 @@ def options_page() -> str:
              "`key+=value` makes a list longer."]
     for title, group in COMMANDS.items():
         parts.append(f"## {title[0].upper()}{title[1:]}")
-        for name, text in group.items():
-            parts.append(f"### m2d {name}\n\n{text[0].upper()}{text[1:]}.\n\n```text\n{_help(name)}\n```")
+        parts += [f"### m2d {name}\n\n```text\n{_help(name)}\n```" for name in group]
     return "\n\n".join(parts) + "\n"
 
 

@@ -49,19 +49,16 @@ class Watch(ABC):
         `statistics` normalise its input. The state of torch's global generator is as before.
         """
         with torch.random.fork_rng(devices=[]):
-            return self._measure(encoder, statistics)
-
-    def _measure(self, encoder: Encoder, statistics: dict[str, Any]) -> dict[str, float]:
-        if self._inputs is None:
-            self._inputs = torch.cat(list(self.read(encoder)))
-        with torch.inference_mode():
-            vectors = torch.cat([self.embed(encoder, statistics, batch.to(encoder.cls_token.device)).float().cpu()
-                                 for batch in self._inputs.split(BATCH)])
-        neighbours = Split(self.split.train, np.empty(0, int), self.split.test)
-        votes = knn(vectors, self.targets, neighbours, NEIGHBOURS)
-        score = main_score(self.targets[self.split.valid], votes, self.multilabel)
-        fit = fit_linear(vectors, torch.from_numpy(self.targets), self.split, LINEAR.lr, LINEAR, 0, self.multilabel)
-        return {"knn": 100 * score, "linear": 100 * fit.score}
+            if self._inputs is None:
+                self._inputs = torch.cat(list(self.read(encoder)))
+            with torch.inference_mode():
+                vectors = torch.cat([self.embed(encoder, statistics, batch.to(encoder.cls_token.device)).float().cpu()
+                                     for batch in self._inputs.split(BATCH)])
+            neighbours = Split(self.split.train, np.empty(0, int), self.split.test)
+            votes = knn(vectors, self.targets, neighbours, NEIGHBOURS)
+            score = main_score(self.targets[self.split.valid], votes, self.multilabel)
+            fit = fit_linear(vectors, torch.from_numpy(self.targets), self.split, LINEAR.lr, LINEAR, 0, self.multilabel)
+            return {"knn": 100 * score, "linear": 100 * fit.score}
 
     @abstractmethod
     def read(self, encoder: Encoder) -> Iterator[Tensor]:
