@@ -154,9 +154,8 @@ def _summary(by_seed: list[list[Tuned]], data: TaskArrays, task: Task) -> dict[s
 
 def _export(model: M2DFeatures, directory: Path, run: Path, task: Task, data: TaskArrays, config: FinetuneConfig,
             result: dict[str, Any]) -> None:
-    """Write the kept run as a model directory that `m2d.load_pretrained` reads, with its measures as a note.
-
-    The run's own copy of the weights is removed then: a later call with another label finds them in the directory.
+    """Write the kept run as a model directory that `m2d.load_pretrained` reads, with its measures as a note. The run's
+    own copy of the weights is removed then: a later call with another label finds them in the directory.
     """
     if (run / BEST).is_file():
         network = best_weights(run, model.encoder, len(task.classes), config.tune.patchout)

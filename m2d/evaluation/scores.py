@@ -91,10 +91,9 @@ def _decided(scores: np.ndarray, multilabel: bool) -> np.ndarray:
 
 def _decisions(targets: np.ndarray, scores: np.ndarray, multilabel: bool,
                weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Measures of the named classes, in 0..1, under each row of clip weights `[R, N]`, `[R]` each.
-
-    Here and in `_rankings` scikit-learn's functions give the same for one row (the tests compare them), but would need
-    minutes for a thousand.
+    """Measures of the named classes, in 0..1, under each row of clip weights `[R, N]`, `[R]` each. Here and in
+    `_rankings` scikit-learn's functions give the same for one row (the tests compare them), but would need minutes for
+    a thousand.
     """
     decided = _decided(scores, multilabel)
     hits, positives, chosen = (weights @ part for part in (targets * decided, targets, decided))  # [R, C]
@@ -118,9 +117,8 @@ def _rankings(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> d
 
 
 def _ranking(target: np.ndarray, score: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average precision and area under the ROC curve of one class under each row of weights `[R, N]`, `[R]` each.
-
-    Clips of equal score count together. NaN if no positive, or for the area no negative, has a weight.
+    """Average precision and area under the ROC curve of one class under each row of weights `[R, N]`, `[R]` each. Clips
+    of equal score count together. NaN if no positive, or for the area no negative, has a weight.
     """
     order = np.argsort(-score, kind="stable")
     last = np.append(np.diff(score[order]) != 0, True)

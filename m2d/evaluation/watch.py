@@ -45,7 +45,6 @@ class Watch(ABC):
 
     def __call__(self, encoder: Encoder, statistics: dict[str, Any]) -> dict[str, float]:
         """`knn` and `linear` in % (accuracy, or mAP of a multi-label task) of an encoder in evaluation mode.
-
         `statistics` normalise its input. The state of torch's global generator is as before.
         """
         with torch.random.fork_rng(devices=[]):

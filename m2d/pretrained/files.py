@@ -126,9 +126,8 @@ def from_checkpoint(state: dict[str, Any]) -> M2DFeatures | ImageFeatures:
 
 def _assemble(config: EncoderConfig, front_end: LogMelConfig | None, statistics: tuple, state: dict[str, torch.Tensor],
               labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
-    """The model with the weights of `state`: the encoder's names, and those of the heads behind their prefix.
-
-    An encoder of one channel is for audio, one of more for images.
+    """The model with the weights of `state`: the encoder's names, and those of the heads behind their prefix. An
+    encoder of one channel is for audio, one of more for images.
     """
     heads: dict[str, dict[str, torch.Tensor]] = {
         prefix: {name[len(prefix):]: value for name, value in state.items() if name.startswith(prefix)}

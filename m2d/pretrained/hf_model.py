@@ -48,9 +48,8 @@ class M2DFeatureExtractor(SequenceFeatureExtractor):
 
     def __call__(self, raw_speech: np.ndarray | torch.Tensor | Sequence[Any], sampling_rate: int | None = None,
                  padding: bool | str = True, return_tensors: str | None = None, **kwargs: Any) -> BatchFeature:
-        """One clip [N], or several [N_i], floating point in -1..1. Other arguments are those of `pad`.
-
-        Raises ValueError for another `sampling_rate` than the model's and for a clip of another form.
+        """One clip [N], or several [N_i], floating point in -1..1. Other arguments are those of `pad`. Raises
+        ValueError for another `sampling_rate` than the model's and for a clip of another form.
         """
         if sampling_rate not in (None, self.sampling_rate):
             raise ValueError(f"the model takes {self.sampling_rate} Hz, the audio has {sampling_rate}: resample it")

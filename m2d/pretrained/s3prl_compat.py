@@ -111,11 +111,8 @@ def _info(path: str | Path, **_: Any) -> types.SimpleNamespace:
 
 
 def _apply_effects_file(path: str, effects: list[list[str]], **_: Any) -> tuple[torch.Tensor, int]:
-    """Sox's chain of the KS task: mono, 16 kHz, 3 dB down. Samples [1, N] and the rate.
-
-    On 16 kHz mono files it differs from libsox by 6e-8.
-
-    Raises `UserError` for any other chain.
+    """Sox's chain of the KS task: mono, 16 kHz, 3 dB down. Samples [1, N] and the rate. On 16 kHz mono files it differs
+    from libsox by 6e-8. Raises `UserError` for any other chain.
     """
     if effects != KS_EFFECTS:
         _no_libsox()

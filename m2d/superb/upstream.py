@@ -118,10 +118,9 @@ class Upstream(nn.Module):
         return [clip.to(wavs[0].device) for clip in clips if clip is not None]
 
     def _cover(self, clip: Tensor, samples: int) -> Tensor:
-        """Repeat the last frame up to `ceil(samples / samples_per_frame)`, the most that s3prl counts.
-
-        Its runner rounds, its S3PRLUpstream rounds up. Without this a short clip would end in a zero frame in a batch
-        with longer ones, and not when alone.
+        """Repeat the last frame up to `ceil(samples / samples_per_frame)`, the most that s3prl counts. Its runner
+        rounds, its S3PRLUpstream rounds up. Without this a short clip would end in a zero frame in a batch with longer
+        ones, and not when alone.
         """
         lacking = -(-samples // self.samples_per_frame) - clip.shape[1]
         return clip if lacking <= 0 else torch.cat([clip, clip[:, -1:].expand(-1, lacking, -1)], 1)

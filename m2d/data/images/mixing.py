@@ -20,7 +20,6 @@ class Mixing:
 
     def __call__(self, x: Tensor, labels: Tensor, key: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Normalised images `[B, 3, H, W]` (changed in place) and labels `[B]` -> images, label weights `[B, classes]`.
-
         Draws depend on `key` alone, except the values of erased pixels on a GPU.
         """
         with seeded(*key):
