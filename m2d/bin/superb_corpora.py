@@ -23,7 +23,7 @@ def main(options: Options) -> None:
     with tempfile.TemporaryDirectory() as tables:
         for name in ordered(options.tasks):
             settings = read_settings(Path(options.conf), [], name)
-            TASKS.get(name).prepare(options.corpora, Path(tables), settings)
+            TASKS.get(name).prepared(options.corpora, Path(tables), settings)
             check_recordings(TASKS.get(name), settings)
             logging.info("SUPERB %s: its corpora are there", TASKS.get(name).title)
 

@@ -43,7 +43,7 @@ def _plan_task(config: SuperbConfig, model: Model, content: str | None, name: st
     task = TASKS.get(name)
     settings = read_settings(Path(config.conf), config.overlays, name)
     shared = Path(config.statistics).resolve() if config.statistics else exp.parent / "statistics"
-    paths = task.prepare(config.corpora, exp / "tables" / name, settings)
+    paths = task.prepared(config.corpora, exp / "tables" / name, settings)
     data = corpus_content(paths, shared / f"{name}-files.json")
     given, note = settings.pop("statistics"), settings.pop("note", "")
     statistics = shared / f"{name}-{data}-{data_key(settings)}.json"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from m2d.common.config import option, read_yaml, refused
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, errors_at
 from m2d.common.registry import Registry
 
 TITLES = ("PR", "ASR", "KS", "QbE", "SID", "ASV", "SD", "IC", "SF", "ER")
@@ -90,6 +90,11 @@ class Task:
     every_state: bool = False
     statistics_split: str = "train"
 
+    def prepared(self, corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]:
+        """What `prepare` gives. Raises `UserError` for a corpus that is not as s3prl expects it."""
+        with errors_at(f"SUPERB {self.title}"):
+            return self.prepare(corpora, tables, config)
+
 
 TASKS: Registry[Task] = Registry("SUPERB task", "m2d.superb.tasks")
 
@@ -105,20 +110,20 @@ def ordered(names: list[str]) -> list[str]:
 
 
 def folder(path: str, name: str, content: str) -> Path:
-    """The absolute folder. Raises `UserError` that names the option `corpora.NAME` and what should be in it."""
+    """The absolute folder. Raises ValueError that names the option `corpora.NAME` and what should be in it."""
     if not path:
-        raise UserError(f"option 'corpora.{name}' is not set: give the folder with {content}")
+        raise ValueError(f"option 'corpora.{name}' is not set: give the folder with {content}")
     if not Path(path).is_dir():
-        raise UserError(f"corpora.{name}={path}: no such folder; it should hold {content}")
+        raise ValueError(f"corpora.{name}={path}: no such folder; it should hold {content}")
     return Path(path).resolve()
 
 
 def file(path: str, name: str, content: str) -> Path:
-    """The absolute file. Raises `UserError` that names the option `corpora.NAME` and what it should be."""
+    """The absolute file. Raises ValueError that names the option `corpora.NAME` and what it should be."""
     if not path:
-        raise UserError(f"option 'corpora.{name}' is not set: give {content}")
+        raise ValueError(f"option 'corpora.{name}' is not set: give {content}")
     if not Path(path).is_file():
-        raise UserError(f"corpora.{name}={path}: no such file; it should be {content}")
+        raise ValueError(f"corpora.{name}={path}: no such file; it should be {content}")
     return Path(path).resolve()
 
 

@@ -14,7 +14,7 @@ CONF = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb
 
 def prepare(task: str, corpora, tmp_path) -> dict:
     settings = read_settings(CONF, [], task)
-    TASKS.get(task).prepare(corpora, tmp_path, settings)
+    TASKS.get(task).prepared(corpora, tmp_path, settings)
     return settings
 
 
@@ -46,12 +46,12 @@ def test_a_wrong_path_gives_a_clear_line(task, option, value, words, copy_of, tm
 def test_keyword_spotting_needs_more_recordings_than_a_batch(corpora):
     """With fewer, s3prl drops every batch and never ends."""
     assert ks.speech_commands(corpora.speech_commands, 16) == corpora.speech_commands
-    with pytest.raises(UserError, match="only 33 recordings"):
+    with pytest.raises(ValueError, match="only 33 recordings"):
         ks.speech_commands(corpora.speech_commands, 32)
 
 
 def test_the_training_set_of_commands_is_no_test_set(corpora):
-    with pytest.raises(UserError, match=r"_background_noise_ is none of the 12 classes"):
+    with pytest.raises(ValueError, match=r"_background_noise_ is none of the 12 classes"):
         ks.speech_commands_test(corpora.speech_commands)
 
 
@@ -59,7 +59,7 @@ def test_the_training_set_of_commands_is_no_test_set(corpora):
                                              ("1 id10001/a/00001.wav", "no line of the dev part")])
 def test_a_bad_split_list_is_named(corpora, tmp_path, line, words):
     (tmp_path / "split.txt").write_text(line + "\n")
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(ValueError, match=words):
         sid.voxceleb1(corpora.voxceleb1, str(tmp_path / "split.txt"), tmp_path)
 
 
@@ -98,10 +98,10 @@ def test_s3prls_own_emotion_tables_are_used_where_they_are(corpora, tmp_path, mo
     assert table.read_bytes() == before and not (tmp_path / "unused").exists()
     content["meta_data"][0]["path"] = "Session9/none.wav"
     table.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"Session9/none.wav is not under"):
+    with pytest.raises(ValueError, match=r"Session9/none.wav is not under"):
         er.iemocap(corpora.iemocap, str(given), tmp_path)
     table.write_text("[]")
-    with pytest.raises(UserError, match="not a fold table of s3prl"):
+    with pytest.raises(ValueError, match="not a fold table of s3prl"):
         er.iemocap(corpora.iemocap, str(given), tmp_path)
 
 

@@ -19,7 +19,7 @@ STEPS = {"total_steps": 2, "gradient_accumulate_steps": 1, "log_step": 1, "eval_
 def settings(task: str, corpora, folder: Path, name: str) -> str:
     """A settings file of the task, as a user of s3prl writes it."""
     found = read_settings(CONF, [], task)
-    TASKS.get(task).prepare(corpora, folder / "tables", found)
+    TASKS.get(task).prepared(corpora, folder / "tables", found)
     found["runner"].update(STEPS)
     data = found["downstream_expert"].get("datarc") or found["downstream_expert"]["corpus"]
     data.update({key: 2 for key in data if "batch_size" in key}, num_workers=0)

@@ -16,7 +16,7 @@ CONF = Path(__file__).parents[2] / "egs" / "librispeech_m2ds" / "conf" / "superb
 def look(task, corpora, tmp_path):
     settings = read_settings(CONF, [], task)
     settings["downstream_expert"].get("datarc", {})["batch_size"] = 4
-    TASKS.get(task).prepare(corpora, tmp_path / "tables", settings)
+    TASKS.get(task).prepared(corpora, tmp_path / "tables", settings)
     check_recordings(TASKS.get(task), settings)
 
 

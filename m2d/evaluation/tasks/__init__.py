@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from m2d.audio.wave import EXTENSIONS
-from m2d.common.errors import UserError
 from m2d.common.registry import Registry
 from m2d.evaluation.tables import Clip
 
@@ -57,34 +56,34 @@ def task(name: str, **facts: Any) -> Callable[[Callable], Callable]:
 
 
 def need(path: Path, what: str) -> Path:
-    """The path itself if it exists. Raises `UserError` naming it and what it should be."""
+    """The path itself if it exists. Raises ValueError naming it and what it should be."""
     if not path.exists():
-        raise UserError(f"{path} is missing ({what})")
+        raise ValueError(f"{path} is missing ({what})")
     return path
 
 
 def first_of(paths: Iterable[Path], what: str) -> Path:
-    """The first path that exists. Raises `UserError` naming all that were tried."""
+    """The first path that exists. Raises ValueError naming all that were tried."""
     paths = list(paths)
     for path in paths:
         if path.exists():
             return path
-    raise UserError(f"none of {', '.join(map(str, paths))} is there ({what})")
+    raise ValueError(f"none of {', '.join(map(str, paths))} is there ({what})")
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of an official CSV file. Raises `UserError` if it or one of the columns is missing."""
+    """Rows of an official CSV file. Raises ValueError if it or one of the columns is missing."""
     need(path, f"CSV file with the columns {', '.join(columns)}")
     with path.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         absent = [name for name in columns if name not in (reader.fieldnames or [])]
         if absent:
-            raise UserError(f"{path}: column '{absent[0]}' is missing")
+            raise ValueError(f"{path}: column '{absent[0]}' is missing")
         return list(reader)
 
 
 def read_lines(path: Path, what: str) -> list[str]:
-    """Lines of an official list without blank ones. Raises `UserError` if the file is missing."""
+    """Lines of an official list without blank ones. Raises ValueError if the file is missing."""
     return [line.strip() for line in need(path, what).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 

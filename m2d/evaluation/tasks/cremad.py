@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from m2d.audio.wave import audio_files
-from m2d.common.errors import UserError
 from m2d.evaluation.splits import disjoint_split
 from m2d.evaluation.tables import Clip
 from m2d.evaluation.tasks import Listing, need, task
@@ -24,7 +23,7 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
     for name in audio_files(need(root / "AudioWAV", "the folder of the utterances")):
         match = _NAME.match(Path(name).stem)
         if match is None:
-            raise UserError(f"{root / 'AudioWAV' / name}: not named SPEAKER_SENTENCE_EMOTION_LEVEL.wav")
+            raise ValueError(f"{root / 'AudioWAV' / name}: not named SPEAKER_SENTENCE_EMOTION_LEVEL.wav")
         found[f"AudioWAV/{name}"] = match
     split = disjoint_split({match["speaker"]: "actors" for match in found.values()}, (7, 1, 2), seed)
     return Listing([Clip(name, match["emotion"], split[match["speaker"]]) for name, match in found.items()], [])

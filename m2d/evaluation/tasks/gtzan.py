@@ -7,7 +7,6 @@ list of unreadable files.
 
 from pathlib import Path
 
-from m2d.common.errors import UserError
 from m2d.evaluation.tables import SPLITS, Clip
 from m2d.evaluation.tasks import Listing, first_of, listed, read_lines, task
 
@@ -25,6 +24,6 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
         for number, line in enumerate(read_lines(path, "a fault-filtered list; or give a split table"), 1):
             genre, slash, name = line.partition("/")
             if not slash or not name.startswith(f"{genre}."):
-                raise UserError(f"{path}:{number}: expected 'blues/blues.00000.wav', found '{line}'")
+                raise ValueError(f"{path}:{number}: expected 'blues/blues.00000.wav', found '{line}'")
             clips.append(Clip(f"{home}/{line}", genre, part))
     return listed(root, clips)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from m2d.common.errors import UserError
 from m2d.common.files import read_json
 from m2d.evaluation.tables import SPLITS, Clip
 from m2d.evaluation.tasks import Listing, listed, need, task
@@ -20,6 +19,6 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
         notes = read_json(path)
         for key, note in notes.items():
             if "instrument_family_str" not in note:
-                raise UserError(f"{path}: note '{key}' has no instrument_family_str")
+                raise ValueError(f"{path}: note '{key}' has no instrument_family_str")
             clips.append(Clip(f"nsynth-{part}/audio/{key}.wav", note["instrument_family_str"], part))
     return listed(root, clips)

@@ -7,7 +7,6 @@ split is reproduced by giving its table.
 from pathlib import Path
 
 from m2d.audio.wave import audio_files
-from m2d.common.errors import UserError
 from m2d.evaluation.splits import disjoint_split
 from m2d.evaluation.tables import Clip
 from m2d.evaluation.tasks import Listing, need, task
@@ -23,7 +22,7 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
         tone, _, note = name.rpartition("/")
         stem = Path(note).stem
         if not tone or not stem.isdigit():
-            raise UserError(f"{root / name}: not named TONE/NOTE.ogg with a note number")
+            raise ValueError(f"{root / name}: not named TONE/NOTE.ogg with a note number")
         rows.append((name, str(int(stem)), tone))
     split = disjoint_split({tone: "tones" for _, _, tone in rows}, (1692, 195, 197), seed)
     return Listing([Clip(name, note, split[tone]) for name, note, tone in rows], [])

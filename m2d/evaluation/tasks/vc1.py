@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from m2d.common.errors import UserError
 from m2d.evaluation.tables import Clip
 from m2d.evaluation.tasks import Listing, first_of, listed, read_lines, task
 
@@ -24,7 +23,7 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
     for number, line in enumerate(read_lines(path, "the official identification split"), 1):
         code, _, name = line.partition(" ")
         if code not in _PARTS or name.count("/") != 2:
-            raise UserError(f"{path}:{number}: expected '1|2|3 id10001/VIDEO/00001.wav', found '{line}'")
+            raise ValueError(f"{path}:{number}: expected '1|2|3 id10001/VIDEO/00001.wav', found '{line}'")
         speaker, rest = name.split("/", 1)
         clips.append(Clip(f"{homes.get(speaker, f'wav/{speaker}')}/{rest}", speaker, _PARTS[code]))
     return listed(root, clips)

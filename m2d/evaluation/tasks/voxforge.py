@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from m2d.audio.wave import audio_files
-from m2d.common.errors import UserError
 from m2d.evaluation.splits import disjoint_split
 from m2d.evaluation.tables import Clip
 from m2d.evaluation.tasks import Listing, task
@@ -31,10 +30,10 @@ def _read(root: Path, lists: Path, seed: int) -> Listing:
     for code, language in LANGUAGES.items():
         homes = [folder for folder in sorted(root.glob("*")) if folder.name.lower() in (code, language)]
         if not homes:
-            raise UserError(f"{root}: the folder of {language} ({code}) is missing")
+            raise ValueError(f"{root}: the folder of {language} ({code}) is missing")
         names = [f"{homes[0].name}/{name}" for name in audio_files(homes[0])]
         if not names:
-            raise UserError(f"{homes[0]}: no audio in the folder of {language}")
+            raise ValueError(f"{homes[0]}: no audio in the folder of {language}")
         for name in names:
             folders = name.split("/")[:-1]
             submission = folders[-2] if folders[-1] in ("wav", "flac") else folders[-1]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from m2d.common.errors import UserError
 from m2d.common.files import first_match, read_json, write_json
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
@@ -56,12 +55,12 @@ def _check_table(table: Path, root: Path) -> None:
         first = content["meta_data"][0]["path"]
         labels = content["labels"]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{table}: not a fold table of s3prl ({type(error).__name__}); expected 'labels' and "
+        raise ValueError(f"{table}: not a fold table of s3prl ({type(error).__name__}); expected 'labels' and "
                         "'meta_data' with a 'path' each") from error
     if labels != EMOTIONS:
-        raise UserError(f"{table}: its labels are {labels}, expected {EMOTIONS}")
+        raise ValueError(f"{table}: its labels are {labels}, expected {EMOTIONS}")
     if not (root / first).is_file():
-        raise UserError(f"{table}: its first recording {first} is not under {root}")
+        raise ValueError(f"{table}: its first recording {first} is not under {root}")
 
 
 def _session(root: Path, number: int) -> list[dict[str, str]]:
@@ -79,7 +78,7 @@ def _session(root: Path, number: int) -> list[dict[str, str]]:
                 entries.append({"path": str(recordings[utterance].relative_to(root)), "label": label,
                                 "speaker": utterance.split("_")[0]})
     if not entries:
-        raise UserError(f"{session}: no recording with one of the labels {', '.join(EMOTIONS)}")
+        raise ValueError(f"{session}: no recording with one of the labels {', '.join(EMOTIONS)}")
     return sorted(entries, key=lambda entry: entry["path"])
 
 

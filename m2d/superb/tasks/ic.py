@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from m2d.common.errors import UserError
 from m2d.common.files import existing_file
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
@@ -21,9 +20,9 @@ def fluent(path: str) -> str:
         with open(table, newline="", encoding="utf-8") as stream:
             first = next(csv.DictReader(stream), None)
         if first is None or any(column not in first for column in COLUMNS):
-            raise UserError(f"{table}: expected rows with the columns {', '.join(COLUMNS)}")
+            raise ValueError(f"{table}: expected rows with the columns {', '.join(COLUMNS)}")
         if not (root / first["path"]).is_file():
-            raise UserError(f"{table}: its first recording {root / first['path']} is missing")
+            raise ValueError(f"{table}: its first recording {root / first['path']} is missing")
     return str(root)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from m2d.common.errors import UserError
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -15,10 +14,10 @@ def speech_commands(path: str, batch_size: int) -> str:
     root = folder(path, "speech_commands", "a folder per word and _background_noise_")
     lacking = [word for word in (*KEYWORDS, "_background_noise_") if next((root / word).glob("*.wav"), None) is None]
     if lacking:
-        raise UserError(f"{root}: no wav files under {lacking[0]}; is it Speech Commands v0.01?")
+        raise ValueError(f"{root}: no wav files under {lacking[0]}; is it Speech Commands v0.01?")
     files = sum(1 for _ in root.glob("*/*_nohash_*.wav"))
     if files * 0.8 <= batch_size:  # a tenth each goes to dev and, unused, to test
-        raise UserError(f"{root}: only {files} recordings; training needs well over a batch of {batch_size}")
+        raise ValueError(f"{root}: only {files} recordings; training needs well over a batch of {batch_size}")
     return str(root)
 
 
@@ -28,7 +27,7 @@ def speech_commands_test(path: str) -> str:
     found = {entry.name for entry in root.iterdir() if entry.is_dir()}
     strange = found - {*KEYWORDS, "_unknown_", "_silence_"}
     if strange or not found:
-        raise UserError(f"{root}: {f'{min(strange)} is' if strange else 'there are'} none of the 12 classes; "
+        raise ValueError(f"{root}: {f'{min(strange)} is' if strange else 'there are'} none of the 12 classes; "
                         "is it speech_commands_test_set_v0.01?")
     return str(root)
 

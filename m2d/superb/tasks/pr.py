@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from m2d.common.errors import UserError
 from m2d.common.files import first_match, write_text
 from m2d.superb.ctc_corpora import PHONES, read_lexicon
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
@@ -22,7 +21,7 @@ def librispeech(path: str, splits: list[str]) -> str:
 def lexicon(paths: list[str]) -> list[str]:
     """Absolute paths of readable lexicons."""
     if not paths:
-        raise UserError("option 'corpora.lexicon' is not set: phone recognition needs files of 'WORD PH PH' lines")
+        raise ValueError("option 'corpora.lexicon' is not set: phone recognition needs files of 'WORD PH PH' lines")
     read_lexicon(paths)
     return [str(Path(path).resolve()) for path in paths]
 

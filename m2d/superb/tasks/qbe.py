@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from m2d.common.errors import UserError
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
 
 SCORER = "score-TWV-Cnxe.sh"
@@ -18,7 +17,7 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
     root = folder(corpora.quesst14, "quesst14", "Audio, dev_queries, eval_queries, scoring")
     for name in (SCORER, *LISTS, "groundtruth_quesst14_dev", "groundtruth_quesst14_eval"):
         if not (root / "scoring" / name).exists():
-            raise UserError(f"{root / 'scoring' / name}: missing; is {root} the unpacked quesst14Database?")
+            raise ValueError(f"{root / 'scoring' / name}: missing; is {root} the unpacked quesst14Database?")
     config["downstream_expert"]["datarc"]["dataset_root"] = str(root)
     return [str(root)]
 
@@ -32,7 +31,7 @@ def score(exp: Path, config: dict[str, Any], printed: str) -> dict[str, float]:
     found = re.search(r"maxTWV: *(\S+)", done.stdout)
     if found is None:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["it printed nothing"]
-        raise UserError(f"{scoring / SCORER}: no maxTWV in its output ({lines[-1]}); it needs perl, java and bc")
+        raise ValueError(f"{scoring / SCORER}: no maxTWV in its output ({lines[-1]}); it needs perl, java and bc")
     return {"qbe": 100 * float(found[1])}
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from m2d.common.errors import UserError
 from m2d.common.files import existing_file
 from m2d.superb.diarization import lowest_rate, read_rttm
 from m2d.superb.task import TASKS, Corpora, Measure, Task, folder
@@ -23,7 +22,7 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
         audio = [line.split(maxsplit=1)[1] for line in (directory / "wav.scp").read_text().splitlines()]
         lacking = [path for path in audio if not Path(path).is_file()]
         if lacking:
-            raise UserError(f"{directory / 'wav.scp'}: there is no file {lacking[0]} (paths must be absolute)")
+            raise ValueError(f"{directory / 'wav.scp'}: there is no file {lacking[0]} (paths must be absolute)")
         recordings += audio
         config["downstream_expert"]["loaderrc"][f"{part}_dir"] = str(directory)
     read_rttm(root / "test" / "rttm")

@@ -6,7 +6,6 @@ from typing import Any
 
 import soundfile
 
-from m2d.common.errors import UserError
 from m2d.common.files import first_match, write_text
 from m2d.superb.ctc_corpora import read_slots
 from m2d.superb.task import TASKS, Corpora, Measure, Task, file, folder
@@ -23,7 +22,7 @@ def prepare(corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]
     for split in ("train", "valid", "test"):
         first = first_match(root / split, "**/*.wav", "wav files")
         if soundfile.info(first).samplerate != 16000:
-            raise UserError(f"{first}: {soundfile.info(first).samplerate} Hz, but s3prl takes the clips for 16 kHz")
+            raise ValueError(f"{first}: {soundfile.info(first).samplerate} Hz, but s3prl takes the clips for 16 kHz")
     write_text(tables / "characters.txt", "\n".join(CHARACTERS) + "\n")
     expert["corpus"]["path"] = str(root)
     expert["text"].update(vocab_file=str(tables / "characters.txt"), slots_file=str(slots))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from m2d.common.errors import UserError
 from m2d.superb.task import TASKS, Corpora, Measure, Task, file, folder
 
 
@@ -22,13 +21,13 @@ def voxceleb1(path: str, split: str, made: Path) -> tuple[str, str]:
     for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
         part, _, name = line.partition(" ")
         if part not in ("1", "2", "3") or not re.fullmatch(r"id1\d{4}/[^/]+/[^/]+\.wav", name):
-            raise UserError(f"{split}:{number}: expected '1|2|3 id10001/VIDEO/00001.wav', found '{line}'")
+            raise ValueError(f"{split}:{number}: expected '1|2|3 id10001/VIDEO/00001.wav', found '{line}'")
         first.setdefault(part, name)
     for part, name in (("1", "training"), ("2", "dev"), ("3", "test")):
         if part not in first:
-            raise UserError(f"{split}: no line of the {name} part ({part})")
+            raise ValueError(f"{split}: no line of the {name} part ({part})")
         if next(root.glob(f"*/wav/{first[part]}"), None) is None:
-            raise UserError(f"{root}: {first[part]} of {split} is neither in dev/wav nor in test/wav")
+            raise ValueError(f"{root}: {first[part]} of {split} is neither in dev/wav nor in test/wav")
     return str(root), str(table)
 
 
