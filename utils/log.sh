@@ -55,8 +55,7 @@ _told=false   # whether this call has told how long all stages may take
 _lock() {  # MARK shared|exclusive LOCKED: hold the lock of MARK until unlock LOCKED
   local name=${1//\//_} descriptor
   if [ ${#name} -gt 200 ]; then name=${name: -200}; fi
-  mkdir -p exp/.locks
-  exec {descriptor}>>"exp/.locks/$name"
+  { mkdir -p exp/.locks && exec {descriptor}>>"exp/.locks/$name"; } || exit 1  # bash prints the reason
   _locks[$3]+=" $descriptor"
   flock --nonblock "--$2" "$descriptor" || {
     _log 3 "another run.sh works on $1: waiting for its end"

@@ -13,17 +13,23 @@ stood, then means "stopped in order, goes on when started again": under Slurm th
 counts as unfinished.
 TERM comes from a launcher that ends all processes of the task: the command may end in its own time.
 When the launcher is killed, so is the task, and with the task the command.
+The command's TMPDIR is a folder of this task's, which is removed at the end; after a kill, by the next start.
 
 Only the standard library is used: this runs before any environment is known to be whole.
 """
 
+import hashlib
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -85,6 +91,24 @@ def log_of(log: str, index: str) -> str:
     return os.path.join(folder, ".".join(index if part == "JOB" else part for part in name.split(".")))
 
 
+@contextmanager
+def scratch(log: str) -> Iterator[None]:
+    """Set TMPDIR to a folder whose name follows from the log's path, unless none can be made."""
+    name = hashlib.sha256(os.fsencode(os.path.abspath(log))).hexdigest()[:12]
+    try:
+        folder = os.path.join(tempfile.gettempdir(), f"m2d-{os.getuid()}-{name}")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.mkdir(folder, 0o700)
+    except OSError:  # read-only everywhere, or the name is another user's
+        yield
+        return
+    os.environ["TMPDIR"] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def now() -> str:
     """The time as it stands in logs."""
     return time.strftime("%Y-%m-%d %H:%M:%S")
@@ -112,7 +136,8 @@ def main(words: list[str]) -> int:
         where += f", Slurm job {os.environ['SLURM_JOB_ID']}, restart {os.environ.get('SLURM_RESTART_COUNT', '0')}"
     print(f"# {shlex.join(command)}\n# started {now()} on {where}\n#", flush=True)
     start = time.monotonic()
-    code = task.run(command)
+    with scratch(log):
+        code = task.run(command)
     ended = f"{now()} after {time.monotonic() - start:.0f} s"
     if task.interrupted(code) and "SLURM_JOB_ID" in os.environ:
         print(f"# interrupted {ended}, the job is requeued", flush=True)

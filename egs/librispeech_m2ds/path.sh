@@ -12,6 +12,16 @@ elif ! python3 -c 'import m2d' 2>/dev/null; then
   exit 1
 fi
 
+# torch maps 4 GB of libraries when it is imported, and dies in many ways where it can't.
+if [ "$(ulimit -v)" != unlimited ] && [ "$(ulimit -v)" -lt 8000000 ]; then
+  echo "path.sh: a limit of $(ulimit -v) kB of address space (ulimit -v) is too little for torch: it needs 8000000" >&2
+  exit 1
+fi
+if [ "$(ulimit -n)" != unlimited ] && [ "$(ulimit -n)" -lt 64 ]; then
+  echo "path.sh: a limit of $(ulimit -n) open files (ulimit -n) is too little: raise it to 1024 or more" >&2
+  exit 1
+fi
+
 # tools/ holds the mini corpus's generator, a package of its own.
 export PYTHONPATH=$M2D_ROOT/tools${PYTHONPATH:+:$PYTHONPATH}
 export LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1

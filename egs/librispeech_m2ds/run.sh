@@ -55,10 +55,9 @@ set -a; . ./db.sh; set +a
 . ./cmd.sh
 . ../../utils/stages.sh
 . ../../utils/general_audio.sh
-. local/corpora.sh   # sets mini mini_speech config changes plan needs corpus sets data dump inputs
+. local/corpora.sh   # sets mini mini_speech config changes plan needs settings corpus sets data dump inputs
 
 if [ $dry_run = true ]; then exec "${plan[@]}" gpus=$((nodes * (ngpu > 1 ? ngpu : 1))) jobs="$nj" probe="$rates"; fi
-settings=$("${plan[@]}" show=settings)
 check_tag "$tag"
 exp=exp/${tag:-$(setting_name "$config")${set:+_$(set_name "$set")}_$corpus}
 if [ $mini = true ]; then exp=${exp%_mini}_mini; fi

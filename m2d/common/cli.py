@@ -1,6 +1,7 @@
 """Command line of the entry points: `python -m m2d.bin.NAME [--config FILE.yaml] [key=value ...]`."""
 
 import dataclasses
+import errno
 import logging
 import os
 import sys
@@ -90,7 +91,8 @@ def run(table: type[T], main: Callable[[T], int | None], description: str, posit
 def _refusal(error: Exception) -> str | None:
     """What the machine refuses, in one line; None for an error of another kind."""
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        advice = ": raise the limit (ulimit -n)" if error.errno == errno.EMFILE else ""
+        return f"{error.filename}: {error.strerror}{advice}" if error.filename else f"{error}{advice}"
     if isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY):
         return "out of memory: take smaller batches or fewer processes, or a machine with more"
     return None

@@ -29,8 +29,8 @@ class PlanOptions:
 
     config: str = option(help="YAML file of pre-training settings")
     set: list[str] = option(factory=list, help="changes to the settings, [key=value,...]")
-    show: str = option("cost", "cost: the table; inputs: which of 'speech noise teacher' the settings read; settings: "
-                               "KEY=VALUE lines of what shapes the result and is not at its default, data apart",
+    show: str = option("cost", "cost: the table; settings: KEY=VALUE lines of what shapes the result and is not at its "
+                               "default, data apart; inputs: before these, which of 'speech noise teacher' are read",
                        choices=("cost", "inputs", "settings"))
     gpus: int = option(1, "GPUs that share the batch, all nodes together", within="[1, inf)")
     samples: int = option(281_241, "training samples, all of which an epoch consumes")
@@ -46,10 +46,8 @@ class PlanOptions:
 def show_plan(options: PlanOptions) -> None:
     """Print what `show` selects. Raises `UserError` for settings that do not load."""
     config = load_settings(options.config, options.set)
-    if options.show == "inputs":
-        print(" ".join(inputs(config)))
-    elif options.show == "settings":
-        print("\n".join(setting_lines(config)))
+    if options.show != "cost":
+        print("\n".join([*[" ".join(inputs(config))] * (options.show == "inputs"), *setting_lines(config)]))
     else:
         print("\n".join(f"{name:<34} {value}" for name, value in [*cost(config, options), *hours(config, options)]))
 

@@ -15,7 +15,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def explained(config: PretrainConfig) -> Iterator[None]:
-    """Turn out-of-memory errors, a full disk and a dead loader worker into a `UserError` with advice."""
+    """Turn out-of-memory errors, refusals of the disk and a dead loader worker into a `UserError` with advice."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -28,6 +28,8 @@ def explained(config: PretrainConfig) -> Iterator[None]:
                         f"optim.micro_batch={config.optim.micro_batch} (0: what fits): {_advice(config)} "
                         f"({said[0] if said else 'no memory'})") from error
     except OSError as error:
+        if error.errno == errno.EMFILE:
+            raise UserError(f"{error.strerror}: use fewer data.workers, or raise the limit (ulimit -n)") from error
         if error.errno not in NO_ROOM:
             raise
         raise UserError(f"{config.run.exp}: {error.strerror}: nothing more can be written; make room and run the same "

@@ -48,7 +48,7 @@ def test_a_file_that_may_not_grow(refusal, tmp_path, work):
 
 def test_no_more_open_files(refusal, tmp_path):
     assert refusal(lambda: [open(tmp_path / f"{i}", "w") for i in range(500)],  # noqa: SIM115
-                   resource.RLIMIT_NOFILE, 100).endswith(": Too many open files")
+                   resource.RLIMIT_NOFILE, 100).endswith(": Too many open files: raise the limit (ulimit -n)")
 
 
 def test_no_more_memory(refusal):

@@ -54,6 +54,16 @@ def test_surroundings(odd, command):
     assert done.returncode == 0 and "stage 0: data preparation (speech): done before" in done.stdout, done.stdout
 
 
+@pytest.mark.parametrize("limit, words", [
+    ("-v 4000000", "path.sh: a limit of 4000000 kB of address space (ulimit -v) is too little for torch"),
+    ("-n 20", "path.sh: a limit of 20 open files (ulimit -n) is too little"),
+])
+def test_limits_that_are_too_low(odd, limit, words):
+    done = subprocess.run(["bash", "-c", f"ulimit {limit}; ./run.sh --stop_stage 1 --held_out 3"], cwd=odd.directory,
+                          env=odd.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    assert done.returncode == 1 and words in done.stdout and "Traceback" not in done.stdout, done.stdout
+
+
 def test_a_reader_that_goes_away(odd, rates):
     command = f"./run.sh --dry_run true --rates '{rates}' | head -n 1"
     done = subprocess.run(["bash", "-c", command], cwd=odd.directory, env=odd.environment, text=True,

@@ -35,9 +35,9 @@ def write_store(directory, name, width, frames_of, seed):
 class Run:
     """One run of `m2d.bin.pretrain` in a process group of its own."""
 
-    def __init__(self, ask, argv, log, env, file_size):
+    def __init__(self, ask, argv, log, env, limits):
         self._ask, self.log = ask, log
-        self.pid = ask({"argv": argv, "log": str(log), "env": env, "file_size": file_size})["pid"]
+        self.pid = ask({"argv": argv, "log": str(log), "env": env, "limits": limits})["pid"]
 
     def wait(self):
         """Exit status; minus the signal for a death by signal."""
@@ -67,7 +67,7 @@ def zygote():
 @pytest.fixture
 def start(zygote, tmp_path):
     """Start a run with `key=value` options; the output of all runs of the test goes to one file."""
-    return lambda argv, env=None, file_size=None: Run(zygote, argv, tmp_path / "out", env or {}, file_size)
+    return lambda argv, env=None, **limits: Run(zygote, argv, tmp_path / "out", env or {}, limits)
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def test_file_limit_leaves_the_last_checkpoint_sound(options, start, finish, sta
     options = [*options, "run.keep_last=3", "run.checkpoint_minutes=0"]
     finish([*options, f"run.exp={tmp_path}/plain"])
     size = checkpoints(tmp_path / "plain/checkpoints")[-1].stat().st_size
-    run = start(options, file_size=size - 1000)
+    run = start(options, FSIZE=size - 1000)
     assert run.wait() == 1
     assert "the checkpoint could not be written (File too large)" in run.said()
     assert not list((tmp_path / "exp/checkpoints").glob("*"))
@@ -190,6 +190,13 @@ def test_out_of_memory_names_what_to_lower(own_options, start, tmp_path):
     assert run.wait() == 1
     assert "error: out of memory with optim.batch_size=4 and optim.micro_batch=0" in run.said()
     assert "lower optim.micro_batch" in run.said()
+
+
+def test_too_few_open_files_name_the_limit(own_options, start):
+    run = start([*own_options, "data.workers=2"], NOFILE=24)
+    assert run.wait() == 1
+    assert "error: Too many open files: use fewer data.workers, or raise the limit (ulimit -n)" in run.said()
+    assert "Traceback" not in run.said()
 
 
 def assert_same_end(options, finish, tmp_path):

@@ -1,7 +1,7 @@
 """A process that has imported everything once and forks a run of `m2d.bin.pretrain` for each request.
 
-Requests and answers are JSON lines: {"argv", "log", "env", "file_size"} -> {"pid"}; {"wait": pid} -> {"status"}, the
-exit code or minus the signal. `file_size` limits what the run may write to one file (bytes), or is null.
+Requests and answers are JSON lines: {"argv", "log", "env", "limits"} -> {"pid"}; {"wait": pid} -> {"status"}, the
+exit code or minus the signal. `limits` are the run's resource limits: {"FSIZE": bytes of one file, "NOFILE": number}.
 """
 
 import json
@@ -18,7 +18,7 @@ from m2d.training.config import PretrainConfig
 from m2d.training.trainer import pretrain
 
 
-def run(argv: list[str], log: str, env: dict[str, str], file_size: int | None) -> None:
+def run(argv: list[str], log: str, env: dict[str, str], limits: dict[str, int]) -> None:
     """Become the run; does not return."""
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(stream, 1)
@@ -26,8 +26,8 @@ def run(argv: list[str], log: str, env: dict[str, str], file_size: int | None) -
     os.setpgid(0, 0)
     os.environ.update(env)
     sys.argv = ["pretrain", *argv]
-    if file_size is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    for name, value in limits.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
     status = 1
     try:
         cli.run(PretrainConfig, lambda config: pretrain(config, open_watch), "")

@@ -4,9 +4,10 @@
 usage: python3 tests/trial/kill.py FOLDER [--times N] [--stages STAGE...]
 
 FOLDER keeps the mini corpus and the finished stages for the next call. Each stage is run undisturbed, its outputs are
-put aside, and it is started again and again and killed N times at random moments, in three ways: `process` (one of the
-working Python processes), `group` (the process group of run.sh), `script` (run.sh alone). A stage that ends before the
-kill begins anew. The last start is not disturbed. A table tells how many kills there were and what differs.
+put aside, and it is started again and again and killed N times at random moments, by turns in three ways: `process`
+(one of its Python processes: a task, its data loader's workers, the launcher), `group` (the process group of run.sh),
+`script` (run.sh alone). A stage that ends all the same begins anew. The last start is not disturbed. A table tells how
+many kills there were and what differs.
 """
 
 import argparse
@@ -19,7 +20,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +31,9 @@ sys.path.insert(0, str(ROOT))
 
 from tests.egs.conftest import Recipe, make_tiny_teacher  # noqa: E402
 
-KINDS = ("process", "group", "script")
-PATIENCE = 30
+WAYS = ("process", "group", "script")
+VICTIMS = (" -m m2d.", "multiprocessing", "utils/task.py", "utils/mark.py")  # in command lines, for the way `process`
+PATIENCE = 60
 """Seconds within which all processes of a killed call must be gone."""
 MODEL = ("model.width=16 model.depth=2 model.heads=2 model.predictor_width=16 model.predictor_depth=1 "
          "model.predictor_heads=2 optim.batch_size=8 optim.warmup_epochs=0 data.workers=1 run.checkpoint_minutes=0.05")
@@ -44,7 +48,6 @@ class Stage:
     number: int
     outputs: tuple[str, ...]
     digest: Callable[[Path], str]
-    options: tuple[str, ...] = ()
 
 
 def files_digest(*patterns: str, without: tuple[str, ...] = ()) -> Callable[[Path], str]:
@@ -82,7 +85,7 @@ def weights_digest(folder: Path) -> str:
     return whole.hexdigest()[:12]
 
 
-TIMES = ("seconds", "finished", "depends", "environment", "times", "machine", "versions")
+TIMES = ("seconds", "finished", "depends", "environment", "times", "machine", "versions", "date", "commit")
 STAGES = {
     "data": Stage("librispeech_m2ds", 0, ("data",), files_digest("data/*/*/[!.]*", without=TIMES)),
     "log-mel": Stage("librispeech_m2ds", 1, ("dump/*/*/logmel", "dump/*/*/logmel.done"),
@@ -95,8 +98,9 @@ STAGES = {
                     files_digest("exp/tiny/model/*.safetensors")),
     "SUPERB": Stage("librispeech_m2ds", 5, ("exp/tiny/superb_mini",),
                     files_digest("exp/tiny/superb_mini/results.json", without=TIMES)),
-    "linear": Stage("audioset_m2d", 4, ("exp/*/linear",), files_digest("exp/*/linear/*/result.json", without=TIMES)),
-    "fine-tuning": Stage("audioset_m2d", 5, ("exp/*/finetune",),
+    "linear": Stage("audioset_m2d", 4, ("exp/*/linear", "data/*/tasks/*/stats.json"),
+                    files_digest("exp/*/linear/*/result.json", without=TIMES)),
+    "fine-tuning": Stage("audioset_m2d", 5, ("exp/*/finetune", "data/*/tasks/*/logmel*"),
                          files_digest("exp/*/finetune/*/*/result.json", without=TIMES)),
 }
 
@@ -114,6 +118,8 @@ class Trial:
         if not (folder / "teacher").exists():
             make_tiny_teacher(folder / "teacher")
         self.recipes = {name: self._recipe(name, environment) for name in ("librispeech_m2ds", "audioset_m2d")}
+        speech, sounds = (recipe.directory for recipe in self.recipes.values())
+        sounds.with_name(speech.name).symlink_to(speech)  # its db.sh
 
     def _recipe(self, name: str, environment: dict[str, str]) -> Recipe:
         root = self.folder / name
@@ -139,7 +145,7 @@ class Trial:
         """run.sh for one stage, or for all from `first` to it, in a process group of its own."""
         recipe = self.recipes[stage.recipe]
         words = ["--stage", str(stage.number if first is None else first), "--stop_stage", str(stage.number),
-                 "--tag", "tiny", "--scale", "0.1"]
+                 "--tag", "tiny", "--scale", "0.1", "--nj", "2" if stage.number == 1 else "1"]
         if stage.recipe == "librispeech_m2ds":
             words += ["--config", "conf/pretrain_mini_m2ds.yaml", "--set",
                       f"{MODEL} model.teacher_width=16 optim.epochs=8", "--tasks", "ks", "--teacher",
@@ -147,8 +153,9 @@ class Trial:
                       "conf/superb_tiny.yaml"]
             own = {"LIBRISPEECH": str(self.corpus / "LibriSpeech"), "NOISE": str(self.corpus / "AudioSet")}
         else:
-            words += ["--configs", "conf/pretrain_mini_m2d.yaml", "--set", f"{MODEL} optim.epochs=2", "--linear_tasks",
-                      "esc50", "--tune_tasks", "esc50", "--linear_config", "conf/linear_tiny.yaml", "--tuning", "tiny"]
+            words += ["--configs", "conf/pretrain_mini_m2d.yaml", "--models", "exp/m2d_tiny_mini/model", "--set",
+                      f"{MODEL} optim.epochs=2", "--linear_tasks", "esc50", "--tune_tasks", "esc50", "--linear_config",
+                      "conf/linear_tiny.yaml", "--tuning", "tiny"]
             own = {}
         log = open(self.folder / "log", "ab")  # noqa: SIM115 (the process has it)
         return subprocess.Popen([str(recipe.directory / "run.sh"), *words], env={**recipe.environment, **own},
@@ -158,6 +165,10 @@ class Trial:
         """The mini corpus, which the recipes then find."""
         subprocess.run([sys.executable, "-m", "mini_corpus", f"out={self.corpus}", "scale=0.1"], check=True,
                        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tools'}"})
+
+    def leftovers(self) -> set[Path]:
+        """Temporary files and shared memory that there are now."""
+        return {*self.tmp.iterdir(), *Path("/dev/shm").iterdir()}
 
     def processes(self) -> Iterator[tuple[int, str]]:
         """Number and command line of all living processes that a call started."""
@@ -177,81 +188,77 @@ def put_aside(folder: Path, patterns: tuple[str, ...], aside: Path) -> None:
         path.rename(place)
 
 
-def kill(trial: Trial, call: subprocess.Popen, kind: str, rng: random.Random) -> bool:
+def remove(folder: Path, patterns: tuple[str, ...]) -> None:
+    """Remove what matches."""
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def kill(trial: Trial, call: subprocess.Popen, way: str, rng: random.Random) -> bool:
     """Kill; whether there was something to kill."""
-    if call.poll() is not None:
-        return False
-    if kind == "process":
-        while not (working := [pid for pid, line in trial.processes() if " -m m2d." in line]):
-            if call.poll() is not None:
-                return False
-            time.sleep(0.05)
-        os.kill(rng.choice(working), signal.SIGKILL)
-    elif kind == "group":
-        os.killpg(call.pid, signal.SIGKILL)
-    else:
-        call.kill()
-    return True
-
-
-def disturb(trial: Trial, stage: Stage, kind: str, times: int, seconds: float) -> tuple[int, list[str]]:
-    """Kill the stage so many times; the number of kills, and what was wrong after them and after the last run."""
-    rng = random.Random(f"{stage.number} {kind}")
-    folder, wrong, kills, starts = trial.recipes[stage.recipe].directory, [], 0, 0
-    while kills < times and starts < 5 * times:
-        starts += 1
-        call = trial.start(stage)
-        time.sleep(rng.uniform(0, seconds))
-        killed = kill(trial, call, kind, rng)
-        kills += killed
-        if killed:
-            try:
-                call.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                wrong.append("run.sh lives on")
+    while call.poll() is None:
+        if way == "script":
+            call.kill()
+        elif way == "group":
+            os.killpg(call.pid, signal.SIGKILL)
         else:
-            call.wait()
-            for pattern in stage.outputs:
-                for path in folder.glob(pattern):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            victims = [pid for pid, line in trial.processes() if any(part in line for part in VICTIMS)]
+            if not victims:
+                time.sleep(0.05)
+                continue
+            with suppress(ProcessLookupError):
+                os.kill(rng.choice(victims), signal.SIGKILL)
+        return True
+    return False
+
+
+def disturb(trial: Trial, stage: Stage, times: int, seconds: float) -> tuple[Counter[str], list[str]]:
+    """Kill the stage so many times; the kills of each way, and what was wrong after them and after the last run."""
+    rng = random.Random(stage.number)
+    folder, wrong, kills, starts = trial.recipes[stage.recipe].directory, [], Counter(), 0
+    while kills.total() < times and starts < 5 * times:
+        starts += 1
+        call, way = trial.start(stage), WAYS[starts % len(WAYS)]
+        time.sleep(rng.uniform(0, seconds))
+        kills[way] += kill(trial, call, way, rng)
+        if call.wait() == 0:  # it was too late, or a process that can be done without
+            remove(folder, stage.outputs)
         end = time.monotonic() + PATIENCE
         while (left := list(trial.processes())) and time.monotonic() < end:
             time.sleep(0.2)
-        wrong += [f"lives on: {line[:100]}" for _, line in left]
+        wrong += [f"lives on after {way}: {line[:100]}" for _, line in left]
         for pid, _ in left:
             os.kill(pid, signal.SIGKILL)
     if status := trial.start(stage).wait():
         wrong.append(f"status {status}")
-    wrong += [f"left: {path}" for path in folder.rglob(".*.tmp")]
+    wrong += [f"left: {path}" for pattern in (".*.tmp", "*.begun") for path in folder.rglob(pattern)]
     wrong += [f"moved aside: {path}" for path in folder.glob("exp/old/*")]
     return kills, wrong
 
 
-def try_stage(trial: Trial, name: str, times: int) -> Iterator[str]:
-    """Rows of the table for one stage."""
+def try_stage(trial: Trial, name: str, times: int) -> str:
+    """The stage's row of the table."""
     stage = STAGES[name]
     folder = trial.recipes[stage.recipe].directory
     aside = trial.folder / "aside"
-    for first in (0, None):
-        shutil.rmtree(aside, ignore_errors=True)
-        put_aside(folder, stage.outputs, aside)
+    shutil.rmtree(aside, ignore_errors=True)
+    firsts = (0, None) if stage.digest(folder) == "nothing" else (None,)
+    for first in firsts:  # the stages before it; then it alone
+        remove(folder, stage.outputs)
         start = time.monotonic()
         if trial.start(stage, first).wait():
             sys.exit(f"stage {name} fails undisturbed: see {trial.folder / 'log'}")
-    shutil.rmtree(aside, ignore_errors=True)
     seconds, expected = time.monotonic() - start, stage.digest(folder)
-    for kind in KINDS:
-        put_aside(folder, stage.outputs, aside)
-        kills, wrong = disturb(trial, stage, kind, times, seconds)
-        found = stage.digest(folder)
-        if found != expected:
-            wrong.append(f"{found} instead of {expected}")
-        for pattern in stage.outputs:
-            for path in folder.glob(pattern):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        put_aside(aside, stage.outputs, folder)
-        shutil.rmtree(aside)
-        yield f"| {name} | {kind} | {kills} | {'; '.join(sorted(set(wrong))) or 'equal, nothing left'} |"
+    put_aside(folder, stage.outputs, aside)
+    before = trial.leftovers()
+    kills, wrong = disturb(trial, stage, times, seconds)
+    if (found := stage.digest(folder)) != expected:
+        wrong.append(f"{found} instead of {expected}")
+    wrong += [f"left: {path}" for path in sorted(trial.leftovers() - before)]
+    remove(folder, stage.outputs)
+    put_aside(aside, stage.outputs, folder)
+    counts = ", ".join(f"{way} {kills[way]}" for way in WAYS)
+    return f"| {name} | {kills.total()} ({counts}) | {'; '.join(sorted(set(wrong))) or 'equal, nothing left'} |"
 
 
 def main() -> None:
@@ -263,13 +270,9 @@ def main() -> None:
     options = parser.parse_args()
     trial = Trial(options.folder.resolve())
     trial.make_corpus()
-    shared = set(os.listdir("/dev/shm"))
-    print("| stage | killed | kills | then |\n| --- | --- | --- | --- |", flush=True)
+    print("| stage | kills | then |\n| --- | --- | --- |", flush=True)
     for name in options.stages:
-        for row in try_stage(trial, name, options.times):
-            print(row, flush=True)
-    print(f"temporary files left in TMPDIR: {sorted(path.name for path in trial.tmp.iterdir())}")
-    print(f"new in /dev/shm: {sorted(set(os.listdir('/dev/shm')) - shared)}")
+        print(try_stage(trial, name, options.times), flush=True)
 
 
 if __name__ == "__main__":

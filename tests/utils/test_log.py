@@ -220,6 +220,12 @@ def test_after_sigkill_the_next_call_just_goes_on(shell, wait_for, whole_group):
     assert shell.read("begun") == "begun\nbegun\n" and time.monotonic() - start < 20
 
 
+def test_locks_that_cannot_be_made_are_one_line(recipe, shell):
+    (shell.cwd / "exp").write_text("in the way of the folder")
+    _, done = recipe("--stop_stage", "0")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "exp" in done.stderr, done.stderr
+
+
 def test_lines_carry_time_file_and_line(shell):
     name = shell.script("say.sh", "#!/usr/bin/env bash\n. UTILS/log.sh\nlog hello there\ndie too bad\necho no\n")
     done = shell.run(name)

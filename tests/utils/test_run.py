@@ -150,3 +150,20 @@ def test_killed_launcher_takes_its_tasks_with_it(shell, wait_for):
 def test_interrupted_work_is_told_from_failed_work(shell):
     done = shell.run("run.sh", "a.log", "bash", "-c", "exit 75")
     assert done.returncode == 75 and "was interrupted and goes on when run again" in done.stderr
+
+
+def test_temporary_files_end_with_the_task_or_with_its_next_start(shell, wait_for):
+    word, place = "1024.5", shell.cwd / "tmp"
+    place.mkdir()
+    launcher = shell.start("run.sh", "a.log", "bash", "-c", f'mktemp -d; sleep {word}', TMPDIR=str(place))
+    wait_for(lambda: running(word))
+    launcher.kill()
+    wait_for(lambda: not running(word))
+    assert list(place.rglob("tmp.*"))
+    done = shell.run("run.sh", "a.log", "bash", "-c", 'mktemp; ls "$TMPDIR" | wc -l', TMPDIR=str(place))
+    assert done.returncode == 0 and shell.read("a.log").splitlines()[4] == "1" and not list(place.iterdir())
+
+
+def test_without_a_place_for_temporary_files(shell):
+    done = shell.run("run.sh", "a.log", "bash", "-c", 'echo "<$TMPDIR>"', TMPDIR="/proc/none")
+    assert done.returncode == 0 and shell.read("a.log").splitlines()[3].startswith("</")

@@ -5,6 +5,7 @@
 #       mini_speech   true when it stands in for the speech
 #       config, plan  settings of pre-training, and the command that tells of them, with the changes of --set
 #       needs         which of speech, noise, teacher these settings read
+#       settings      KEY=VALUE lines of what shapes the result of pre-training
 #       corpus        name of the pre-training corpora, in data/, dump/ and exp/ names; --corpus gives one to download
 #       sets          data directories: train, valid, noise
 #       data, dump    folders of these corpora
@@ -39,7 +40,8 @@ config=${config:-conf/pretrain_$([ $small = true ] && echo mini_m2ds || echo m2d
 [ -f "$config" ] || die "$config: no such settings; there are: $(echo conf/pretrain_*.yaml)"
 read -r -a changes <<<"$set"
 plan=(python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"})
-needs=$("${plan[@]}" show=inputs)
+settings=$("${plan[@]}" show=inputs)
+needs=${settings%%$'\n'*} settings=${settings#*$'\n'}
 mini=$mini_speech sets="train valid noise"
 if [ -z "$NOISE" ] && [ $mini = false ]; then
   if [[ $needs == *noise* ]]; then
