@@ -31,11 +31,11 @@ def options_page() -> str:
              "`key+=value` makes a list longer."]
     for title, group in COMMANDS.items():
         parts.append(f"## {title[0].upper()}{title[1:]}")
-        parts += [f"### m2d {name}\n\n```text\n{_help(name)}\n```" for name in group]
+        parts += [f"### m2d {name}\n\n```text\n{help_of(name)}\n```" for name in group]
     return "\n\n".join(parts) + "\n"
 
 
-def _help(name: str) -> str:
+def help_of(name: str) -> str:
     """What `m2d NAME --help` prints."""
     printed, argv = io.StringIO(), sys.argv
     sys.argv = [f"m2d {name}", "--help"]

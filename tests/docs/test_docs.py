@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
+from generate import help_of
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs/pages"
 TEXTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+RECIPES = sorted(ROOT.glob("egs/*/README.md"))
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL)
 BLOCKS = [pytest.param(found["kind"], found["text"], id=f"{path.stem}{number}") for path in TEXTS
           for number, found in enumerate(BLOCK.finditer(path.read_text(encoding="utf-8")))
@@ -32,6 +36,8 @@ def place(tmp_path_factory):
     from m2d.training.plan import load_settings
 
     folder = tmp_path_factory.mktemp("work")
+    (folder / "egs").mkdir()
+    (folder / "egs/own_sounds").symlink_to(ROOT / "egs/own_sounds")
     torch.manual_seed(0)
     encoder = load_settings(str(ROOT / "egs/librispeech_m2ds/conf/pretrain_mini_m2ds.yaml"), []).model.encoder
     save_pretrained(M2DFeatures(Encoder(encoder), LogMelConfig(), -7.0, 4.0),
@@ -52,6 +58,32 @@ def test_the_block_runs(kind, text, place):
     assert done.returncode == 0, done.stdout + done.stderr
     printed = [line[2:] for line in text.splitlines() if line.startswith("# torch.Size")]
     assert kind == "bash" or done.stdout.splitlines()[-len(printed):] == printed or not printed
+
+
+def code_lines(page):
+    """Recipe and line, without comment, of each line of code."""
+    for block in re.findall(r"^```\w*\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        named = re.search(r"egs/(\w+)", block)
+        recipe = named[1] if named else page.parent.name if page in RECIPES else "librispeech_m2ds"
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+            yield ROOT / "egs" / recipe, line.partition("  #")[0]
+
+
+@pytest.mark.parametrize("page", [*TEXTS, *RECIPES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_have_options_that_exist_and_all_that_are_required(page):
+    for recipe, line in code_lines(page):
+        if command := re.match(r"(?:python3? -m m2d(?:\.bin\.| )|m2d )(\w+) ?(.*)", line):
+            known = dict(re.findall(r"^  ([\w.]+)=(\S*)", text := help_of(command[1]), re.MULTILINE))
+            given = set(re.findall(r"(?:^|\s)[\"']?([\w.]+)\+?=", command[2]))
+            positional = set(re.search(r"^usage: (.*)$", text, re.MULTILINE)[1].lower().replace("[", " ").split())
+            required = {name for name, value in known.items() if value == "required"} - positional
+            assert given <= known.keys(), line
+            assert "--config" in line or "FILE" in line or required <= given, (line, required)
+        for options in re.findall(r"(?:^|[\s/])run\.sh(.*)", line):
+            script = (recipe / "run.sh").read_text(encoding="utf-8")
+            for name in re.findall(r"--(\w+)", re.sub(r'"[^"]*"', "", options)):
+                assert name == "help" or f"\n{name}=" in script, line
+            assert all((recipe / name).is_file() for name in re.findall(r"conf/\w[\w.]*\.yaml", options)), line
 
 
 def test_generated_pages_follow_from_their_source():
