@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from m2d.common.config import option
+from m2d.common.errors import errors_at
 from m2d.nn.config import ModelConfig
 from m2d.training.data_modules import DATA_MODULES
 
@@ -127,7 +128,8 @@ class PretrainConfig(Settings):
     """The options of a run. Raises `UserError` for values that do not fit together."""
 
     def __post_init__(self) -> None:
-        DATA_MODULES.get(self.data.kind).check(self)
+        with errors_at(f"data.kind={self.data.kind}"):
+            DATA_MODULES.get(self.data.kind).check(self)
         optim = self.optim
         if optim.warmup_epochs >= optim.epochs:
             shorter = optim.epochs * SHORT_WARMUP

@@ -59,7 +59,7 @@ class DataModule(ABC):
     @classmethod
     @abstractmethod
     def check(cls, config: "Settings") -> None:
-        """Raise `UserError` for options that do not fit together, before anything is read."""
+        """Raise ValueError for options that do not fit together, before anything is read."""
 
     @classmethod
     def stores(cls, config: "Settings") -> list[str]:

@@ -63,31 +63,31 @@ class AudioData(DataModule):
     def check(cls, config: "Settings") -> None:
         data = config.data
         if not data.speech:
-            raise UserError("option 'data.speech' has no default: give it as data.speech=STORE")
+            raise ValueError("option 'data.speech' has no default: give it as data.speech=STORE")
         if data.noise_ratio > 0 and not data.noise:
-            raise UserError(f"data.noise_ratio={data.noise_ratio} needs data.noise, a store of noise log-mels")
+            raise ValueError(f"data.noise_ratio={data.noise_ratio} needs data.noise, a store of noise log-mels")
         if data.noise_mean is not None and not data.noise:
-            raise UserError("data.noise_mean does not apply without data.noise")
+            raise ValueError("data.noise_mean does not apply without data.noise")
         if data.weights and (data.by_hours or len(data.weights) != 1 + len(data.more)):
-            raise UserError(f"data.weights={data.weights}: give a share for data.speech and for each of the "
+            raise ValueError(f"data.weights={data.weights}: give a share for data.speech and for each of the "
                             f"{len(data.more)} stores of data.more, and not data.by_hours with it")
         cls.check_teacher(config)
         if config.model.in_channels != 1:
-            raise UserError(f"model.in_channels={config.model.in_channels}: log-mels have one channel")
+            raise ValueError(f"model.in_channels={config.model.in_channels}: log-mels have one channel")
 
     @classmethod
     def check_teacher(cls, config: "Settings") -> None:
-        """Raise `UserError` for stores of teacher frames that are missing or have no use."""
+        """Raise ValueError for stores of teacher frames that are missing or have no use."""
         data, distils = config.data, config.model.lambda_off > 0
         if len(data.more_teachers) != (len(data.more) if distils else 0):
-            raise UserError(f"data.more_teachers={data.more_teachers}: with model.lambda_off > 0 each of the "
+            raise ValueError(f"data.more_teachers={data.more_teachers}: with model.lambda_off > 0 each of the "
                             f"{len(data.more)} stores of data.more has its store of teacher frames, otherwise none")
         for name, path, wanted in (("data.teacher", data.teacher, distils),
                                    ("data.valid_teacher", data.valid_teacher, distils and bool(data.valid))):
             if wanted and not path:
-                raise UserError(f"model.lambda_off={config.model.lambda_off} needs {name}, a store of teacher frames")
+                raise ValueError(f"model.lambda_off={config.model.lambda_off} needs {name}, a store of teacher frames")
             if path and not wanted:
-                raise UserError(f"{name} does not apply: " + ("there is no data.valid" if distils
+                raise ValueError(f"{name} does not apply: " + ("there is no data.valid" if distils
                                                              else "model.lambda_off is 0"))
 
     @classmethod

@@ -52,14 +52,14 @@ class ImageData(DataModule):
         options, model = config.data.image, config.model
         missing = [name for name in ("torchvision", "timm") if importlib.util.find_spec(name) is None]
         if missing:
-            raise UserError(f"data.kind={config.data.kind} needs {missing[0]}: pip install 'm2d[images]'")
+            raise ValueError(f"data.kind={config.data.kind} needs {missing[0]}: pip install 'm2d[images]'")
         if not options.train:
-            raise UserError("option 'data.image.train' has no default: give it as data.image.train=FOLDER")
+            raise ValueError("option 'data.image.train' has no default: give it as data.image.train=FOLDER")
         if model.in_channels != 3 or model.input_size[0] != model.input_size[1]:
-            raise UserError(f"images are square, of 3 channels: not model.input_size={model.input_size} and "
+            raise ValueError(f"images are square, of 3 channels: not model.input_size={model.input_size} and "
                             f"model.in_channels={model.in_channels}")
         if options.crop_scale[0] > options.crop_scale[1]:
-            raise UserError(f"data.image.crop_scale={options.crop_scale}: two shares of the area, the smaller first")
+            raise ValueError(f"data.image.crop_scale={options.crop_scale}: two shares of the area, the smaller first")
 
     def identity(self) -> dict[str, Any]:
         """The digest of each list's files and labels."""

@@ -42,12 +42,12 @@ class M2DXData(AudioData):
     @classmethod
     def check_teacher(cls, config: "Settings") -> None:
         if not config.model.lambda_off > 0:
-            raise UserError("data.kind=m2dx needs model.lambda_off > 0, the weight of the loss on the teacher's frames")
+            raise ValueError("it needs model.lambda_off > 0, the weight of the loss on the teacher's frames")
         if not teacher_of(config):
-            raise UserError("data.kind=m2dx needs a teacher: give data.teacher=MODEL, or run.init_from")
+            raise ValueError("it needs a teacher: give data.teacher=MODEL, or run.init_from")
         for name in ("more_teachers", "valid_teacher"):
             if getattr(config.data, name):
-                raise UserError(f"data.{name} does not apply to data.kind=m2dx: its teacher is a model")
+                raise ValueError(f"data.{name} does not apply: its teacher is a model")
 
     @classmethod
     def stores(cls, config: "Settings") -> list[str]:

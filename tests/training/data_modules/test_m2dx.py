@@ -72,9 +72,9 @@ def test_a_run_learns_from_both_losses_and_its_teacher_is_bound_to_it(further, f
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    (["model.lambda_off=0"], "data.kind=m2dx needs model.lambda_off > 0"),
+    (["model.lambda_off=0"], "data.kind=m2dx: it needs model.lambda_off > 0"),
     (["run.init_from=null"], "give data.teacher=MODEL, or run.init_from"),
-    (["data.valid_teacher=x"], "data.valid_teacher does not apply to data.kind=m2dx"),
+    (["data.valid_teacher=x"], "data.kind=m2dx: data.valid_teacher does not apply"),
     (["data.epoch_samples=-1"], r"must lie in \[0, inf\)")])
 def test_options_that_do_not_fit(further, changes, message):
     with pytest.raises(UserError, match=message):
