@@ -50,10 +50,10 @@ def help_of(name: str) -> str:
 def compatibility_page() -> str:
     """The table that tools/compatibility.py measured."""
     found = json.loads((HERE / "compatibility.json").read_text(encoding="utf-8"))
-    columns = ("python", "torch", "torchaudio", "transformers", "result")
+    columns = ("date", "python", "torch", "torchaudio", "transformers", "result")
     rows = [[run[column] for column in columns] for run in found["runs"]]
-    return (f"{MADE}# Compatibility\n\nMeasured by `tools/compatibility.py` on {found['date']}, each line in a fresh "
-            f"environment: {found['what']}.\n\n"
+    return (f"{MADE}# Compatibility\n\nMeasured by `tools/compatibility.py`, each line in a fresh environment with the "
+            f"newest versions that go together: {found['what']}.\n\n"
             f"{markdown.table(columns, rows)}\n\n"
             "The recipes' own environment is the lock `tools/requirements.txt`: torch 2.8.0 is the last version with "
             "which everything that s3prl 0.4.18 calls works unaided.\n")
