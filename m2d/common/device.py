@@ -8,10 +8,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 def pick_device(name: str, index: int = 0) -> torch.device:
-    """The device called `name`; `auto`: GPU number `index` modulo the visible ones, or the CPU if there is none.
-
-    Raises `UserError` for a device that is not available.
-    """
+    """The device `name`; `auto`: GPU `index` modulo those visible, else the CPU. `UserError` where it is absent."""
     gpus = torch.cuda.device_count()
     if name == "auto":
         return torch.device("cuda", index % gpus) if gpus else torch.device("cpu")

@@ -8,10 +8,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent, process `parent`, ends for any reason (Linux).
-
-    The setting survives exec. If the parent has already ended, this process ends at once.
-    """
+    """Have the kernel kill this process when `parent` ends for any reason, or has ended (Linux). Survives exec."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -49,10 +49,7 @@ def corpus_identity(path: str | Path) -> str:
 
 
 def walk(root: Path) -> list[str]:
-    """Paths below `root`, sorted, of all files that are not hidden.
-
-    A folder that several links lead to is read once. A stamped folder was prepared from a corpus and is skipped.
-    """
+    """Paths below `root`, sorted, of all files but hidden and prepared ones; a folder of several links is read once."""
     found, seen = [], set()
     for folder, folders, files in os.walk(root, followlinks=True):
         here = os.stat(folder)

@@ -25,10 +25,7 @@ def read_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 @contextmanager
 def write_behind() -> Iterator[Callable[..., None]]:
-    """A function that hands `work, *arguments` to one thread, in order, and waits for the work before.
-
-    An error of that work is raised by the next call, or at the end of the block.
-    """
+    """A function that hands `work, *arguments` to one thread, after the work before, whose error it raises."""
     with ThreadPoolExecutor(1) as pool:
         before: list[Future[None]] = []
 

@@ -66,10 +66,7 @@ def fix(path: str | Path) -> dict[str, int]:
 
 def subset(data: DataDir, *, utterances: Iterable[str] | None = None, speakers: Iterable[str] | None = None,
            count: int | None = None, hours: float | None = None, seed: int = 0) -> DataDir:
-    """Part of a directory: by list of utterances or speakers, or a seeded draw of so many utterances or hours.
-
-    Raises `UserError` for what the directory does not have, and hours without `utt2dur`.
-    """
+    """Part of a directory: listed utterances or speakers, or a seeded draw. `UserError` for what it does not have."""
     if utterances is not None:
         wanted = set(utterances)
         if unknown := wanted - set(data.utterances):
@@ -100,10 +97,7 @@ def subset(data: DataDir, *, utterances: Iterable[str] | None = None, speakers: 
 
 
 def combine(parts: Sequence[DataDir]) -> DataDir:
-    """All utterances of several directories; a table that only some of them have is left out, as in Kaldi.
-
-    Raises `UserError` for an id that means different things in two of them.
-    """
+    """All utterances of several directories, with the tables that all have. `UserError` for a contradiction."""
     whole = DataDir({})
     for name in FILES:
         if name == "segments" and any(part.segments for part in parts):

@@ -102,9 +102,7 @@ class _Numbered(Sampler):
 
 
 class _Reader(Dataset):
-    """Reads batches into the blocks of a ring, in a worker or in this process. A `UserError` is returned as an item:
-    raised in a worker, it would arrive wrapped in a traceback.
-    """
+    """Reads batches into the blocks of a ring; a `UserError` is an item: raised in a worker, it would be wrapped."""
 
     def __init__(self, dataset: PretrainDataset, layout: Layout, blocks: list[Tensor]):
         self._dataset, self._layout, self._blocks = dataset, layout, blocks

@@ -36,10 +36,7 @@ def views(block: Tensor, layout: Layout) -> dict[str, Tensor]:
 
 
 def ring(layout: Layout, places: int, shared: bool) -> list[Tensor]:
-    """`places` blocks; with `shared`, in memory that processes started later write to.
-
-    Raises `UserError` if there is too little shared memory, which would end in a bus error in the middle of a run.
-    """
+    """`places` blocks, `shared` with processes started later. `UserError` for too little memory, else a bus error."""
     blocks = [new_block(layout) for _ in range(places)]
     if shared:
         size = sum(block.nbytes for block in blocks)

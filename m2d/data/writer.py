@@ -117,10 +117,7 @@ class PackedWriter(Writer):
         self._shard: _Shard | None = None
 
     def append(self, utterance: str, frames: np.ndarray) -> None:
-        """Add the frames `[T, D]` (float, T >= 1) of one utterance.
-
-        Raises `UserError` for frames that are not finite numbers in float16, an id with blanks or one already there.
-        """
+        """Add frames `[T, D]`, T >= 1. `UserError` for frames not finite in float16, a bad or a known id."""
         if utterance in self.done or not utterance or utterance.split() != [utterance]:
             raise UserError(f"{self.directory}: utterance id '{utterance}' is empty, has blanks or is there twice")
         if frames.ndim != 2 or frames.shape[1] != self.width or not len(frames):

@@ -31,10 +31,7 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: list[str], title:
 
 
 def draw_embedding(path: Path, vectors: np.ndarray, targets: np.ndarray, classes: list[str], title: str) -> None:
-    """Clips as points on the first two principal components of their standardised features.
-
-    `vectors` `[clips, D]` (rows that are not finite are left out), `targets` `[clips]` the class of each.
-    """
+    """Clips on the first two principal components of standardised `vectors` `[clips, D]`, by class (`targets`)."""
     rows = np.flatnonzero(np.isfinite(vectors).all(1))
     rows = np.random.default_rng(0).permutation(rows)[:SHOWN_CLIPS]
     if len(rows) < 3:

@@ -51,11 +51,7 @@ class TaskArrays:
 
     def divide(self, fold: str | None, valid_share: float = 0.0,
                seed: int = 0) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Rows to train, validate and test on.
-
-        Without a validation part, `valid_share` of the training clips, drawn by `seed`, validate; None for a share of
-        0.
-        """
+        """Rows to train, validate, test on; without a validation part `valid_share` of the training ones, or None."""
         if fold is None:
             train, valid, test = self.rows["train"], self.rows.get("valid"), self.rows["test"]
         else:
@@ -68,10 +64,7 @@ class TaskArrays:
         return train, valid, test
 
     def batches(self, parts: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Raw log-mels `[B, T, F]` float32 and label weights `[B, C]` of each of `parts`, rows, on the device.
-
-        A thread reads them from the disk ahead of their use.
-        """
+        """Raw log-mels `[B, T, F]` float32 and label weights `[B, C]` of each of `parts`, on the device, read ahead."""
         for logmel, targets in read_ahead(self._read, parts):
             yield logmel.to(self.device, non_blocking=True).float(), targets.to(self.device, non_blocking=True)
 

@@ -87,10 +87,7 @@ def training_audio(task: Task) -> DataDir:
 
 
 def class_folders(root: Path) -> Table:
-    """The rows of folders per class; a row's line is its position in the sorted list of files.
-
-    Raises `UserError` for a folder without audio and for files outside of the class folders.
-    """
+    """The rows of folders per class, numbered in order. `UserError` without audio, or for a file outside of them."""
     names = audio_files(root)
     if not names:
         raise UserError(f"{root}: no audio in it")

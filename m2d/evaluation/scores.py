@@ -31,10 +31,7 @@ def probabilities(logits: np.ndarray, multilabel: bool) -> np.ndarray:
 
 
 def mean_average_precision(targets: np.ndarray, scores: np.ndarray) -> float:
-    """mAP in 0..1 of `scores` `[N, C]` against `targets` `[N, C]` of 0 and 1: AudioSet's measure.
-
-    Classes without a positive clip are left out of the mean. Raises ValueError if no class has a positive.
-    """
+    """AudioSet's mAP in 0..1 of `scores` for `targets` `[N, C]`, over classes with positives; ValueError if none."""
     known = targets.any(0)
     if not known.any():
         raise ValueError("no class has a positive clip")

@@ -51,10 +51,7 @@ def gather(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
 
 
 def patchify(x: torch.Tensor, patch_size: tuple[int, int]) -> torch.Tensor:
-    """Pixels of each patch, [B, C, F, T] -> [B, L, C * f * t], patches row-major over (F, T).
-
-    A remainder of the time axis shorter than a patch is dropped, as by a convolution of stride t.
-    """
+    """[B, C, F, T] -> [B, L, C * f * t], patches row-major over (F, T), without an incomplete last one in time."""
     (batch, channels, height, width), (f, t) = x.shape, patch_size
     n_freq, n_time = height // f, width // t
     x = x[..., :n_time * t].reshape(batch, channels, n_freq, f, n_time, t)

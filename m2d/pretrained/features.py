@@ -131,10 +131,7 @@ class M2DFeatures(nn.Module):
 
     def tag(self, wavs: Waves, lengths: Lengths | None = None, sampling_rate: int | None = None,
             frame_wise: bool = False) -> Tags:
-        """Probabilities of the classifier's classes, for whole clips or for each frame. Arguments as for `forward`.
-
-        Raises `UserError` for a model without a classifier.
-        """
+        """Probabilities by clip or by frame; arguments as for `forward`. `UserError` without a classifier."""
         if self.classifier is not None:
             clips = single_clips(wavs, lengths, self.encoder.cls_token.device)
             wavs, lengths = self.classifier.fill(clips, sampling_rate or self.sample_rate), None
@@ -153,10 +150,7 @@ class M2DFeatures(nn.Module):
         return self.classifier(frames)
 
     def clap_audio(self, wavs: Waves, lengths: Lengths | None = None, sampling_rate: int | None = None) -> torch.Tensor:
-        """Embeddings [B, D] in M2D-CLAP's space of sounds and texts, not normalised. Arguments as for `forward`.
-
-        Raises `UserError` for a model without the projection.
-        """
+        """Embeddings [B, D] in M2D-CLAP's space; arguments as for `forward`. `UserError` without this head."""
         if self.clap is None:
             raise UserError("this model has no audio projection: clap_audio needs weights of M2D-CLAP")
         output = self(wavs, lengths, sampling_rate, all_layers=False)

@@ -62,10 +62,7 @@ def load_audio(path: str | Path, heads: int | None = None, sample_rate: int | No
 
 
 def find_file(path: str | Path) -> Path:
-    """The checkpoint file or model directory that `path` names; fetched from the hub where it is not here.
-
-    Raises `UserError` where it can't be had, and for a folder of several checkpoints.
-    """
+    """The checkpoint file or model directory of a name, from the hub if not here. `UserError` if not to be had."""
     path = Path(path)
     if path.name in (CONFIG, WEIGHTS) and path.is_file():
         raise UserError(f"{path}: one file of a model directory: give {path.parent}")
@@ -126,9 +123,7 @@ def from_checkpoint(state: dict[str, Any]) -> M2DFeatures | ImageFeatures:
 
 def _assemble(config: EncoderConfig, front_end: LogMelConfig | None, statistics: tuple, state: dict[str, torch.Tensor],
               labels: list[str] | None = None) -> M2DFeatures | ImageFeatures:
-    """The model with the weights of `state`: the encoder's names, and those of the heads behind their prefix. An
-    encoder of one channel is for audio, one of more for images.
-    """
+    """The model of `state`: the encoder's names, the heads' behind prefixes; of images if it has several channels."""
     heads: dict[str, dict[str, torch.Tensor]] = {
         prefix: {name[len(prefix):]: value for name, value in state.items() if name.startswith(prefix)}
         for prefix in ("classifier.", "clap.")}

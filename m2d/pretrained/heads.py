@@ -85,10 +85,7 @@ class TokenProjection(nn.Module):
 
 
 class Clap(nn.Module):
-    """Both projections of M2D-CLAP into the space where sounds and texts meet.
-
-    The text encoder is another model; `text` maps its sentence vectors, where the file has that projection.
-    """
+    """The projections of M2D-CLAP into the space of sounds and texts; `text` (or None) is of sentence vectors."""
 
     def __init__(self, audio: MlpProjection | TokenProjection, text: nn.Module | None):
         super().__init__()

@@ -53,10 +53,7 @@ class ImageFeatures(nn.Module):
         self.mean, self.std = [float(value) for value in mean], [float(value) for value in std]
 
     def forward(self, images: torch.Tensor) -> ImageOutput:
-        """Features of images [B, 3, S, S] of the model's size: uint8, or floating point in 0..1.
-
-        Raises ValueError for images of another shape. `m2d.data.images.decode.centre_crop` makes them fit.
-        """
+        """Features of images [B, 3, S, S], uint8 or 0..1 (see `centre_crop`). Raises ValueError for another shape."""
         config = self.encoder.config
         if images.shape[1:] != (config.in_channels, *config.input_size):
             raise ValueError(f"images are {list(images.shape)}, the model takes "

@@ -189,10 +189,7 @@ def _window(extractor: Any) -> tuple[int | None, bool]:
 
 
 def load_model(text: str, device: str) -> Embedder:
-    """The model of a name (see `m2d.pretrained.names`), on a device, ready to embed.
-
-    Raises `UserError` for a name of no known form and as the loader concerned does.
-    """
+    """The model of a name (`m2d.pretrained.names`), ready to embed. `UserError` for no known form, or as its loader."""
     name = parse_model(text)
     if name.kind == "logmel":
         if name.detail:

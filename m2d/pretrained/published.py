@@ -111,10 +111,7 @@ def load_objective(objective: torch.nn.Module, published: Published, origin: str
 
 def write_published(path: str | pathlib.Path, state: dict[str, torch.Tensor], config: EncoderConfig,
                     statistics: tuple[float, float], sample_rate: int = 16000) -> None:
-    """Write a state dict of ours (an objective's, or one with `encoder.*` alone) as a published checkpoint.
-
-    Parameters that no published model has are left out, with a line in the log.
-    """
+    """Write a state dict of ours as a published checkpoint, without what no published model has (logged)."""
     names = {name: to_published(name) for name in state}
     if unknown := sorted({name.split(".")[0] for name, theirs in names.items() if theirs is None}):
         LOG.warning("%s: the public format has no place for %s: left out", path, ", ".join(unknown))
@@ -127,10 +124,7 @@ def write_published(path: str | pathlib.Path, state: dict[str, torch.Tensor], co
 
 
 def published_folder(config: EncoderConfig, sample_rate: int, tag: str) -> str:
-    """Name of the folder that the public loader reads the settings from: `m2d_vit_base-80x608p16x16-TAG`.
-
-    It knows ViT-Base alone; of other sizes the name says so and is for people.
-    """
+    """The folder's name that the public loader (of ViT-Base) takes settings from: `m2d_vit_base-80x608p16x16-TAG`."""
     size = next((name for name, size in ENCODERS.items() if size == config.size), "custom")
     (bins, frames), (f, t) = config.input_size, config.patch_size
     rate = "" if sample_rate == 16000 else f"p{sample_rate // 1000}k"

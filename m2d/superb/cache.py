@@ -8,10 +8,7 @@ from torch import Tensor, nn
 
 
 class FeatureCache:
-    """Features by key, up to a number of bytes; what does not fit is not kept.
-
-    Nothing is evicted: epochs visit all clips in turn, so that dropping the oldest would drop what is needed next.
-    """
+    """Features by key, up to a number of bytes. Nothing is evicted: the oldest clip is what an epoch needs next."""
 
     def __init__(self, limit: int):
         self.limit = limit

@@ -56,10 +56,7 @@ def check(config: CheckConfig) -> None:
 
 
 def check_recordings(task: Task, config: dict[str, Any]) -> None:
-    """Look for the recordings of prepared settings, and say how many each part has, beside the published number.
-
-    Raises `UserError` that counts those that are missing and names the first.
-    """
+    """Count the recordings of prepared settings beside published numbers. `UserError` names the first one missing."""
     if task.recordings is None:
         return
     there: Counter[str] = Counter()

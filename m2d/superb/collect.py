@@ -57,10 +57,7 @@ def _best_rate(results: list[dict[str, Any]], dev_is_error: bool) -> list[dict[s
 
 
 def store(exp: Path, found: dict[str, Any]) -> dict[str, Any]:
-    """Write `exp/results.json`, with the tasks that other commands measured for the same model, label and corpus.
-
-    Commands of several tasks may end at the same time: each waits for its turn.
-    """
+    """Write `exp/results.json`, in turn, with what other commands measured for the same model, label and corpus."""
     exp.mkdir(parents=True, exist_ok=True)
     path = exp / "results.json"
     with open(exp / ".results.lock", "w", encoding="utf-8") as turn:

@@ -59,10 +59,7 @@ UPSTREAMS = {"own": "m2d_local", "random": "m2d_random_local", "logmel": "m2d_lo
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model as s3prl gets it: hub name and checkpoint.
-
-    `seed` is that of random weights where the name gives one; otherwise the run's seed draws them.
-    """
+    """A model as s3prl gets it: hub name, checkpoint, and the seed of random weights where the name gives one."""
 
     upstream: str
     ckpt: str | None

@@ -42,10 +42,7 @@ class LibriPhoneDataset(BucketDataset):
     """LibriSpeech with phones; s3prl builds it as `Dataset(splits, tokenizer, bucket_size, path=..., lexicon=...)`."""
 
     def __init__(self, split: list[str], tokenizer: Any, bucket_size: int, path: str, lexicon: list[str], **_: Any):
-        """Read transcripts `path/SPLIT/S/C/S-C.trans.txt` and turn their words into token ids.
-
-        Raises `UserError` for a missing split, a split without clips, and words that no lexicon has.
-        """
+        """Clips of `path/SPLIT/S/C/S-C.trans.txt`. `UserError` for a missing split, words that no lexicon has."""
         pronunciations = read_lexicon(lexicon)
         transcripts = read_transcripts(Path(path), split)
         unknown = {word for words in transcripts.values() for word in words} - pronunciations.keys()

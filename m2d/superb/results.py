@@ -41,10 +41,7 @@ class Reference(NamedTuple):
 
 
 def read_reference(path: Path) -> Reference:
-    """The columns that are in both rows, `zero` and `thousand`, of a YAML file.
-
-    Raises `UserError` for a file without these rows, an unknown column, and one whose two scores are equal.
-    """
+    """The columns that both rows of a YAML file have. `UserError` for other rows, an unknown column, equal scores."""
     rows = OmegaConf.to_container(read_yaml(path))
     known = [measure.column for name in ordered(list(TASKS)) for measure in TASKS.get(name).measures]
     if set(rows) != {"zero", "thousand"} or not all(isinstance(row, dict) for row in rows.values()):
@@ -60,10 +57,7 @@ def read_reference(path: Path) -> Reference:
 
 
 def superb_score(scores: dict[str, float], reference: Reference) -> tuple[float, list[str]] | None:
-    """The score, and the titles of the tasks it covers: those with all their columns in `scores` and the reference.
-
-    Per task the mean of its measures counts. None where there is no such task.
-    """
+    """The score, the mean over tasks, and the titles of those that have all their columns; None where there is none."""
     parts, titles = [], []
     for name in ordered(list(TASKS)):
         wanted = [measure.column for measure in TASKS.get(name).measures]

@@ -25,10 +25,7 @@ POLL_SECONDS = 0.3
 
 
 def plan(config: SuperbConfig) -> list[Run]:
-    """All runs of the chosen tasks, with every path and setting resolved and every corpus checked.
-
-    Raises `UserError` for whatever a run would stumble over: model, corpora, settings.
-    """
+    """All runs, paths and settings resolved. `UserError` for whatever a run would stumble over: model, corpora ..."""
     model, names = resolve_model(config.model), ordered(config.tasks)
     if config.job is not None:
         if not 1 <= config.job <= len(names):
@@ -77,10 +74,7 @@ def _rates(config: SuperbConfig, task: Task, name: str) -> list[float | None]:
 
 
 def run_all(config: SuperbConfig) -> list[Run]:
-    """Do what is not done yet, `config.jobs` tasks at a time, and give back all runs, every one with its result.
-
-    Raises `UserError` when a run failed, after the others have ended.
-    """
+    """Do what is not done, `config.jobs` tasks at a time; all runs. `UserError` when one failed, after the others."""
     runs = plan(config)
     waiting = [run for run in runs if not finished(run)]
     LOG.info("%d runs, %d of them done before", len(runs), len(runs) - len(waiting))

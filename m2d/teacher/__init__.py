@@ -25,10 +25,7 @@ class Teacher(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def load(cls, model: str, layer: int | None) -> "Teacher":
-        """The teacher of folder or hub id `model`, cut after `layer` (None: the teacher's default).
-
-        Raises `UserError` for a model that can't be found or read, and a layer that it does not have.
-        """
+        """The teacher of a folder or hub id, cut after `layer` (None: its default). `UserError` for neither there."""
 
     @abstractmethod
     def frame_count(self, samples: int) -> int:
@@ -36,10 +33,7 @@ class Teacher(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, wavs: Sequence[Tensor]) -> list[Tensor]:
-        """Frames `[T_i, W]` of each of B clips `[N_i]`, float32 samples at `sample_rate` on any device.
-
-        Run it under `torch.autocast` for half precision.
-        """
+        """Frames `[T_i, W]` of B clips `[N_i]`, float32 at `sample_rate`, any device; autocast for half precision."""
 
 
 TEACHERS: Registry[type[Teacher]] = Registry("kind of teacher", __name__)

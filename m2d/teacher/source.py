@@ -20,10 +20,7 @@ CONNECT_S = 5.0
 
 
 def read_config(model: str) -> dict[str, Any]:
-    """`config.json` of a model: `model` is a local folder or a hub id such as `facebook/hubert-base-ls960`.
-
-    Raises `UserError` as `locate` does, and for a file that is no JSON object.
-    """
+    """`config.json` of a local folder or a hub id. `UserError` as `locate`, and for a file that is no JSON object."""
     folder = Path(model).expanduser()
     path = folder / CONFIG if folder.is_dir() else _from_hub(model, _fetch_config)
     try:

@@ -12,10 +12,7 @@ from m2d.teacher.loading import check_layer, load_network
 
 @TEACHERS.register("whisper")
 class WhisperTeacher(Teacher):
-    """The encoder of Whisper (Radford et al. 2022). It reads windows of 30 s, padded with silence.
-
-    A longer clip is cut into such windows. Rows of padding are dropped.
-    """
+    """The encoder of Whisper (Radford et al. 2022), in windows of 30 s; rows of padding are dropped."""
 
     def __init__(self, model: nn.Module, prepare: transformers.SequenceFeatureExtractor, layer: int | None):
         """Cut the encoder to its first `layer` layers (None: all); the last has passed the final LayerNorm."""

@@ -86,10 +86,7 @@ class Ranks:
 
 @contextlib.contextmanager
 def open_ranks(device: str) -> Iterator[Ranks]:
-    """Join the process group that torchrun's environment describes, if any, during the block.
-
-    `device` is auto, cuda or cpu. Raises `UserError` if this process has no such device.
-    """
+    """Join torchrun's process group, if any, during the block. `UserError` without the `device`: auto, cuda or cpu."""
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     chosen = _device(device, local_rank)

@@ -46,10 +46,7 @@ def curves(lines: list[dict[str, Any]], names: list[str], label: str) -> "Figure
 
 @torch.no_grad()
 def masked_input(objective: Objective, data: DataModule) -> "Figure":
-    """One sample of the data module: its input, the mask and, with a target network, the quality of the predictions.
-
-    The quality is the cosine of prediction and target at each masked patch.
-    """
+    """One sample: its input, the mask and the cosine of prediction and target (if there is one) at masked patches."""
     config = objective.config
     grid, (f, t) = config.encoder.grid, config.patch_size
     inputs = data.inputs(data.copied(data.example()))

@@ -79,10 +79,7 @@ class Monitor:
         self._waited += waited
 
     def flush(self) -> None:
-        """Copy the recorded values to the host and write them; only here the host waits for the device.
-
-        Raises `UserError`, on all ranks, when `max_skipped` steps in a row were not finite.
-        """
+        """Write the recorded values (here the host waits). `UserError`, everywhere, at `max_skipped` bad steps."""
         if not self._rows:
             return
         table = (self.ranks.reduce_(torch.stack(self._rows)) / self.ranks.size).cpu().tolist()

@@ -7,10 +7,7 @@ STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopFlag:
-    """`requested` tells whether one of the signals arrived during the block. A second Ctrl-C ends the process.
-
-    The other signals may arrive twice: from Slurm, and forwarded by torchrun's agent.
-    """
+    """`requested` tells of one of the signals in the block; a second Ctrl-C (others may repeat) ends the process."""
 
     def __init__(self) -> None:
         self.requested = False

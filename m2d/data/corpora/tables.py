@@ -14,10 +14,7 @@ ID = ("id", "utt_id", "utterance_id", "file", "file_name", "filename", "key", "v
 
 
 def add(data: DataDir, utterance: str, source: str, fields: Mapping[str, Any]) -> None:
-    """Add an utterance with the text, speaker and labels among its `fields`.
-
-    Blanks in the id become underscores. Raises `UserError` for an id that exists already.
-    """
+    """Add an utterance with text, speaker and labels of `fields`, its id without blanks. `UserError` for it twice."""
     utterance = re.sub(r"\s+", "_", utterance)
     if utterance in data.wav:
         raise UserError(f"{source} and {data.wav[utterance]} have the same id '{utterance}'")

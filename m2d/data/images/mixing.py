@@ -19,9 +19,7 @@ class Mixing:
         self.mix = Mixup(mixup, cutmix, label_smoothing=smoothing, num_classes=classes) if mixup or cutmix else None
 
     def __call__(self, x: Tensor, labels: Tensor, key: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Normalised images `[B, 3, H, W]` (changed in place) and labels `[B]` -> images, label weights `[B, classes]`.
-        Draws depend on `key` alone, except the values of erased pixels on a GPU.
-        """
+        """Normalised images `[B, 3, H, W]` (changed) and labels `[B]` -> images, weights `[B, classes]`, by `key`."""
         with seeded(*key):
             if self.erase is not None:
                 x = self.erase(x)
