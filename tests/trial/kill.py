@@ -88,11 +88,12 @@ def weights_digest(folder: Path) -> str:
 TIMES = ("seconds", "finished", "depends", "environment", "times", "machine", "versions", "date", "commit")
 STAGES = {
     "data": Stage("librispeech_m2ds", 0, ("data",), files_digest("data/*/*/[!.]*", without=TIMES)),
-    "log-mel": Stage("librispeech_m2ds", 1, ("dump/*/*/logmel", "dump/*/*/logmel.done"),
-                     files_digest("dump/*/*/logmel/index", "dump/*/*/logmel/*.json", "dump/*/*/logmel/*.npy",
-                                  without=TIMES)),
-    "teacher": Stage("librispeech_m2ds", 2, ("dump/*/*/teacher_*",),
-                     files_digest("dump/*/*/teacher_*/index", "dump/*/*/teacher_*/meta.json", without=TIMES)),
+    "log-mel": Stage("librispeech_m2ds", 1, ("dump/*/train/logmel*",),
+                     files_digest("dump/*/train/logmel/index", "dump/*/train/logmel/*.json",
+                                  "dump/*/train/logmel/*.npy", without=TIMES)),
+    "teacher": Stage("librispeech_m2ds", 2, ("dump/*/train/teacher_*",),
+                     files_digest("dump/*/train/teacher_*/index", "dump/*/train/teacher_*/meta.json",
+                                  "dump/*/train/teacher_*/*.npy", without=TIMES)),
     "pre-training": Stage("librispeech_m2ds", 3, ("exp/tiny",), weights_digest),
     "export": Stage("librispeech_m2ds", 4, ("exp/tiny/model", "exp/tiny/.model.done"),
                     files_digest("exp/tiny/model/*.safetensors")),
@@ -242,8 +243,8 @@ def try_stage(trial: Trial, name: str, times: int) -> str:
     folder = trial.recipes[stage.recipe].directory
     aside = trial.folder / "aside"
     shutil.rmtree(aside, ignore_errors=True)
-    firsts = (0, None) if stage.digest(folder) == "nothing" else (None,)
-    for first in firsts:  # the stages before it; then it alone
+    done_before = any(path for pattern in stage.outputs for path in folder.glob(pattern))
+    for first in (None,) if done_before else (0, None):  # with the stages before it; alone
         remove(folder, stage.outputs)
         start = time.monotonic()
         if trial.start(stage, first).wait():
