@@ -21,17 +21,18 @@ def compute_features(directory: str | Path, task: Task, model: Embedder, batch_s
 
     With `all_layers` the vectors of every layer, `[clips, L, D]`. `directory` gets `features.npy` and `features.json`,
     which identifies the inputs by content: features are computed again for other weights, rows, audio or statistics.
-    Interrupted work resumes after the last saved batch.
+    Interrupted work resumes after the last saved batch; damaged files are made anew.
     """
     directory = Path(directory)
     final, meta = directory / "features.npy", directory / "features.json"
     part, state = directory / "features.part.npy", directory / "features.part.json"
     key = {"task": task.digest(), "model": model.identity, "dtype": dtype, "layers": all_layers}
-    if final.is_file() and read_json(meta, {}).get("key") == key:
-        return np.load(final, mmap_mode="r")
+    kept = _mapped(final, len(task.clips))
+    if kept is not None and read_json(meta, {}).get("key") == key:
+        return kept
     directory.mkdir(parents=True, exist_ok=True)
     saved = read_json(state, {})
-    if saved.get("key") != key or not part.is_file():
+    if saved.get("key") != key or _mapped(part, len(task.clips)) is None:
         saved = {"key": key, "done": 0, "unreadable": []}
     rows = np.lib.format.open_memmap(part, "r+") if saved["done"] else None
     last = time.monotonic()
@@ -57,6 +58,15 @@ def compute_features(directory: str | Path, task: Task, model: Embedder, batch_s
     write_json(meta, {"key": key, "unreadable": saved["unreadable"]})
     state.unlink(missing_ok=True)
     return np.load(final, mmap_mode="r")
+
+
+def _mapped(path: Path, rows: int) -> np.ndarray | None:
+    """The array of a file; None where there is none of so many rows."""
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape[:1] == (rows,) else None
 
 
 def unreadable(directory: str | Path) -> list[str]:

@@ -61,6 +61,15 @@ def test_features_are_computed_once(task, tmp_path):
     assert json.loads((tmp_path / "features.json").read_text())["key"]["model"] == "louder"
 
 
+@pytest.mark.parametrize("damage", [
+    lambda path: path.write_bytes(path.read_bytes()[:200]), lambda path: path.write_bytes(b""),
+    lambda path: np.save(path, np.array([{}], object)), lambda path: np.save(path, np.zeros(3))])
+def test_a_damaged_array_is_computed_anew(task, tmp_path, damage):
+    first = compute_features(tmp_path, task, Loudness(), 8, 0).copy()
+    damage(tmp_path / "features.npy")
+    assert np.array_equal(compute_features(tmp_path, task, Loudness(), 8, 0), first)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_order_and_values_do_not_depend_on_the_batch(task, tmp_path, workers):
     alone = compute_features(tmp_path / "a", task, Loudness(), 1, 0)
