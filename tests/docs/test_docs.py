@@ -12,6 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 from generate import help_of
 
+from m2d.common.cli import parse
+from m2d.training.plan import PlanOptions, show_plan
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs/pages"
 TEXTS = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -84,6 +87,15 @@ def test_commands_have_options_that_exist_and_all_that_are_required(page):
             for name in re.findall(r"--(\w+)", re.sub(r'"[^"]*"', "", options)):
                 assert name == "help" or f"\n{name}=" in script, line
             assert all((recipe / name).is_file() for name in re.findall(r"conf/\w[\w.]*\.yaml", options)), line
+
+
+@pytest.mark.parametrize("recipe", ["librispeech_m2ds", "audioset_m2d"])
+def test_costs_of_a_setting_are_what_plan_prints(recipe, monkeypatch, capsys):
+    text = (ROOT / "egs" / recipe / "README.md").read_text(encoding="utf-8")
+    words, printed = re.search(r"```\n\$ m2d plan ([^\n]+)\n(.*?)```", text, re.DOTALL).groups()
+    monkeypatch.chdir(ROOT / "egs" / recipe)
+    show_plan(parse(PlanOptions, "", words.split()))
+    assert capsys.readouterr().out == printed
 
 
 def test_generated_pages_follow_from_their_source():
