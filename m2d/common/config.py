@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
 from m2d.common.errors import UserError
@@ -53,8 +53,9 @@ def load_config(table: type[T], yaml: str | Path | None = None, overrides: list[
         if not sign:
             raise UserError(f"option '{text}': write it as key=value (see --help)")
         name = key.removesuffix("+")
-        _check_keys(table, [name], "command line")
-        field = known_keys(table)[name]
+        field = known_keys(table).get(name)
+        if field is None:
+            raise _unknown(table, name, "command line")
         extra = _override(field, key, value) if name == key else _longer(field, merged, name, value)
         merged = _merge(table, merged, extra, f"option '{text}'")
     with refused(str(yaml or "options")):
@@ -129,20 +130,6 @@ def _literal(value: Any) -> Any:
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
-def _dotted(config: DictConfig, table: type, prefix: str = "") -> list[str]:
-    """Dotted keys of a YAML tree; recursion stops where the table has a plain value."""
-    keys = []
-    kinds = typing.get_type_hints(table)
-    for name in config:
-        kind = kinds.get(str(name))
-        child = config._get_node(name)
-        if kind is not None and dataclasses.is_dataclass(kind) and isinstance(child, DictConfig):
-            keys += _dotted(child, kind, f"{prefix}{name}.")
-        else:
-            keys.append(f"{prefix}{name}")
-    return keys
-
-
 def _check_value(key: str, value: Any, rules: Mapping[str, Any]) -> None:
     least, most = rules.get("items", (0, math.inf))
     if isinstance(value, ListConfig) and not least <= len(value) <= most:
@@ -157,17 +144,18 @@ def _check_value(key: str, value: Any, rules: Mapping[str, Any]) -> None:
             raise UserError(f"option '{key}={value}': must be one of {', '.join(rules['choices'])}")
 
 
-def _check_keys(table: type, keys: list[str], origin: str) -> None:
-    known = list(known_keys(table))
-    for key in keys:
-        if key not in known:
-            raise UserError(f"{origin}: unknown option '{key}'{nearest(key, known)}")
+def _unknown(table: type, key: str, origin: str) -> UserError:
+    return UserError(f"{origin}: unknown option '{key}'{nearest(key, list(known_keys(table)))}")
 
 
 def _merge(table: type, base: DictConfig, extra: DictConfig, origin: str) -> DictConfig:
-    _check_keys(table, _dotted(extra, table), origin)
-    with refused(origin):
-        return OmegaConf.merge(base, extra)
+    try:
+        with refused(origin):
+            return OmegaConf.merge(base, extra)
+    except UserError as error:
+        if isinstance(error.__cause__, ConfigKeyError):
+            raise _unknown(table, error.__cause__.full_key, origin) from None
+        raise
 
 
 @contextmanager
