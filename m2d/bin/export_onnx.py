@@ -17,7 +17,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    logging.getLogger("onnx_ir").setLevel(logging.WARNING)  # it tells of every constant that it merges
+    logging.getLogger("onnx_ir").setLevel(logging.WARNING)  # it logs every constant that it merges
     export = export_onnx
     if options.out.endswith(".pt2"):
         export = export_compiled if options.out.endswith(".aoti.pt2") else export_program

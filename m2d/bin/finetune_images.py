@@ -1,4 +1,4 @@
-"""Fine-tune one image model on labels, with all of them or a few of each class; goes on where it was."""
+"""Fine-tune one image model on labels, all or a few of each class; resumes after an interruption."""
 
 import dataclasses
 from dataclasses import dataclass

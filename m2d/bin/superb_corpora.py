@@ -13,7 +13,7 @@ from m2d.superb.task import TASKS, Corpora, ordered, read_settings
 
 @dataclass
 class Options:
-    tasks: list[str] = option(factory=list, help="tasks whose corpora are looked at")
+    tasks: list[str] = option(factory=list, help="tasks whose corpora are checked")
     corpora: Corpora = option(factory=Corpora)
     conf: str = option("conf/superb", "folder with a settings file per task")
 

@@ -80,7 +80,7 @@ def _close(loader: weakref.ref[PretrainLoader]) -> None:
 
 
 def is_worker_death(error: Exception) -> bool:
-    """Whether an error of torch's loader tells of a dead worker: a broken connection, or raised in a signal handler."""
+    """Whether an error of torch's loader means a dead worker: a broken connection, or raised in a signal handler."""
     return not isinstance(error, RuntimeError) or "DataLoader worker" in str(error)
 
 

@@ -97,7 +97,7 @@ def finetune(encoder: Encoder, data: TaskArrays, fold: str | None, options: Tune
     The score is the test part's at the best validation epoch; without a validation part (AS20K, folds) at the last
     epoch, so that nothing is chosen by test scores. `directory` holds the checkpoint: an interrupted run goes on from
     its last saved epoch, a finished one is only read, one of other settings, data or weights is put aside
-    (`before_checkpoint.pt`) and made anew. With `keep` the weights of the counted epoch are left there too
+    (`before_checkpoint.pt`) and done again. With `keep` the weights of the counted epoch are left there too
     (`best_weights`).
     """
     directory = Path(directory)

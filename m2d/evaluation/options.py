@@ -1,4 +1,4 @@
-"""What every evaluation of one model is told."""
+"""Options that all evaluations of a model share."""
 
 from dataclasses import dataclass
 

@@ -72,7 +72,7 @@ class Undrawn(TorchFunctionMode):
     """Modules made inside draw no weights: a file's take their place. On the meta device drawing would take 4 s."""
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        """The tensor as it is, in the place of a random one."""
+        """The tensor as it is, instead of a random one."""
         if function in (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_):  # these pass it by its name
             return kwargs["tensor"]
         return args[0] if function in (torch.Tensor.normal_, torch.Tensor.uniform_) else function(*args, **kwargs or {})

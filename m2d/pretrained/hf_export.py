@@ -16,7 +16,7 @@ IMPORT = re.compile(r"^from m2d\.(\S+) import ", re.MULTILINE)
 
 
 def export_hf(model: M2DFeatures, directory: str | Path, card: Card) -> None:
-    """Write the folder, in the place of one that is there.
+    """Write the folder; one that is there is replaced.
 
     `AutoModel.from_pretrained(directory, trust_remote_code=True)` loads it where only torch, torchaudio and
     transformers are installed; so does `load_pretrained` here.

@@ -171,7 +171,7 @@ class TransformersModel(Embedder):
 
 
 def _audio_part(model: nn.Module) -> nn.Module:
-    """The part of a model that hears: the encoder of an encoder-decoder, the audio tower of a text-audio model."""
+    """The audio part of a model: the encoder of an encoder-decoder, the audio tower of a text-audio model."""
     if hasattr(model, "audio_model"):
         return model.audio_model
     return model.get_encoder() if model.config.is_encoder_decoder else model

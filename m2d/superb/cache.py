@@ -1,4 +1,4 @@
-"""Features of a frozen model, kept by the content of weights and audio: a task hears each clip many times."""
+"""Features of a frozen model, kept by the content of weights and audio: a task reads each clip many times."""
 
 import hashlib
 from collections.abc import Sequence

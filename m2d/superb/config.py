@@ -15,7 +15,7 @@ from m2d.superb.task import Corpora
 
 @dataclasses.dataclass
 class LearningRates:
-    """Learning rate of a task in the place of its settings file's."""
+    """Learning rate of a task, instead of its settings file's."""
 
     pr: float | None = option(None, "PR")
     asr: float | None = option(None, "ASR")
@@ -44,7 +44,7 @@ class SuperbConfig:
     corpora: Corpora = option(factory=Corpora)
     statistics: str = option("", "folder of the tasks' log-mel statistics, shared by models; 'statistics' beside exp "
                                  "unless given")
-    cache_gib: float = option(2.0, "memory per task process for features of clips heard before; 0 computes them anew")
+    cache_gib: float = option(2.0, "memory per task process for features of clips seen before; 0 computes them again")
     device: str = option("cuda", "cuda, cuda:N or cpu")
     jobs: int = option(1, "tasks run at the same time")
     job: int | None = option(None, "run only the task of this number, from 1, of the chosen ones, and write no tables")

@@ -25,7 +25,7 @@ POLL_SECONDS = 0.3
 
 
 def plan(config: SuperbConfig) -> list[Run]:
-    """All runs, paths and settings resolved. `UserError` for whatever a run would stumble over: model, corpora ..."""
+    """All runs, paths and settings resolved. `UserError` for whatever a run would fail on: model, corpora ..."""
     model, names = resolve_model(config.model), ordered(config.tasks)
     if config.job is not None:
         if not 1 <= config.job <= len(names):

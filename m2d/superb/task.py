@@ -22,7 +22,7 @@ TITLES = ("PR", "ASR", "KS", "QbE", "SID", "ASV", "SD", "IC", "SF", "ER")
 
 @dataclasses.dataclass
 class Corpora:
-    """Where the corpora of the tasks lie; only those of the chosen tasks are looked at."""
+    """Where the corpora of the tasks lie; only those of the chosen tasks are checked."""
 
     librispeech: str = option("", "PR, ASR: folder with train-clean-100, dev-clean, test-clean")
     lexicon: list[str] = option(factory=list, help="PR: files of 'WORD PH PH' (ARPAbet with stress, such as CMUdict)")

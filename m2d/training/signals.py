@@ -7,7 +7,7 @@ STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopFlag:
-    """`requested` tells of one of the signals in the block; a second Ctrl-C (others may repeat) ends the process."""
+    """`requested`: a signal came during the block. A second Ctrl-C ends the process; the others may be repeated."""
 
     def __init__(self) -> None:
         self.requested = False

@@ -47,5 +47,5 @@ def start_from(objective: nn.Module, path: str) -> dict[str, Any]:
     wanted = objective.config.encoder.heads
     if heads is not None and heads != wanted:
         raise UserError(f"{path}: its encoder has {heads} attention heads, this run's {wanted} (model.heads)")
-    LOG.info("weights from %s; optimiser and schedule start afresh", path)
+    LOG.info("weights from %s; optimiser and schedule start from scratch", path)
     return dict(zip(("mean", "std"), published.statistics, strict=True))

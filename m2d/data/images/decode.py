@@ -1,6 +1,6 @@
 """Image files -> pixels, and the views of them that networks take.
 
-torchvision and timm are an optional extra, hence imported where they are used.
+torchvision and timm are an optional extra and therefore imported where they are used.
 """
 
 import random
