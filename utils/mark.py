@@ -78,7 +78,7 @@ def data_identity(path: str) -> str:
         root = json.loads((folder / "task.json").read_text(encoding="utf-8"))["root"]
         with open(folder / "table.csv", newline="", encoding="utf-8") as stream:
             names = (row["file_name"] for row in csv.DictReader(stream))
-            return digest_of(*parts, files_identity(Path(root), ((name, name) for name in names)))
+            return digest_of(*parts, files_identity(Path(), ((name, _file_of(f"{root}/{name}")) for name in names)))
     if (folder / "images.json").is_file():
         return json.loads((folder / "stats.json").read_text(encoding="utf-8"))["content"]
     return "absent"

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from m2d.audio.containers import SEPARATOR, read_entry, split_reference
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.audio.statistics import Moments
 from m2d.audio.wave import AudioError, audio_duration, read_audio
@@ -38,18 +39,24 @@ def inspect(root: Path, names: Sequence[str], title: str) -> dict[str, Audio]:
     """Check each of the files. Raises `UserError` when more than `MAX_UNREADABLE` of them are empty or damaged."""
     def look(name: str) -> Audio:
         try:
-            return Audio(audio_duration(root / name), sha256(root / name), "")
+            return Audio(audio_duration(root / name), _digest(root / name), "")
         except AudioError as error:
             return Audio(0.0, "", str(error))
 
     names = list(dict.fromkeys(names))
-    with ThreadPoolExecutor(8) as pool:  # it waits for the disk
+    packed = any(SEPARATOR in name for name in names)  # readers of packs are not safe in threads
+    with ThreadPoolExecutor(1 if packed else 8) as pool:  # it waits for the disk
         found = dict(zip(names, progress(pool.map(look, names), f"checking {title}", len(names)), strict=True))
     faults = [audio.fault for audio in found.values() if audio.fault]
     if len(faults) > MAX_UNREADABLE * len(found):
         raise UserError(f"{title}: {len(faults)} of {len(found)} files in {root} are empty or damaged, for example: "
                         f"{faults[0]}")
     return found
+
+
+def _digest(path: Path) -> str:
+    entry = split_reference(path)
+    return sha256(path) if entry is None else hashlib.sha256(read_entry(*entry).getbuffer()).hexdigest()
 
 
 def content_of(audio: dict[str, Audio]) -> str:

@@ -2,10 +2,23 @@
 
 import dataclasses
 import json
+import os
+import shutil
+import sys
+import tarfile
+from pathlib import Path
 
+import h5py
+import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "utils"))
+from mark import data_identity
 
 from m2d.common.errors import UserError
+from m2d.evaluation.clips import wave_batches
 from m2d.evaluation.paper import FINETUNE_TASKS, LINEAR_TASKS
 from m2d.evaluation.prepare import prepare
 from m2d.evaluation.splits import disjoint_split
@@ -108,6 +121,46 @@ def test_a_copy_with_many_damaged_files_is_an_error(own_copy):
 def test_missing_audioset_clips_are_counted(miniatures):
     task = prepare(TASKS.get("as20k"), miniatures["as20k"])
     assert task.missing == {"train": 2, "test": 2} and len(task.missing_files) == 4
+
+
+def pack_as_tar(files, pack):
+    with tarfile.open(f"{pack}.tar", "w") as archive:
+        for path in files:
+            archive.add(path, path.name)
+
+
+def pack_as_parquet(files, pack):
+    rows = [{"video_id": path.name, "audio": {"bytes": path.read_bytes(), "path": path.name}} for path in files]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), f"{pack}.parquet")
+
+
+def pack_as_hdf5(files, pack):
+    with h5py.File(f"{pack}.h5", "w") as opened:
+        for path in files:
+            opened[path.name] = np.frombuffer(path.read_bytes(), np.uint8)
+
+
+@pytest.mark.parametrize("pack", [pack_as_tar, pack_as_parquet, pack_as_hdf5])
+def test_audioset_from_packs(own_copy, tmp_path, pack):
+    root = own_copy("as20k")
+    files = prepare(TASKS.get("as20k"), root)
+    expected = read_waves(files, workers=0)
+    for part in ("balanced_train_segments", "eval_segments"):
+        pack(sorted((root / part).iterdir()), root / f"pack_{part}")
+        shutil.rmtree(root / part)
+    task = prepare(TASKS.get("as20k"), root)
+    assert task.counts() == files.counts() and task.missing == files.missing
+    assert task.content == files.content and all("::" in clip.file_name for clip in task.clips)
+    task.write(tmp_path / "task")
+    before = data_identity(str(tmp_path / "task"))
+    for workers in (0, 2):
+        assert np.array_equal(read_waves(Task.read(tmp_path / "task"), workers), expected)
+    os.utime(next(root.glob("pack_eval*")), (1, 1))
+    assert data_identity(str(tmp_path / "task")) != before
+
+
+def read_waves(task, workers):
+    return np.concatenate([waves.numpy() for waves, _ in wave_batches(task, task.clips, 16000, 4, workers)])
 
 
 def test_audioset_without_its_evaluation_clips_says_what_is_missing(own_copy):
