@@ -80,6 +80,8 @@ class OptimOptions:
     base_lr: float = option(3e-4, "learning rate per 256 samples: lr = base_lr * batch_size / 256", within="[0, inf)")
     epochs: int = option(300, "epochs; one consumes every training utterance once", within="[1, inf)")
     warmup_epochs: float = option(20, "epochs of linear warm-up, before the half-cosine to 0", within="[0, inf)")
+    frozen_epochs: float = option(0, "first epochs in which the encoder stays as it is, while what starts from scratch "
+                                     "beside it (predictor, layer on the teacher) learns", within="[0, inf)")
     betas: list[float] = option(factory=lambda: [0.9, 0.95], help="AdamW's betas", within="[0, 1)", items=(2, 2))
     eps: float = option(1e-8, "AdamW's epsilon", within="(0, inf)")
     weight_decay: float = option(0.05, "weight decay, except on biases and other 1-d parameters", within="[0, inf)")

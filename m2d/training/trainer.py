@@ -166,6 +166,8 @@ class Trainer:
                 sums[name] = sums.get(name, 0) + value / parts
             ids += batch["ids"]
             waited += seconds
+        if step < self.config.optim.frozen_epochs * self.schedule.steps_per_epoch:
+            self.objective.encoder.zero_grad()  # to None: the optimiser passes over it, its moments begin later
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optim.clip_norm)
         skipped = self.ranks.reduce_((~(norm.isfinite() & sums["loss"].isfinite())).float(), ReduceOp.MAX)
         self.optimizer.grad_scale, self.optimizer.found_inf = None, skipped  # as GradScaler tells fused AdamW to skip

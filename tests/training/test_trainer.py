@@ -97,6 +97,20 @@ def test_every_trained_parameter_gets_a_gradient(options):
         assert values["loss"].isfinite()
 
 
+def test_frozen_epochs_train_what_is_beside_the_encoder_alone(options):
+    trainer = make(options, "optim.epochs=4", "optim.warmup_epochs=1", "optim.frozen_epochs=2")
+    batch = trainer.data.copied(trainer.data.train[0, np.arange(4)])
+
+    def changed(epoch):
+        before = {name: value.clone() for name, value in trainer.objective.named_parameters()}
+        trainer.train_step(epoch * trainer.schedule.steps_per_epoch, iter([(batch, 0.0)] * trainer.sampler.accumulate))
+        return {name.split(".")[0] for name, value in trainer.objective.named_parameters()
+                if value.requires_grad and not torch.equal(value, before[name])}
+
+    assert changed(1) == {"predictor", "offline"}
+    assert changed(2) == {"encoder", "predictor", "offline"}
+
+
 def test_ranks_and_resuming_on_another_number(options, start, finish, state_of, tmp_path):
     """Two gloo processes, with accumulation, give the run of one; so does one that changes the number half way."""
     options = [*options, "optim.epochs=2"]
