@@ -44,9 +44,14 @@ def m2d(name: str, *words: str) -> str:
                           stdout=subprocess.PIPE).stdout
 
 
-def prepare() -> None:
-    """ESC-50 of the mini corpus as a task with half its clips to train on, and the log-mels of all."""
+def make_corpus() -> None:
+    """ESC-50 of the mini corpus."""
     subprocess.run([sys.executable, "-m", "mini_corpus", f"out={CORPUS}", "parts=[esc50]", "jobs=1"], check=True)
+
+
+def prepare() -> None:
+    """A task with two folds to train on and two to measure, and the log-mels of all clips."""
+    make_corpus()
     DATA.mkdir(parents=True, exist_ok=True)
     with open(CORPUS / "ESC-50/meta/esc50.csv", encoding="utf-8") as stream:
         rows = [(row["filename"], row["category"], PARTS[int(row["fold"]) - 1])
@@ -91,16 +96,15 @@ def table(rows: list[dict]) -> str:
                                    for row in rows])
 
 
-def main(verb: str, *words: str) -> None:
-    """Do what the command line says."""
-    if verb == "run":
-        run_all(Path(words[0]).resolve(), list(words[1:]))
-        return
-    KEPT.parent.mkdir(exist_ok=True)
-    write_json(KEPT, rows := collect())
-    before, _, rest = (HERE / "README.md").read_text(encoding="utf-8").partition(MARK)
-    write_text(HERE / "README.md", f"{before}{MARK}\n{table(rows)}\n\n{rest.lstrip().partition(chr(10) * 2)[2]}")
+def put_table(mark: str, text: str) -> None:
+    """Put the table after the line `mark` of the README, in place of the one there."""
+    before, _, rest = (HERE / "README.md").read_text(encoding="utf-8").partition(mark)
+    write_text(HERE / "README.md", f"{before}{mark}\n{text}\n\n{rest.lstrip().partition(chr(10) * 2)[2]}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "run":
+        run_all(Path(sys.argv[2]).resolve(), sys.argv[3:])
+    else:
+        write_json(KEPT, found := collect())
+        put_table(MARK, table(found))
