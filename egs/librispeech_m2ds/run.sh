@@ -61,7 +61,7 @@ if [ $dry_run = true ]; then exec "${plan[@]}" gpus=$((nodes * (ngpu > 1 ? ngpu 
 check_tag "$tag"
 exp=exp/${tag:-$(setting_name "$config")${set:+_$(set_name "$set")}_$corpus}
 if [ $mini = true ]; then exp=${exp%_mini}_mini; fi
-teacher=${teacher:-$([ $mini_speech = true ] && echo "exp/teacher_$corpus" || echo facebook/hubert-base-ls960)}
+teacher=${teacher:-$([ $mini_speech = true ] && echo ../../tools/mini_corpus/mini_hubert || echo facebook/hubert-base-ls960)}
 teacher_store=$(folder_name "$(basename "$teacher")")_l${teacher_layer}_$teacher_dtype
 read -r -a tasks <<<"$tasks"
 
@@ -97,11 +97,6 @@ done
 if [[ $needs != *teacher* ]]; then
   log "stage 2: $config needs no teacher"
 else
-  if [ "$teacher" = "exp/teacher_$corpus" ] && begin_stage 2 "$teacher.done" "the mini corpus's teacher" \
-    --needs "$data/.done" --data "$data/train" --data "$data/valid" --keep "$teacher"; then
-    train_mini_teacher "$teacher"
-    end_stage "$teacher.done" --weights "$teacher"
-  fi
   for name in train valid; do
     if begin_stage 2 "$dump/$name/$teacher_store.done" "features of $name by $teacher" --needs "$data/.done" \
       --data "$data/$name" --weights "$teacher" --out "$dump/$name/$teacher_store" --interim jobs="$nj"; then

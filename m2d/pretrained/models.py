@@ -128,7 +128,7 @@ class TransformersModel(Embedder):
 
         try:
             self.extractor = transformers.AutoFeatureExtractor.from_pretrained(source)
-            model = transformers.AutoModel.from_pretrained(source)
+            model = transformers.AutoModel.from_pretrained(source).float()
         except (OSError, ValueError) as error:
             raise UserError(f"hf:{source}: not loadable as an audio model ({str(error).splitlines()[0]})") from error
         self.sample_rate = self.extractor.sampling_rate

@@ -206,7 +206,7 @@ class HubertUpstream(Upstream):
             layer.register_forward_pre_hook(self._listen, with_kwargs=True)
 
     def describe(self) -> str:
-        return self.config.to_json_string() + self.teacher.prepare.to_json_string()
+        return f"{self.config.to_json_string()} normalised waveform: {self.teacher.normalises}"
 
     def _listen(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         self._inputs.append(args[0] if args else kwargs["hidden_states"])
@@ -215,6 +215,5 @@ class HubertUpstream(Upstream):
         """The input of the first layer, then the output of each."""
         self._inputs.clear()
         last = self.teacher(wavs)
-        # copies made outside the teacher's inference mode, so that the layer weights can learn from them
         return [torch.stack([*(layer[index, :len(clip)] for layer in self._inputs), clip])
                 for index, clip in enumerate(last)]

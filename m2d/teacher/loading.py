@@ -27,7 +27,7 @@ def load_network(
             if random_weights is not None:
                 torch.manual_seed(random_weights)
                 config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-                return transformers.AutoModel.from_config(config), prepare
+                return transformers.AutoModel.from_config(config).float(), prepare
             network, report = transformers.AutoModel.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True)
     except Exception as error:  # the libraries raise many types for a damaged folder

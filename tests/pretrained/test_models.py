@@ -77,6 +77,8 @@ def test_waveform_models_of_transformers(tmp_path):
     other_input = load_model(f"hf:{tmp_path}", "cpu").identity
     transformers.Wav2Vec2Model(config).save_pretrained(tmp_path)  # the same folder with new weights
     assert len({model.identity, other_input, load_model(f"hf:{tmp_path}", "cpu").identity}) == 3
+    network.half().save_pretrained(tmp_path)
+    assert embed(load_model(f"hf:{tmp_path}", "cpu")).dtype == torch.float32
 
 
 def test_an_encoder_decoder_that_pads_counts_the_clips_frames_only(tmp_path):

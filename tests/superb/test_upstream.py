@@ -1,8 +1,11 @@
+import dataclasses
+
 import pytest
 import torch
 import transformers
 
 from m2d.common.errors import UserError
+from m2d.superb import cache
 from m2d.superb.upstream import HubertUpstream, LogMelUpstream, M2DUpstream, RandomUpstream, Settings
 
 
@@ -52,6 +55,16 @@ def test_a_clip_in_a_batch_is_the_clip_alone(any_upstream):
         alone = torch.stack(any_upstream([wav])["hidden_states"])[:, 0]
         assert torch.equal(together[:, index, :frames], alone[:, :frames])
         assert torch.allclose(encoded, any_upstream.encode([wav])[0], atol=1e-5)
+
+
+@torch.no_grad()
+def test_kept_features_are_the_computed_ones(any_upstream, monkeypatch):
+    monkeypatch.setattr(cache, "_CACHES", {})
+    wavs = clips(16000, 9000)
+    computed = any_upstream(wavs)["hidden_states"]
+    any_upstream.settings = dataclasses.replace(any_upstream.settings, cache_gib=0.01)
+    for _ in range(2):
+        assert all(map(torch.equal, any_upstream(wavs)["hidden_states"], computed))
 
 
 def test_every_layer_of_hubert_is_given(hubert):

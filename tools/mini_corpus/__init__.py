@@ -11,8 +11,7 @@ the corpus whose layout it has.
 
 How hard it is. The tasks leave room between log-mel and what a network can learn: emotions differ in contour, rate and
 pauses, not in level or tilt; intents share their words; every video of a speaker has a microphone of its own. The
-tables of `egs/librispeech_m2ds/RESULTS.md` have log-mel, random weights and the teacher, which has seen phone labels,
-side by side.
+tables of `egs/librispeech_m2ds/RESULTS.md` have log-mel, random weights and the teacher side by side.
 
 Speakers. Speaker `i` is a function of `i` (voice variant, accent, pitch, rate, vocal-tract length). Each use has a
 band of indices of its own (`mini_corpus.speakers.BANDS`): pre-training speech and noise, LibriSpeech dev and test,

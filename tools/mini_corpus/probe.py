@@ -1,7 +1,8 @@
-"""Linear probe of a teacher's layers for phones, per frame, against random weights and log-mels."""
+"""Linear probes of every layer of a teacher, for phones, words and speakers, beside random weights and log-mels."""
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from m2d.audio.logmel import LogMel, LogMelConfig
+from m2d.audio.wave import audio_files, read_audio
 from m2d.common.figures import save_figure
 from m2d.common.files import write_json
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
-from m2d.teacher.speech_model import SpeechTeacher
-from mini_corpus.alignments import HOP, AlignedClip, load_aligned, phone_set, read_alignments
+from m2d.teacher.loading import load_network
+from mini_corpus.alignments import HOP, SAMPLE_RATE, load_aligned, phone_set, read_alignments
 
 LOG = logging.getLogger(__name__)
 
@@ -25,35 +27,77 @@ DECAY = 1e-4
 
 ITERATIONS = 60
 
-Features = Callable[[np.ndarray], np.ndarray]
-"""Samples `[N]` to rows `[T, D]`, 50 in a second."""
+Rows = Callable[[np.ndarray], list[np.ndarray]]
+"""Samples `[N]` to the rows `[T, D]` of each layer, 50 in a second."""
 
 
-def probe_teacher(model: str, layers: Sequence[int], train: DataDir, test: DataDir, alignments: str | Path,
-                  out: str | Path, clips: int, seed: int) -> dict[str, float]:
-    """Share of frames of `test` whose phone a linear classifier fitted on `train` predicts.
+@dataclass
+class Probe:
+    """What is to be told from the features: clips `[N]` to fit on and to test on, with classes `[T]`, or of one row."""
 
-    At most `clips` utterances of each are used. Frames are those of the layers of the teacher `model`, of the same
-    network with random weights (drawn by `seed`), and of the log-mel spectrogram (two frames side by side make a row).
-    Writes `probe.json` and `probe.png` to `out`; returns the scores: `majority`, `logmel`, `layer9`, `random9` and so
-    on.
+    fit: list[tuple[np.ndarray, np.ndarray]]
+    test: list[tuple[np.ndarray, np.ndarray]]
+    classes: int
 
-    Raises `UserError` where no utterance has phone times, and as `SpeechTeacher.load` does.
-    """
+    @property
+    def majority(self) -> float:
+        """Share of the commonest class of the test part."""
+        counts = np.bincount(np.concatenate([labels for _, labels in self.test]))
+        return counts.max() / counts.sum()
+
+
+def phone_probe(train: DataDir, test: DataDir, alignments: str | Path, clips: int) -> Probe:
+    """Frames of at most `clips` utterances each. Raises `UserError` where no utterance has phone times."""
     times = read_alignments(alignments)
-    phones = phone_set(times)
-    fit, held = load_aligned(train, times, clips), load_aligned(test, times, clips)
-    LOG.info("probe: %d utterances to fit on, %d to test on, %d phones", len(fit), len(held), len(phones))
-    counts = np.bincount(np.concatenate([clip.phones for clip in held]))
-    scores = {"majority": counts.max() / counts.sum(), "logmel": _score(_logmel_rows(), fit, held, len(phones))}
-    for layer in progress(layers, "layers"):
-        scores[f"layer{layer}"] = _score(_teacher_rows(SpeechTeacher.load(model, layer)), fit, held, len(phones))
-        scores[f"random{layer}"] = _score(_teacher_rows(SpeechTeacher.load(model, layer, seed)), fit, held, len(phones))
-    for name, score in scores.items():
-        LOG.info("%-10s %5.1f%% of frames", name, 100 * score)
-    write_json(Path(out) / "probe.json", {"model": model, "utterances": [len(fit), len(held)], "accuracy": scores})
-    save_figure(_figure(scores, layers), Path(out) / "probe.png")
+    fit, held = ([(clip.samples, clip.phones) for clip in load_aligned(data, times, clips)] for data in (train, test))
+    return Probe(fit, held, len(phone_set(times)))
+
+
+def folder_probe(root: str | Path, clips: int) -> Probe:
+    """At most `clips` recordings of a folder per class; every third of the folders (files) in a class is tested on."""
+    names = [name for name in audio_files(root) if not name.startswith("_")]
+    names = [names[i * len(names) // clips] for i in range(clips)] if clips < len(names) else names
+    labels = {label: number for number, label in enumerate(sorted({name.split("/")[0] for name in names}))}
+    groups: dict[str, dict[str, int]] = {label: {} for label in labels}
+    parts: tuple[list, list] = ([], [])
+    for name in progress(names, str(root)):
+        label, *inner = name.split("/")
+        group = groups[label].setdefault(inner[0], len(groups[label]))
+        parts[group % 3 == 2].append((read_audio(Path(root) / name, SAMPLE_RATE), np.array([labels[label]])))
+    return Probe(*parts, len(labels))
+
+
+def probe_teacher(model: str, probes: dict[str, Probe], out: str | Path, seed: int) -> dict[str, dict]:
+    """Share of the test frames (clips, by the mean over time) whose class a linear classifier predicts.
+
+    For each of `probes`: `majority`; `logmel` (two frames side by side make a row); `teacher` and `random`, a score
+    for each transformer layer of the teacher and of its network with weights drawn by `seed`. Writes `probe.json` and
+    `probe.png` to `out`. Raises `UserError` as `load_network` does.
+    """
+    scores: dict[str, dict] = {name: {"majority": probe.majority} for name, probe in probes.items()}
+    kinds = {"logmel": _logmel_rows(), "teacher": _layer_rows(model), "random": _layer_rows(model, seed)}
+    for kind, rows in kinds.items():
+        for name, probe in probes.items():
+            found = layer_scores(rows, probe)
+            scores[name][kind] = found if kind != "logmel" else found[0]
+            LOG.info("%s, %s: %s %% right", name, kind, " ".join(f"{100 * score:.1f}" for score in found))
+    write_json(Path(out) / "probe.json", {"model": model, "accuracy": scores})
+    save_figure(_figure(scores), Path(out) / "probe.png")
     return scores
+
+
+def layer_scores(rows: Rows, probe: Probe) -> list[float]:
+    """The share right of each layer."""
+    parts = []
+    for clips in (probe.fit, probe.test):
+        features = [(rows(samples), labels) for samples, labels in progress(clips, "features")]
+        parts.append([[_pair(layers[k], labels) for layers, labels in features] for k in range(len(features[0][0]))])
+    return [probe_accuracy(fit, test, probe.classes) for fit, test in zip(*parts, strict=True)]
+
+
+def _pair(rows: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and their classes; the mean of the rows where the clip has one class."""
+    return (rows.mean(0, keepdims=True), labels) if len(labels) == 1 else (rows[:len(labels)], labels[:len(rows)])
 
 
 def probe_accuracy(train: Sequence[tuple[np.ndarray, np.ndarray]], test: Sequence[tuple[np.ndarray, np.ndarray]],
@@ -71,25 +115,25 @@ def probe_accuracy(train: Sequence[tuple[np.ndarray, np.ndarray]], test: Sequenc
     return (guess == y).double().mean().item()
 
 
-def _score(features: Features, train: list[AlignedClip], test: list[AlignedClip], classes: int) -> float:
-    pairs = []
-    for part in (train, test):
-        rows = [features(clip.samples) for clip in part]
-        pairs.append([(r, clip.phones[:len(r)]) for r, clip in zip(rows, part, strict=True)])
-    return probe_accuracy(*pairs, classes)
+def _layer_rows(model: str, random_weights: int | None = None) -> Rows:
+    network, prepare = load_network(model, random_weights)
+    network.eval()
+
+    @torch.inference_mode()
+    def rows(samples: np.ndarray) -> list[np.ndarray]:
+        values = prepare(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
+        return [state[0].numpy() for state in network(values, output_hidden_states=True).hidden_states[1:]]
+
+    return rows
 
 
-def _teacher_rows(teacher: SpeechTeacher) -> Features:
-    return lambda samples: teacher([torch.from_numpy(samples)])[0].numpy()
-
-
-def _logmel_rows() -> Features:
+def _logmel_rows() -> Rows:
     logmel = LogMel(LogMelConfig())
 
-    def rows(samples: np.ndarray) -> np.ndarray:
+    def rows(samples: np.ndarray) -> list[np.ndarray]:
         frames = logmel(torch.from_numpy(samples)).T  # [T, F]
         count = len(samples) // HOP
-        return frames[:2 * count].reshape(count, -1).numpy()
+        return [frames[:2 * count].reshape(count, -1).numpy()]
 
     return rows
 
@@ -115,14 +159,15 @@ def _fit(x: Tensor, y: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     return weight.detach(), bias.detach()
 
 
-def _figure(scores: dict[str, float], layers: Sequence[int]) -> Figure:
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, label in (("layer", "teacher"), ("random", "random weights")):
-        axes.plot(layers, [100 * scores[f"{name}{layer}"] for layer in layers], "o-", label=label)
-    axes.axhline(100 * scores["logmel"], color="grey", linestyle="--", label="log-mel")
-    axes.axhline(100 * scores["majority"], color="grey", linestyle=":", label="commonest phone")
-    axes.set(xlabel="transformer layer", ylabel="frames whose phone is right, %", ylim=(0, 100), xticks=list(layers))
-    axes.grid(alpha=0.3)
-    axes.legend()
+def _figure(scores: dict[str, dict]) -> Figure:
+    figure = Figure(figsize=(4 * len(scores), 4), layout="constrained")
+    for axes, (name, found) in zip(np.atleast_1d(figure.subplots(1, len(scores))), scores.items(), strict=True):
+        layers = range(1, len(found["teacher"]) + 1)
+        for kind, label in (("teacher", "teacher"), ("random", "random weights")):
+            axes.plot(layers, [100 * score for score in found[kind]], "o-", label=label)
+        axes.axhline(100 * found["logmel"], color="grey", linestyle="--", label="log-mel")
+        axes.axhline(100 * found["majority"], color="grey", linestyle=":", label="commonest class")
+        axes.set(title=name, xlabel="transformer layer", ylabel="right, %", ylim=(0, 100), xticks=list(layers))
+        axes.grid(alpha=0.3)
+        axes.legend()
     return figure

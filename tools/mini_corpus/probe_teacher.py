@@ -1,30 +1,35 @@
-"""Probe of a teacher for phones."""
+"""Linear probes of a teacher's layers for phones, words and speakers."""
 
 from dataclasses import dataclass
 
 from m2d.common import cli
 from m2d.common.config import option
 from m2d.data.datadir import DataDir
-from mini_corpus.probe import probe_teacher
+from mini_corpus.probe import folder_probe, phone_probe, probe_teacher
 
 
 @dataclass
 class Options:
     model: str = option(help="folder or hub id of the teacher")
-    train: str = option(help="data directory to fit the classifiers on")
-    test: str = option(help="data directory to score them on, of other speakers")
+    train: str = option(help="data directory whose phones the classifiers are fitted on")
+    test: str = option(help="data directory of other speakers, to score them on")
     alignments: str = option(help="phone times of both: a CTM file, or a folder of such")
+    words: str = option(help="folder of a folder of recordings for each word (Speech Commands)")
+    speakers: str = option(help="folder of a folder of sessions for each speaker (VoxCeleb1)")
     out: str = option(help="folder for probe.json and probe.png")
-    layers: list[int] = option(help="transformer layers to probe", factory=lambda: [3, 6, 9, 12])
-    clips: int = option(200, "utterances to fit and to score on, at most")
-    seed: int = option(0, "which utterances, and the random weights of the baseline")
+    utterances: int = option(200, "utterances for phones, to fit and to score on, at most")
+    clips: int = option(3000, "recordings of words and of speakers, at most")
+    seed: int = option(0, "random weights of the baseline")
 
 
 def main(options: Options) -> None:
-    """Fit and test one classifier a layer."""
-    probe_teacher(options.model, options.layers, DataDir.read(options.train), DataDir.read(options.test),
-                  options.alignments, options.out, options.clips, options.seed)
+    """Fit and test a classifier of each kind for each layer."""
+    train, test = DataDir.read(options.train), DataDir.read(options.test)
+    probes = {"phones": phone_probe(train, test, options.alignments, options.utterances),
+              "words": folder_probe(options.words, options.clips),
+              "speakers": folder_probe(options.speakers, options.clips)}
+    probe_teacher(options.model, probes, options.out, options.seed)
 
 
 if __name__ == "__main__":
-    cli.run(Options, main, "Linear probe of phones: layers of a teacher, the same with random weights, log-mels.")
+    cli.run(Options, main, __doc__)

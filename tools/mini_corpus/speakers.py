@@ -21,6 +21,7 @@ BANDS = (
     "crema_d",
     "voxforge",
     "audioset_eval",
+    "teacher",
 )
 
 # espeak-ng's voice variants whose mutual differences exceed the variation of a single voice

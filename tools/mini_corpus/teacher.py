@@ -1,13 +1,7 @@
-"""The mini corpus's own teacher: a 12-layer HuBERT, 1/70 the size of Base, trained within minutes on a CPU.
-
-It is trained **with labels**: phone times from the synthesiser of the mini corpus. HuBERT itself needs none, but its
-masked prediction of clustered units does not get far in two minutes. A student of this teacher therefore says nothing
-about learning without labels, and should be compared with the teacher's own scores.
-"""
+"""The network of the mini corpus's teacher: a 12-layer HuBERT, 1/70 the size of Base."""
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from mini_corpus.alignments import SAMPLE_RATE
@@ -20,11 +14,11 @@ SHAPE = {
     "num_conv_pos_embeddings": 32, "num_conv_pos_embedding_groups": 8,
     # the network is small for its task and trained for a few epochs: no regularisation
     "hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0,
-    "layerdrop": 0.0, "final_dropout": 0.0, "mask_time_prob": 0.0,
+    "layerdrop": 0.0, "final_dropout": 0.0,
 }
 """Arguments of `HubertConfig`; the rest is as in HuBERT Base (post-norm, group norm over the first convolution).
 
-A row sees 1,360 samples from its start where HuBERT's sees 400, but it is taught the phone at HuBERT's centre: so its
+A row sees 1,360 samples from its start where HuBERT's sees 400, but it is taught the unit at HuBERT's centre: so its
 rows keep step with HuBERT's, and there are three less at the end of a clip.
 """
 
@@ -57,16 +51,3 @@ def gabor_filters(channels: int, taps: int, f_min: float = 60.0, f_max: float = 
     filters = np.stack([window * np.cos(2 * np.pi * centre * time), window * np.sin(2 * np.pi * centre * time)], axis=1)
     filters = filters.reshape(channels, taps)
     return (filters / np.linalg.norm(filters, axis=1, keepdims=True)).astype(np.float32)
-
-
-class PhoneHeads(nn.Module):
-    """One linear classifier on each of some layers' outputs."""
-
-    def __init__(self, layers: tuple[int, ...], width: int, classes: int):
-        super().__init__()
-        self.layers = layers
-        self.linear = nn.ModuleList(nn.Linear(width, classes) for _ in layers)
-
-    def forward(self, hidden_states: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-        """Logits `[B, T, classes]` of each layer, from `hidden_states[layer]` `[B, T, width]`."""
-        return [linear(hidden_states[layer]) for layer, linear in zip(self.layers, self.linear, strict=True)]

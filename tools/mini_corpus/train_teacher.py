@@ -10,18 +10,16 @@ from mini_corpus.teacher_training import TrainOptions, train_mini_teacher
 
 @dataclass
 class Options:
-    data: str = option(help="data directory of the mini corpus's LibriSpeech training part")
-    valid: str = option(help="data directory of other speakers of it, to measure on")
-    alignments: str = option(help="phone times: a CTM file, or the folder of all of them")
+    data: str = option(help="data directory of speech")
+    valid: str = option(help="data directory of other speakers, to measure on")
     out: str = option(help="folder of the model, loaded like any other of transformers")
     train: TrainOptions = option(factory=TrainOptions)
 
 
 def main(options: Options) -> None:
     """Read the data directories, train, write."""
-    train_mini_teacher(DataDir.read(options.data), DataDir.read(options.valid), options.alignments, options.out,
-                       options.train)
+    train_mini_teacher(DataDir.read(options.data), DataDir.read(options.valid), options.out, options.train)
 
 
 if __name__ == "__main__":
-    cli.run(Options, main, "Train the mini corpus's teacher: a small HuBERT that learns phones from the synthesiser.")
+    cli.run(Options, main, "Train the mini corpus's teacher: a small HuBERT, by masked prediction of clustered units.")

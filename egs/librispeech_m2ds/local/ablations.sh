@@ -61,6 +61,7 @@ settings='
 
 mini=$([ -z "$LIBRISPEECH$SPEECH" ] && echo true || echo false)
 seeds=${seeds:-$([ "$mini" = true ] && echo 0 1 2 || echo 0)}
+mini_teacher=../../tools/mini_corpus/mini_hubert
 suffix=$([ -n "$LIBRISPEECH$SPEECH" ] && [ -n "$NOISE" ] || echo _mini)
 chosen=$(grep "^$table|" <<<"$settings") || die "--table $table: there are 2 to 6"
 
@@ -108,10 +109,8 @@ if [ "$mini" = true ]; then
   "${beside[@]}" --seeds "$seeds" --upstream logmel:4 --label "log-mel" "$@"
   "${beside[@]}" --seeds "$seeds" --upstream "random:$random" --label "random weights" "$@"
   exps+=(exp/superb_logmel_4 "exp/superb_random_${random//\//_}")
-  if [ -e exp/teacher_mini/config.json ]; then  # M2D alone has none
-    "${beside[@]}" --seeds "${seeds%% *}" --upstream hf:exp/teacher_mini --label "the teacher (supervised by phone times)" "$@"
-    exps+=(exp/superb_hf_exp_teacher_mini)
-  fi
+  "${beside[@]}" --seeds "${seeds%% *}" --upstream "hf:$mini_teacher" --label "the teacher" "$@"
+  exps+=("exp/superb_hf_${mini_teacher//[!A-Za-z0-9.=-]/_}")
 fi
 mapfile -t folders < <(for exp in "${exps[@]}"; do compgen -G "$exp/superb*/results.json" || ls "$exp"*/results.json; done | xargs -d '\n' dirname)
 python3 -m m2d.bin.superb_results "exps=[]" "${folders[@]/#/exps+=}" "rows=[]" "${published[@]}" out="exp/TABLE_$table.md" \

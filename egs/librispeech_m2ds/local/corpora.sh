@@ -77,11 +77,6 @@ prepare_noise() {  # -> $data/noise
   bound python3 -m m2d.bin.prepare_data corpus=folder root="$noise" out="$data/noise" segment_seconds=10
 }
 
-train_mini_teacher() {  # OUT: the mini corpus's own HuBERT
-  "$cmd" "${gpu_job[@]}" --num-threads "$nj" "$1.log" python3 -m mini_corpus.train_teacher data="$data/train" \
-    valid="$data/valid" alignments="$MINI_CORPUS/LibriSpeech/alignments" out="$1"
-}
-
 extract_teacher() {  # NAME: $dump/NAME/$teacher_store of $data/NAME
   "$cmd" "${gpu_job[@]}" --num-threads 1 --gpu "$((ngpu > 0))" JOB=1:"$nj" "$dump/log/${teacher_store}_$1.JOB.log" \
     python3 -m m2d.bin.extract_teacher data="$data/$1" out="$dump/$1/$teacher_store" model="$teacher" \

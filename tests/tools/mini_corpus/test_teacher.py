@@ -1,5 +1,6 @@
 """The mini teacher learns phones, its folder is a teacher like any other, and the probe tells."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 import soundfile
 import torch
 import transformers
-from mini_corpus.probe import probe_accuracy, probe_teacher
+from mini_corpus.probe import folder_probe, phone_probe, probe_accuracy, probe_teacher
 from mini_corpus.teacher import build_mini_hubert, gabor_filters
-from mini_corpus.teacher_training import TrainOptions, train_mini_teacher
+from mini_corpus.teacher_training import TrainOptions, span_mask, train_mini_teacher
+from mini_corpus.units import cluster, mfcc_rows, purity
+from safetensors.torch import load_file
 
 from m2d.data.datadir import DataDir
 from m2d.teacher.speech_model import SpeechTeacher, row_count, sample_count
@@ -56,28 +59,81 @@ def test_as_many_samples_as_rows_need_and_no_more():
         assert row_count(config, samples) == rows == row_count(config, samples - 1) + 1
 
 
-def test_it_learns_phones_in_both_layers_and_loads_like_any_teacher(corpus, tmp_path):
-    train, valid, alignments = corpus
-    out = tmp_path / "teacher"
-    scores = train_mini_teacher(train, valid, alignments, out, TrainOptions(steps=40, batch=4, crop_rows=40, lr=2e-3))
-    assert scores.keys() == {"layer9", "layer12"}
-    assert min(scores.values()) > 0.7  # one of three by chance
+@pytest.fixture(scope="module")
+def trained(corpus, tmp_path_factory):
+    """A teacher of two short rounds, its folder and its masked accuracies."""
+    train, valid, _ = corpus
+    out = tmp_path_factory.mktemp("trained") / "teacher"
+    options = TrainOptions(steps=[60, 30], units=[4, 4], batch=4, crop_rows=40, lr=2e-3, span=4, mask=0.4)
+    return out, train_mini_teacher(train, valid, out, options)["masked_accuracy"], options
+
+
+def test_it_predicts_masked_units_and_loads_like_any_teacher(corpus, trained):
+    _, valid, _ = corpus
+    out, accuracy, _ = trained
+    assert len(accuracy) == 2 and min(accuracy) > 0.4  # one of four by chance
     assert sorted(p.name for p in out.iterdir()) == [
         "config.json", "model.safetensors", "preprocessor_config.json", "training.json"]
-    assert json.loads((out / "training.json").read_text())["phones"] == ["AA", "IY", "SH", "SIL"]
+    assert json.loads((out / "training.json").read_text())["masked_accuracy"] == accuracy
 
     teacher = SpeechTeacher.load(str(out), 9)
     samples, _ = soundfile.read(valid.source(valid.utterances[0]).path, dtype="float32")
     normal = transformers.AutoFeatureExtractor.from_pretrained(out)(samples, sampling_rate=16000).input_values[0]
+    network = transformers.AutoModel.from_pretrained(out).float()
     with torch.no_grad():
-        states = transformers.AutoModel.from_pretrained(out)(torch.tensor(normal)[None], output_hidden_states=True)
+        states = network(torch.tensor(normal)[None], output_hidden_states=True)
     torch.testing.assert_close(teacher([torch.from_numpy(samples)])[0], states.hidden_states[9][0], rtol=0, atol=1e-5)
 
-    probed = probe_teacher(str(out), [9], train, valid, alignments, tmp_path / "probe", clips=9, seed=0)
-    assert probed["layer9"] > 0.9  # tones are plain to random weights, too
-    assert 0.3 < probed["majority"] < probed["logmel"] <= 1 and 0.3 < probed["random9"] <= 1
+
+def test_the_probe_tells_phones_and_words_by_layer(corpus, trained, tmp_path):
+    train, valid, alignments = corpus
+    for name, pitch in TONES.items():
+        (tmp_path / "words" / name).mkdir(parents=True)
+        for k in range(6):
+            samples = np.sin(2 * np.pi * pitch * (1 + 0.01 * k) * np.arange(8000) / 16000)
+            soundfile.write(tmp_path / "words" / name / f"{k}.wav", 0.1 * samples, 16000)
+    words = folder_probe(tmp_path / "words", 100)
+    assert (len(words.fit), len(words.test), words.classes) == (12, 6, 3)
+    fewer = folder_probe(tmp_path / "words", 9)
+    assert len(fewer.fit) + len(fewer.test) == 9
+
+    phones = phone_probe(train, valid, alignments, 9)
+    probed = probe_teacher(str(trained[0]), {"phones": phones, "words": words}, tmp_path / "probe", seed=0)
+    assert probed["words"]["logmel"] == 1 and probed["words"]["majority"] == pytest.approx(1 / 3)
+    assert len(probed["phones"]["teacher"]) == len(probed["phones"]["random"]) == 12
+    assert probed["phones"]["teacher"][8] > 0.9 > probed["phones"]["majority"]
+    assert 0.3 < probed["phones"]["majority"] < probed["phones"]["logmel"] <= 1
     assert probed == json.loads((tmp_path / "probe" / "probe.json").read_text())["accuracy"]
     assert (tmp_path / "probe" / "probe.png").stat().st_size > 1000
+
+
+def test_finished_rounds_are_not_trained_again(corpus, trained, tmp_path):
+    train, valid, _ = corpus
+    out, _, options = trained
+    assert not (out.parent / "teacher.rounds").exists()
+    again = tmp_path / "teacher"
+    with pytest.raises(ZeroDivisionError):  # the second round has no steps
+        train_mini_teacher(train, valid, again, dataclasses.replace(options, steps=[60, 0]))
+    kept = again.parent / "teacher.rounds" / "0.json"
+    kept.write_text(json.dumps({"masked_accuracy": 0.123}))
+    assert train_mini_teacher(train, valid, again, options)["masked_accuracy"][0] == 0.123
+    one, two = (load_file(folder / "model.safetensors") for folder in (out, again))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_units_are_clusters_with_a_row_for_each_of_hubert_s():
+    draw = np.random.default_rng(0)
+    assert mfcc_rows(torch.from_numpy(draw.standard_normal(16000)).float()).shape == (49, 39)
+    labels = [draw.integers(3, size=length) for length in (50, 7, 200)]
+    units = cluster([10.0 * np.eye(3)[y] + draw.normal(size=(len(y), 3)) for y in labels], 3, seed=0)
+    assert [len(one) for one in units] == [50, 7, 200] and purity(units, labels) > 0.99
+    assert purity([np.zeros_like(y) for y in labels], labels) < 0.5
+
+
+def test_masked_spans():
+    draw = np.random.default_rng(0)
+    masks = np.stack([span_mask(100, 0.8, 10, draw) for _ in range(200)])
+    assert 0.45 < masks.mean() < 0.65 and (masks.sum(1) >= 10).all()  # spans overlap
 
 
 def test_the_probe_finds_what_is_linear_and_nothing_else():

@@ -25,6 +25,7 @@ SETS = {
     "speech_commands_v2": ("speech_commands", "plan_v2"),
     "voxforge": ("languages", "plan"),
     "crema_d": ("emotion", "plan_crema_d"),
+    "teacher_speech": ("teacher_speech", "plan"),
 }
 # what egs/librispeech_m2ds uses up to SUPERB, and what egs/audioset_m2d uses
 GROUPS = {
