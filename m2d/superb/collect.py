@@ -11,7 +11,7 @@ from typing import Any
 from m2d.common.files import read_json, write_json
 from m2d.common.provenance import source, versions
 from m2d.superb.config import SuperbConfig
-from m2d.superb.task import TASKS, ordered
+from m2d.superb.task import TASKS, Task, ordered
 from m2d.superb.worker import Run
 
 PACKAGES = ("torch", "torchaudio", "s3prl", "transformers")
@@ -38,13 +38,21 @@ def collect(config: SuperbConfig, runs: list[Run]) -> dict[str, Any]:
             "swept": sorted({result["lr"] for result in results if "lr" in result}),
             "steps": first["settings"]["config"]["runner"].get("total_steps", 0), "seconds": seconds,
             "layer_weights": first["layer_weights"], "best_layer": first.get("best_layer"),
-            "note": first["settings"]["note"],
+            "note": first["settings"]["note"], "tested": _tested(TASKS.get(name), first["settings"]["config"]),
         }
     return {"label": config.label or config.model, "model": config.model, "content": runs[0].content,
             "corpus": config.corpus, "tasks": tasks,
             "command": shlex.join(["python", "-m", "m2d.bin.superb", *sys.argv[1:]]),
             "date": datetime.date.today().isoformat(), "commit": (source()["git"] or "unknown")[:7],
             "versions": versions(PACKAGES)}
+
+
+def _tested(task: Task, config: dict[str, Any]) -> int | None:
+    """Number of clips that an accuracy is the share of, over all folds; None for other measures."""
+    if task.measures[0].name != "Acc" or task.recordings is None:
+        return None
+    parts = [part for part, _ in task.recordings(config)]
+    return len(parts) if len(task.folds) > 1 else parts.count("test")
 
 
 def _best_rate(results: list[dict[str, Any]], dev_is_error: bool) -> list[dict[str, Any]]:

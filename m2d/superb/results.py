@@ -118,6 +118,12 @@ def document(results: list[dict[str, Any]], published: dict[str, dict[str, float
         lines += [f"**These numbers are on the {corpus} and compare with each other only.** "
                   "Published rows, where shown, are on the real corpora.", ""]
     lines += [table(results, published, reference), ""]
+    tested = {name: task["tested"] for result in results for name, task in result["tasks"].items()
+              if task.get("tested")}
+    if tested:
+        lines += ["Standard error of an accuracy by the number of test clips alone, at most: " + ", ".join(
+            f"{TASKS.get(name).title} {50 / count ** 0.5:.1f} ({count:,} clips)" for name, count in tested.items())
+            + ".", ""]
     if reference is not None:
         lines += ["Score: linear from FBANK's results (0) to the best known ones (1000) as conf/superb/score.yaml has "
                   "them, the mean over the tasks in brackets.", ""]

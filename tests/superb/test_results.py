@@ -48,6 +48,15 @@ def test_the_document_has_tables_commands_figure_and_the_papers_row(tmp_path):
     assert (tmp_path / "images" / "superb.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_what_the_size_of_the_test_sets_allows_is_told(tmp_path):
+    exp = scored(tmp_path / "a", "ours", pr=[10.0], ks=[60.0], er=[50.0])
+    results = json.loads((Path(exp) / "results.json").read_text())
+    results["tasks"]["ks"]["tested"], results["tasks"]["er"]["tested"] = 2500, None
+    (Path(exp) / "results.json").write_text(json.dumps(results))
+    write_table(TableConfig(score=SCORE, exps=[exp], out=str(tmp_path / "RESULTS.md"), rows=[]))
+    assert "at most: KS 1.0 (2,500 clips)." in (tmp_path / "RESULTS.md").read_text()
+
+
 def test_results_on_different_corpora_get_tables_of_their_own(tmp_path):
     exps = [scored(tmp_path / "a", "ours", pr=[10.0]), scored(tmp_path / "b", "real", corpus="SUPERB", pr=[6.0])]
     write_table(TableConfig(score=SCORE, exps=exps, out=str(tmp_path / "RESULTS.md"), rows=[]))

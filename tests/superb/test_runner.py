@@ -148,6 +148,11 @@ def test_a_sweep_takes_the_rate_that_is_best_on_dev(config, tmp_path):
                                     if run.config["optimizer"]["lr"] == best]
 
 
+def test_accuracies_know_how_many_clips_they_are_of(config, runs):
+    tasks = collect(config, runs)["tasks"]
+    assert [tasks[name]["tested"] for name in ("pr", "ic", "er")] == [None, 3, 25]
+
+
 def test_each_fold_is_tested_on_its_session(runs):
     for run in runs:
         if run.fold:

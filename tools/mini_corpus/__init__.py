@@ -9,6 +9,9 @@ What it is not. It is a check of the pipeline and of learning, never of transfer
 test data share the synthesisers, the sound formulas and the sound font. No score on it says anything about a score on
 the corpus whose layout it has.
 
+How large it is. At scale 1 the test parts of KS, IC, SID and ER have 1,140 to 1,200 clips each: one standard error of
+an accuracy is under 1.5 points.
+
 How hard it is. The tasks leave room between log-mel and what a network can learn: emotions differ in contour, rate and
 pauses, not in level or tilt; intents share their words; every video of a speaker has a microphone of its own. The
 tables of `egs/librispeech_m2ds/RESULTS.md` have log-mel, random weights and the teacher side by side.
@@ -30,4 +33,4 @@ English says) and `alignments/PART.ctm` (`utterance 1 start duration PHONE`, sec
 """
 
 SEED = 1
-FORMAT = 3  # raised when the content of the sets changes, so that an older corpus is made anew
+FORMAT = 4  # raised when the content of the sets changes, so that an older corpus is made anew

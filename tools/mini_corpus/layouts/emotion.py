@@ -20,14 +20,14 @@ _VALENCE = {"neu": (3, 3, 3), "hap": (4, 3, 3), "exc": (4, 4, 3), "ang": (2, 4, 
             "xxx": (3, 3, 3)}
 _CREMA_EMOTIONS = {"ANG": "angry", "DIS": "disgusted", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 _CREMA_SENTENCES = ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI")
-_ROUNDS = 2  # of the four emotions, for each actor in each dialogue
+_ROUNDS = 3  # of the four emotions, for each actor in each dialogue
 
 
 def plan_iemocap(scale: float) -> SetPlan:
-    """Eight dialogues a session; in each both actors speak every emotion equally often, plus a few of other labels."""
+    """Ten dialogues a session; in each both actors speak every emotion equally often, plus a few of other labels."""
     result = SetPlan()
     for session in range(1, 6):
-        for k in range(scaled(8, scale, least=2)):
+        for k in range(scaled(10, scale, least=2)):
             _plan_dialog(result, session, f"Ses{session:02d}{'FM'[k % 2]}_impro{k // 2 + 1:02d}")
     return result
 

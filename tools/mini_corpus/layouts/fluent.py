@@ -12,7 +12,7 @@ from mini_corpus.speakers import speaker
 ROOT = "fluent_speech_commands_dataset"
 HEADER = ("", "path", "speakerId", "transcription", "action", "object", "location")
 # part, speakers at scale 1, phrases per intent and speaker
-_PARTS = (("train", 32, 2), ("valid", 6, 1), ("test", 15, 1))
+_PARTS = (("train", 32, 2), ("valid", 6, 1), ("test", 38, 1))
 
 
 def plan(scale: float) -> SetPlan:

@@ -42,7 +42,7 @@ def plan_v1(scale: float) -> SetPlan:
     band = "speech_commands_v1"
     result = SetPlan()
     lists: dict[str, list[str]] = {"validation": [], "testing": []}
-    parts = (("training", scaled(44, scale, 4)), ("validation", scaled(8, scale, 2)), ("testing", scaled(20, scale, 2)))
+    parts = (("training", scaled(44, scale, 4)), ("validation", scaled(8, scale, 2)), ("testing", scaled(48, scale, 2)))
     numbers = itertools.count()
     tests: list[Utterance] = []
     for part, speakers in parts:
