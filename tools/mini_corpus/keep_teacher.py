@@ -18,7 +18,7 @@ A 12-layer HuBERT of {parameters:.2f} million parameters (float16), trained on s
 prediction of clusters of MFCCs, then of its own layer {layer} (HuBERT, section 3). Its speakers occur nowhere
 else in the mini corpus. `run.sh` takes it as the teacher where no other is named.
 
-Made {begin} to {end} by `egs/librispeech_m2ds/local/train_mini_teacher.sh --keep true`, one
+Made {begin} to {end} by the commands of `egs/librispeech_m2ds/local/train_mini_teacher.sh`, on one
 processor ([train.log](train.log), settings in [training.json](training.json)). Masked units of unseen speakers
 predicted right, round by round: {masked} % ({units} units).
 

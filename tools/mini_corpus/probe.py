@@ -81,7 +81,7 @@ def probe_teacher(model: str, probes: dict[str, Probe], out: str | Path, seed: i
             found = layer_scores(rows, probe)
             scores[name][kind] = found if kind != "logmel" else found[0]
             LOG.info("%s, %s: %s %% right", name, kind, " ".join(f"{100 * score:.1f}" for score in found))
-    write_json(Path(out) / "probe.json", {"model": model, "accuracy": scores})
+    write_json(Path(out) / "probe.json", {"accuracy": scores})
     save_figure(_figure(scores), Path(out) / "probe.png")
     return scores
 

@@ -17,8 +17,8 @@ class Options:
     words: str = option(help="folder of a folder of recordings for each word (Speech Commands)")
     speakers: str = option(help="folder of a folder of sessions for each speaker (VoxCeleb1)")
     out: str = option(help="folder for probe.json and probe.png")
-    utterances: int = option(200, "utterances for phones, to fit and to score on, at most")
-    clips: int = option(3000, "recordings of words and of speakers, at most")
+    utterances: int = option(120, "utterances for phones, to fit and to score on, at most")
+    clips: int = option(1500, "recordings of words and of speakers, at most")
     seed: int = option(0, "random weights of the baseline")
 
 
