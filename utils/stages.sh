@@ -131,7 +131,8 @@ superb_on() {  # CORPUS N MODEL OUT LABEL TASK...: one job for each task that is
   done
   [ ${#todo[@]} -gt 0 ] || return 0
   words+=(model="$model" exp="$out" label="$label" corpus="$corpus" "tasks=[]" "${todo[@]/#/tasks+=}"
-    ${seeds:+"seeds=[${seeds// /,}]"} ${sweep:+"sweep=[${sweep// /,}]"} statistics=exp/superb_statistics device="$( ((ngpu > 0)) && echo cuda || echo cpu)")
+    ${seeds:+"seeds=[${seeds// /,}]"} ${sweep:+"sweep=[${sweep// /,}]"} features_gib="${features_gib:-0}"
+    statistics=exp/superb_statistics device="$( ((ngpu > 0)) && echo cuda || echo cpu)")
   "$cmd" "${gpu_job[@]}" --gpu "$((ngpu > 0))" ${side_by_side[@]+"${side_by_side[@]}"} JOB=1:${#todo[@]} "$out/log/superb.JOB.log" \
     python3 -m m2d.bin.superb job=JOB "${words[@]}"
   bound python3 -m m2d.bin.superb "${words[@]}"

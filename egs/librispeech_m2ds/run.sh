@@ -43,6 +43,7 @@ teacher_layer=9  # its transformer layer
 teacher_dtype=float16   # storage of its frames: float16 or int8
 tasks="pr ks ic sid er" # SUPERB tasks; there are asr qbe sd sf asv too
 sweep=           # learning rates of SUPERB's heads, "1e-2 1e-3 1e-4": the best on the dev part counts (default: the settings')
+features_gib=0   # disk, in GiB, for the features of each SUPERB task: computed once for all rates and seeds
 seeds=           # of SUPERB and linear evaluation, "0 1 2" (default: SUPERB 0, linear as its settings say)
 superb_overlays= # settings files laid over those of conf/superb, with a space between
 upstream=        # SUPERB of another model: logmel[:FRAMES], random:DIRECTORY, hf:ID_OR_FOLDER, s3prl:NAME

@@ -18,7 +18,7 @@ SILENCE = -15.942385
 
 
 def block_size(device: torch.device) -> int:
-    """Frames transformed at a time: on a CPU few, which stay in its cache; elsewhere many (about 300 MB), for speed."""
+    """Frames transformed at a time: on a CPU few, which stay in its cache; elsewhere many (about 400 MB), for speed."""
     return 256 if device.type == "cpu" else 1 << 16
 
 

@@ -35,7 +35,7 @@ def collect(config: SuperbConfig, runs: list[Run]) -> dict[str, Any]:
                                                        if result["seed"] == seed), 3) for seed in seeds]
                        for column in first["scores"]},
             "seeds": seeds, "lr": first.get("lr"),
-            "swept": sorted({result["lr"] for result in results if "lr" in result}),
+            "swept": sorted({result["lr"] for result in results if "lr" in result}), "rates": _rates(results),
             "steps": first["settings"]["config"]["runner"].get("total_steps", 0), "seconds": seconds,
             "layer_weights": first["layer_weights"], "best_layer": first.get("best_layer"),
             "note": first["settings"]["note"], "tested": _tested(TASKS.get(name), first["settings"]["config"]),
@@ -55,13 +55,29 @@ def _tested(task: Task, config: dict[str, Any]) -> int | None:
     return len(parts) if len(task.folds) > 1 else parts.count("test")
 
 
-def _best_rate(results: list[dict[str, Any]], dev_is_error: bool) -> list[dict[str, Any]]:
-    """The runs of the learning rate whose dev score, the mean over seeds and folds, is best."""
-    by_rate: dict[float | None, list[dict[str, Any]]] = {}
+def _by_rate(results: list[dict[str, Any]]) -> dict[float | None, list[dict[str, Any]]]:
+    rates: dict[float | None, list[dict[str, Any]]] = {}
     for result in results:
-        by_rate.setdefault(result.get("lr"), []).append(result)
-    return (min if dev_is_error else max)(
-        by_rate.values(), key=lambda runs: statistics.fmean(run["dev"] for run in runs))
+        rates.setdefault(result.get("lr"), []).append(result)
+    return rates
+
+
+def _dev(runs: list[dict[str, Any]]) -> float:
+    """The mean dev score over seeds and folds."""
+    return statistics.fmean(run["dev"] for run in runs)
+
+
+def _best_rate(results: list[dict[str, Any]], dev_is_error: bool) -> list[dict[str, Any]]:
+    """The runs of the learning rate whose dev score is best."""
+    return (min if dev_is_error else max)(_by_rate(results).values(), key=_dev)
+
+
+def _rates(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each learning rate, the largest first, the dev score and the test scores, means over seeds and folds."""
+    return [{"lr": lr, "dev": round(_dev(runs), 4),
+             "scores": {column: round(statistics.fmean(run["scores"][column] for run in runs), 3)
+                        for column in runs[0]["scores"]}}
+            for lr, runs in sorted(_by_rate(results).items(), key=lambda rate: -(rate[0] or 0.0))]
 
 
 def store(exp: Path, found: dict[str, Any]) -> dict[str, Any]:

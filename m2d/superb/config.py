@@ -45,6 +45,9 @@ class SuperbConfig:
     statistics: str = option("", "folder of the tasks' log-mel statistics, shared by models; 'statistics' beside exp "
                                  "unless given")
     cache_gib: float = option(2.0, "memory per task process for features of clips seen before; 0 computes them again")
+    features_gib: float = option(0.0, "disk for the features of each task, in EXP/features: computed once for all "
+                                      "learning rates, seeds and later calls; remove the folder when done",
+                                 within="[0, inf)")
     device: str = option("cuda", "cuda, cuda:N or cpu")
     jobs: int = option(1, "tasks run at the same time")
     job: int | None = option(None, "run only the task of this number, from 1, of the chosen ones, and write no tables")

@@ -150,7 +150,16 @@ def _settings(result: dict[str, Any]) -> str:
                      f"{task['seconds']:.0f} s", layers])
         if task.get("note"):
             notes.append(f"\n\n{TASKS.get(name).title}: {task['note']}.")
-    return markdown.table(["task", "steps", "lr", "seeds", "time", "layer weights"], rows) + "".join(notes)
+    return markdown.table(["task", "steps", "lr", "seeds", "time", "layer weights"], rows) + "".join(notes) \
+        + _sweep(result)
+
+
+def _sweep(result: dict[str, Any]) -> str:
+    """A table of the learning rates that were tried; nothing where each task has one."""
+    rows = [[TASKS.get(name).title + (" (counts)" if rate["lr"] == task["lr"] else ""), f"{rate['lr']:g}",
+             f"{rate['dev']:.4g}", ", ".join(f"{score:.2f}" for score in rate["scores"].values())]
+            for name, task in result["tasks"].items() if len(task.get("swept", [])) > 1 for rate in task["rates"]]
+    return "\n\n" + markdown.table(["task", "lr", "dev, as s3prl tells it", "test"], rows) if rows else ""
 
 
 def _shown(results: list[dict[str, Any]]) -> list[tuple[str, Measure]]:

@@ -44,6 +44,7 @@ def _plan_task(config: SuperbConfig, model: Model, content: str | None, name: st
     data = corpus_content(paths, shared / f"{name}-files.json")
     given, note = settings.pop("statistics"), settings.pop("note", "")
     statistics = shared / f"{name}-{data}-{data_key(settings)}.json"
+    disk = {"disk": str(exp / "features" / name), "disk_gib": config.features_gib, "hearings": 1 + task.cut_at_random}
     runs = []
     for seed, lr, fold in itertools.product(config.seeds, _rates(config, task, name), task.folds):
         adapted = json.loads(json.dumps(settings))
@@ -62,7 +63,7 @@ def _plan_task(config: SuperbConfig, model: Model, content: str | None, name: st
             task=name, folder=str(folder), seed=seed, fold=fold, upstream=model.upstream, ckpt=model.ckpt,
             content=content, data=data, note=note, upstream_settings=upstream,
             statistics=str(statistics) if model.takes_statistics and given is None else None,
-            config=adapted, device=config.device))
+            config=adapted, device=config.device, disk=disk if model.ours else {}))
     return runs
 
 

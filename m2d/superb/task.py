@@ -73,6 +73,7 @@ class Task:
         by_layer: nothing is trained; each layer is evaluated and the best on the dev part counts.
         every_state: there is no dev part; each kept state is tested and the best counts.
         statistics_split: the part whose log-mel statistics normalise the input.
+        cut_at_random: some training audio is a random part of a recording, and is never heard again.
     """
 
     title: str
@@ -89,6 +90,7 @@ class Task:
     by_layer: bool = False
     every_state: bool = False
     statistics_split: str = "train"
+    cut_at_random: bool = False
 
     def prepared(self, corpora: Corpora, tables: Path, config: dict[str, Any]) -> list[str]:
         """What `prepare` gives. Raises `UserError` for a corpus that is not as s3prl expects it."""

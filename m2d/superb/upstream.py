@@ -2,12 +2,10 @@
 
 s3prl's contract: `forward(list of [N_i])` gives `hidden_states`, a list with a `[B, T, D]` per layer, and
 `get_downsample_rates` the samples per frame. Beyond it, a clip's features never depend on its batch mates, and those
-of a frozen model are computed once and kept (`Settings.cache_gib`).
+of a frozen model are computed once and kept (`m2d.superb.cache`).
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,38 +14,8 @@ from torch import Tensor, nn
 
 from m2d.audio.logmel import LogMel, LogMelConfig
 from m2d.common.errors import UserError
-from m2d.common.files import existing_file, read_json
 from m2d.pretrained.files import load_audio
-from m2d.superb.cache import FeatureCache, cache_of, clip_keys
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a task sets on an upstream.
-
-    Attributes:
-        mean, std: log-mel statistics of the task; None keeps the model's own.
-        cache_gib: how much memory kept features may take; 0 keeps none.
-        seed: of random weights.
-    """
-
-    mean: float | None = None
-    std: float | None = None
-    cache_gib: float = 0.0
-    seed: int = 0
-
-    @classmethod
-    def read(cls, source: str | Path | Mapping[str, Any] | None) -> "Settings":
-        """Settings from a JSON file, a mapping, or the defaults. `UserError` for a missing file or an unknown key."""
-        if source is None:
-            return cls()
-        if not isinstance(source, Mapping):
-            existing_file(source, "file of upstream settings (JSON)")
-            source = read_json(source)
-        unknown = set(source) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise UserError(f"upstream settings: unknown key '{sorted(unknown)[0]}'")
-        return cls(**source)
+from m2d.superb.cache import FeatureCache, Settings, cache_of, clip_keys
 
 
 class Upstream(nn.Module):
@@ -91,7 +59,7 @@ class Upstream(nn.Module):
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in self.parameters()):
             self.has_trained = True
         is_frozen = not (self.training or self.has_trained or torch.is_grad_enabled())
-        clips = self._encode_frozen(wavs) if is_frozen and self.settings.cache_gib > 0 else self._encode(wavs)
+        clips = self._encode_frozen(wavs) if is_frozen and self.settings.keeps else self._encode(wavs)
         clips = [self._cover(clip, len(wav)) for clip, wav in zip(clips, wavs, strict=True)]
         longest = max(clip.shape[1] for clip in clips)
         batch = torch.stack([F.pad(clip, (0, 0, 0, longest - clip.shape[1])) for clip in clips], 1)  # [L, B, T, D]
@@ -106,8 +74,7 @@ class Upstream(nn.Module):
 
     def _encode_frozen(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         if self._cache is None:
-            self._cache = cache_of(self, f"{self.describe()} {wavs[0].device.type}",
-                                   int(self.settings.cache_gib * 2**30))
+            self._cache = cache_of(self, f"{self.describe()} {wavs[0].device.type}", self.settings)
         keys = clip_keys(wavs)
         clips = [self._cache.get(key) for key in keys]
         missing = [index for index, clip in enumerate(clips) if clip is None]

@@ -52,13 +52,16 @@ class Run:
     statistics: str | None
     config: dict[str, Any]
     device: str
+    disk: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Where the upstream keeps features: part of its settings, but not of what the result depends on."""
 
     @property
     def name(self) -> str:
         return f"{self.task} seed {self.seed}" + (f" fold {self.fold}" if self.fold else "")
 
     def settings(self) -> dict[str, Any]:
-        return {key: value for key, value in dataclasses.asdict(self).items() if key not in ("folder", "device")}
+        aside = ("folder", "device", "disk")
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in aside}
 
 
 def finished(run: Run) -> bool:
@@ -79,7 +82,7 @@ def execute(run: Run) -> None:
     if run.ckpt is not None:
         options += ["-k", run.ckpt]
     if run.upstream_settings is not None:
-        write_json(folder / "upstream.json", _with_statistics(run))
+        write_json(folder / "upstream.json", _with_statistics(run) | run.disk)
         options += ["-g", str(folder / "upstream.json")]
     found = _best_layer(run, options) if TASKS.get(run.task).by_layer else _train_and_test(run, options)
     write_json(folder / "result.json", {

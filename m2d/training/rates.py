@@ -77,7 +77,7 @@ def take(model: ModelConfig) -> Rates:
         clip.write_bytes(flac.getvalue())
         headers = 1 / _seconds(lambda: audio_duration(clip))
         decode = CLIP_S / _seconds(lambda: soundfile.read(clip, dtype="float32"))
-        disk = _disk(Path(folder, "disk"))
+        disk = disk_rate(Path(folder, "disk"))
     logmel, tensor = LogMel(LogMelConfig()), torch.from_numpy(wave)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the jobs of stage 1 work
@@ -108,7 +108,7 @@ def _seconds(work: Callable[[], object], device: torch.device | None = None) -> 
     return (finished() - start) / calls
 
 
-def _disk(path: Path) -> float:
+def disk_rate(path: Path) -> float:
     """MB/s of a file that was written and dropped from the page cache."""
     block = os.urandom(1 << 20)
     with open(path, "wb") as stream:

@@ -8,6 +8,7 @@ import torch
 from m2d import load_pretrained, save_pretrained
 from m2d.superb import cache
 from m2d.superb.cache import FeatureCache
+from m2d.superb.disk import RECORD, DiskFeatures
 from m2d.superb.upstream import M2DUpstream, RandomUpstream, Settings
 
 KEEP = Settings(cache_gib=0.01)
@@ -93,3 +94,68 @@ def test_the_bound_on_memory_holds():
     for key, size in ((b"a", 200), (b"b", 200), (b"c", 50)):
         kept.put(key, torch.zeros(size))
     assert set(kept.kept) == {b"a", b"c"} and kept.bytes == 1000
+
+
+@torch.no_grad()
+def test_features_on_the_disk_serve_the_next_process(model, caches, tmp_path, monkeypatch):
+    """What was computed in one is read in the other, bit for bit; other weights have a folder of their own."""
+    settings = Settings(disk=str(tmp_path), disk_gib=0.01)
+    wavs = clips(16000, 9000)
+    computed = M2DUpstream(model, settings).eval()(wavs)["hidden_states"]
+    caches.clear()
+    again = M2DUpstream(model, settings).eval()
+    monkeypatch.setattr(again, "encode", lambda wavs: pytest.fail("encoded again"))
+    assert all(map(torch.equal, again(wavs)["hidden_states"], computed))
+    RandomUpstream(model, settings).eval()(wavs)
+    assert len(list(tmp_path.iterdir())) == 2 and all(found.bytes == 0 for found in caches.values())
+
+
+def features(seed: int) -> torch.Tensor:
+    return torch.randn(2, 3 + seed, 4, generator=torch.Generator().manual_seed(seed))
+
+
+def key(seed: int) -> bytes:
+    return bytes([seed]) * 16
+
+
+def test_what_a_crash_cut_short_or_damaged_is_not_taken(tmp_path):
+    writer = DiskFeatures(tmp_path, 10**6)
+    for seed in range(3):
+        writer.put(key(seed), features(seed))
+    data, index = next(tmp_path.glob("*.data")), next(tmp_path.glob("*.index"))
+    data.write_bytes(b"\1" + data.read_bytes()[1:-8])  # a bad sector in the first, the end of the last is missing
+    with open(index, "ab") as stream:
+        stream.write(b"half a record")
+    reader = DiskFeatures(tmp_path, 10**6)
+    assert reader.get(key(0)) is None and torch.equal(reader.get(key(1)), features(1)) and reader.get(key(2)) is None
+    reader.put(key(0), features(0))
+    assert torch.equal(DiskFeatures(tmp_path, 10**6).get(key(0)), features(0))
+
+
+def test_a_damaged_index_is_no_disaster(tmp_path):
+    (tmp_path / "x.index").write_bytes(RECORD.pack(key(0), 0, 2, 3, 4, 0))  # its data are gone
+    assert DiskFeatures(tmp_path, 10**6).get(key(0)) is None
+
+
+def test_the_bound_on_disk_holds_for_all_writers_together(tmp_path):
+    size = features(0).nbytes
+    one, other = (DiskFeatures(tmp_path, 2 * size + size // 2) for _ in range(2))
+    one.put(key(0), features(0))
+    other.put(key(1), features(0))
+    one.put(key(2), features(0))
+    assert len(list(tmp_path.glob("*.data"))) == 2 and one.get(key(2)) is None
+
+
+def test_audio_that_is_cut_at_random_does_not_fill_the_disk(tmp_path):
+    kept = DiskFeatures(tmp_path, 10**6, hearings=2)
+    for seed in (0, 1, 2, 1):
+        kept.put(key(seed), features(seed))
+    assert [kept.get(key(seed)) is not None for seed in range(3)] == [False, True, False]
+
+
+def test_a_disk_that_takes_no_more_ends_the_keeping_alone(tmp_path, caplog):
+    kept = DiskFeatures(tmp_path / "kept", 10**6)
+    kept.folder.rmdir()
+    kept.put(key(0), features(0))
+    assert kept.get(key(0)) is None and "no more features are kept there" in caplog.text
+    kept.put(key(1), features(1))

@@ -25,6 +25,8 @@ from m2d.superb import runner
 from m2d.superb.collect import collect
 from m2d.superb.config import SuperbConfig
 from m2d.superb.diarization import lowest_rate
+from m2d.superb.disk import RECORD
+from m2d.superb.results import document
 from m2d.superb.runner import plan, run_all
 from m2d.superb.task import TASKS
 from m2d.superb.worker import Run, finished
@@ -136,14 +138,20 @@ def test_diarization_is_scored_from_the_predictions_of_every_recording(runs):
 
 
 def test_a_sweep_takes_the_rate_that_is_best_on_dev(config, tmp_path):
-    swept = dataclasses.replace(config, exp=str(tmp_path / "swept"), tasks=["ic"], sweep=[1e-6, 5e-2], seeds=[0, 1])
+    """The features of the corpus's three clips, and of s3prl's probe with noise by each seed, are kept once."""
+    swept = dataclasses.replace(config, exp=str(tmp_path / "swept"), tasks=["ic"], sweep=[1e-6, 5e-2], seeds=[0, 1],
+                                features_gib=0.01)
     found = run_all(swept)
+    assert [path.stat().st_size for path in tmp_path.glob("swept/features/ic/*/*.index")] == [
+        (3 + 2) * RECORD.size]
     assert [Path(run.folder).name for run in found] == ["lr1e-06", "lr0.05"] * 2
     dev = {rate: [result(run)["dev"] for run in found if run.config["optimizer"]["lr"] == rate]
            for rate in swept.sweep}
     best = max(dev, key=lambda rate: sum(dev[rate]))
     task = collect(swept, found)["tasks"]["ic"]
     assert task["lr"] == best and task["swept"] == [1e-6, 5e-2]
+    assert [rate["dev"] for rate in task["rates"]] == [round(sum(dev[lr]) / 2, 4) for lr in (5e-2, 1e-6)]
+    assert f"| IC (counts) | {best:g} |" in document([collect(swept, found)], {}, None, None)
     assert task["scores"]["ic"] == [round(result(run)["scores"]["ic"], 3) for run in found
                                     if run.config["optimizer"]["lr"] == best]
 

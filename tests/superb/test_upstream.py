@@ -117,6 +117,13 @@ def test_logmel_keeps_the_mean_over_time():
     assert (loud.mean() - quiet.mean()).item() == pytest.approx(2 * torch.log(torch.tensor(100.0)).item() / 4, rel=0.05)
 
 
+def test_kept_features_of_hubert(hubert):
+    with torch.no_grad():
+        upstream = HubertUpstream(hubert, Settings(cache_gib=0.01)).eval()
+        computed, kept = (upstream(clips(16000))["last_hidden_state"] for _ in range(2))
+    assert torch.equal(computed, kept)
+
+
 def test_a_short_clip_of_hubert_ends_in_no_zero_frame(hubert):
     """16,000 samples are 49 rows of HuBERT; S3PRLUpstream counts 50 frames of them."""
     with torch.no_grad():

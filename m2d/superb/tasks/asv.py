@@ -43,4 +43,4 @@ def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
 
 TASKS.register("asv")(Task(
     "ASV", "sv_voxceleb1", (Measure("asv", "EER", "sv-voxceleb1/test-EER: (.+)", lower_is_better=True),), prepare,
-    recordings=recordings, dev_is_error=True, every_state=True))
+    recordings=recordings, dev_is_error=True, every_state=True, cut_at_random=True))

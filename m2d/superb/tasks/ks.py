@@ -51,4 +51,4 @@ def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
 
 
 TASKS.register("ks")(Task("KS", "speech_commands", (Measure("ks", "Acc", "test acc: (.+)"),), prepare,
-                          recordings=recordings, published="speech_commands"))
+                          recordings=recordings, published="speech_commands", cut_at_random=True))

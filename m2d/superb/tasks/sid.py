@@ -56,4 +56,4 @@ def recordings(config: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
 
 
 TASKS.register("sid")(Task("SID", "voxceleb1", (Measure("sid", "Acc", "test acc: (.+)"),), prepare,
-                           recordings=recordings, published="voxceleb1"))
+                           recordings=recordings, published="voxceleb1", cut_at_random=True))

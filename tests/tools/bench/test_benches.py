@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from bench import checkpoint, deploy, feed, index, logmel, memory, scaling, teacher
+from bench import checkpoint, deploy, features, feed, index, logmel, memory, scaling, superb, teacher
 
 from m2d.common.errors import UserError
 from m2d.nn import ModelConfig
+from m2d.training.rates import SUPERB_HOURS
 
 TINY = {"size": "custom", "width": 32, "depth": 2, "heads": 2, "predictor_width": 32, "predictor_depth": 1,
         "predictor_heads": 2}
@@ -123,3 +124,45 @@ def test_memory(tmp_path, monkeypatch):
     result = rows_of(memory, memory.MemoryBench(minutes=0.05, threads=threads, json=str(tmp_path / "memory.json")))
     model, features = result["rows"]
     assert not result["gradients"] and features["peak_mb"] >= model["peak_mb"] > 0
+
+
+def test_features(tmp_path, monkeypatch):
+    monkeypatch.setitem(features.ENCODERS, "base", (48, 1, 4))
+    result = rows_of(features, features.FeaturesBench(
+        seconds=0.5, clips=2, threads=[torch.get_num_threads()], files=2, turns=1, device="cpu",
+        json=str(tmp_path / "features.json")))
+    rows = {(row["what"], row["clips"]): row for row in result["rows"]}
+    assert len(rows) == 2 * (2 + 3) + 1
+    for (what, clips), row in rows.items():
+        assert row["times_real_time"] > 0
+        if "file to file" not in what:
+            peer = rows["HuBERT Base", clips]
+            assert row["times_hubert"] == pytest.approx(peer["ms_per_clip"] / row["ms_per_clip"])
+
+
+def test_superb_hours_of_known_work():
+    settings = {"runner": {"total_steps": 1000, "gradient_accumulate_steps": 2, "eval_step": 250}}
+    work = {"network": 10.0, "head": 0.5, "disk": 100.0, "bytes_per_s": 1e6, "rates": 3}
+    row = superb.row("ic", settings, 32, **work)
+    heard = 64_000 * 14.7 / 23_132 + 4 * 1.9 + 2.4
+    head = 2000 * 0.5 / 3600
+    assert row["heard_h"] == pytest.approx(heard) and row["audio_h"] == pytest.approx(19.0)
+    assert row["features_gb"] == pytest.approx(19 * 3.6)
+    assert row["hours"] == pytest.approx(heard / 10 + head) and row["sweep_h"] == pytest.approx(3 * row["hours"])
+    assert row["from_disk_h"] == pytest.approx(1.9 + heard / 100 + head)
+    assert row["sweep_from_disk_h"] == pytest.approx(1.9 + 3 * (heard / 100 + head))
+    crops = superb.row("sid", settings, 8, **work)  # what is cut at random is encoded anew each time
+    assert crops["from_disk_h"] > 16_000 * 8 / 3600 / 10 and crops["features_gb"] < 0.1 * 352 * 3.6
+
+
+def test_superb_has_a_row_for_each_task(tmp_path, monkeypatch):
+    monkeypatch.setitem(superb.ENCODERS, "base", (8, 1, 1))
+    monkeypatch.chdir(tmp_path)
+    result = rows_of(superb, superb.SuperbBench(device="cpu", threads=torch.get_num_threads(), turns=1, disk=1000.0,
+                                                json=str(tmp_path / "superb.json")))
+    assert [row["task"] for row in result["rows"]] == ["PR", "KS", "IC", "SID", "ER", "all"]
+    *rows, total = result["rows"]
+    assert total["hours"] == pytest.approx(sum(row["hours"] for row in rows)) and min(
+        row["from_disk_h"] for row in rows) > 0
+    assert sum(audio.train + audio.dev + audio.test for audio in superb.SETS.values()) == pytest.approx(
+        sum(SUPERB_HOURS.values()), rel=0.02)
