@@ -12,6 +12,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
+def plus_minus(mean: float | None, spread: float | None = None, digits: int = 1) -> str:
+    """A score as `89.7 ± 0.2`, without a spread `89.7`, `-` for none."""
+    if mean is None:
+        return "-"
+    return f"{mean:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
+
+
 class Table(NamedTuple):
     """A table of a Markdown text, under its heading."""
 

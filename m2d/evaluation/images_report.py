@@ -10,7 +10,7 @@ import numpy as np
 from m2d.common.config import option
 from m2d.common.errors import UserError
 from m2d.common.files import read_json, write_json, write_text
-from m2d.common.markdown import table
+from m2d.common.markdown import plus_minus, table
 from m2d.common.provenance import environment
 
 KINDS = {"finetune": "Fine-tuning", "linear": "Linear probe"}
@@ -100,10 +100,8 @@ def _means(by_seed: dict[int, list[float]]) -> np.ndarray:
 
 
 def _cell(by_seed: dict[int, list[float]] | None) -> str:
-    if by_seed is None:
-        return "-"
-    means = _means(by_seed)
-    return f"{means.mean():.1f}" + (f" ± {means.std(ddof=1):.1f}" if len(means) > 1 else "")
+    means = _means(by_seed or {})
+    return plus_minus(means.mean() if len(means) else None, means.std(ddof=1) if len(means) > 1 else None)
 
 
 def _command(result: dict[str, Any]) -> str:

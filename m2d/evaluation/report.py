@@ -81,10 +81,8 @@ def seed_section(settings: dict[str, Setting]) -> list[str]:
 
 
 def cell(score: Printed | None) -> str:
-    """A score as `89.7 ± 0.2`, `89.7` without an interval, `-` for none."""
-    if score is None:
-        return "-"
-    return f"{score.mean:.1f}" + ("" if score.ci is None else f" ± {score.ci:.1f}")
+    """A score with its interval, `-` for none."""
+    return markdown.plus_minus(*(score or (None,)))
 
 
 def mean_of(row: Row, tasks: Iterable[str]) -> Printed | None:

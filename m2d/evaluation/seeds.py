@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from m2d.common import markdown
 from m2d.evaluation.paper import LINEAR_TASKS, Printed, Row
 from m2d.evaluation.scores import interval
 from m2d.pretrained.names import parse_model
@@ -130,7 +131,7 @@ def _verdict(holds: bool) -> str:
 
 def _cell(values: np.ndarray) -> str:
     """Mean and standard deviation; the mean alone for one value."""
-    return f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else "")
+    return markdown.plus_minus(values.mean(), values.std(ddof=1) if len(values) > 1 else None)
 
 
 def _average(row: dict[str, np.ndarray]) -> np.ndarray:

@@ -176,7 +176,8 @@ def table(results: list[dict[str, Any]], published: dict[str, dict[str, float]],
     rows = [(result["label"], columns(result)) for result in results]
     rows += [(f"*published: {label}*", {column: (score, None) for column, score in scores.items()})
              for label, scores in published.items()]
-    lines = [[label, *(_cell(found.get(measure.column)) for _, measure in shown)] for label, found in rows]
+    lines = [[label, *(markdown.plus_minus(*found.get(measure.column, (None,)), digits=2) for _, measure in shown)]
+             for label, found in rows]
     if reference is not None:
         header.append("score")
         for line, (_, found) in zip(lines, rows, strict=True):
@@ -184,12 +185,6 @@ def table(results: list[dict[str, Any]], published: dict[str, dict[str, float]],
                                   if measure.column in found}, reference)
             line.append("-" if score is None else f"{score[0]:.0f} ({' '.join(score[1])})")
     return markdown.table(header, lines)
-
-
-def _cell(found: tuple[float, float | None] | None) -> str:
-    if found is None:
-        return "-"
-    return f"{found[0]:.2f}" if found[1] is None else f"{found[0]:.2f} ± {found[1]:.2f}"
 
 
 def draw(results: list[dict[str, Any]], path: Path) -> None:

@@ -113,19 +113,19 @@ def ordered(names: list[str]) -> list[str]:
 
 def folder(path: str, name: str, content: str) -> Path:
     """The absolute folder. Raises ValueError that names the option `corpora.NAME` and what should be in it."""
-    if not path:
-        raise ValueError(f"option 'corpora.{name}' is not set: give the folder with {content}")
-    if not Path(path).is_dir():
-        raise ValueError(f"corpora.{name}={path}: no such folder; it should hold {content}")
-    return Path(path).resolve()
+    return _given(path, name, f"the folder with {content}", "folder", Path(path).is_dir())
 
 
 def file(path: str, name: str, content: str) -> Path:
     """The absolute file. Raises ValueError that names the option `corpora.NAME` and what it should be."""
+    return _given(path, name, content, "file", Path(path).is_file())
+
+
+def _given(path: str, name: str, what: str, kind: str, is_there: bool) -> Path:
     if not path:
-        raise ValueError(f"option 'corpora.{name}' is not set: give {content}")
-    if not Path(path).is_file():
-        raise ValueError(f"corpora.{name}={path}: no such file; it should be {content}")
+        raise ValueError(f"option 'corpora.{name}' is not set: give {what}")
+    if not is_there:
+        raise ValueError(f"corpora.{name}={path}: no such {kind}; it should be {what}")
     return Path(path).resolve()
 
 

@@ -60,7 +60,7 @@ def test_tasks_and_a_sweep(run):
 @pytest.mark.parametrize("tasks, changes, words", [
     ("asr", {"SUPERB_LIBRISPEECH": ""}, "the mini corpus has nothing for it: name SUPERB_LIBRISPEECH in db.sh"),
     ("sf", {"SNIPS": "/nowhere"}, "SNIPS=/nowhere (db.sh): no such file or folder"),
-    ("sd", {"LIBRI2MIX": "."}, "train: no such folder; it should hold wav.scp, segments"),
+    ("sd", {"LIBRI2MIX": "."}, "train: no such folder; it should be the folder with wav.scp, segments"),
     ("qbe", {"QUESST14": "."}, "score-TWV-Cnxe.sh: missing; is"),
     ("asv", {}, "ASV trims silence with libsox through torchaudio: install libsox-dev"),
 ])
