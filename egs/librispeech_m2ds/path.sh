@@ -24,6 +24,7 @@ fi
 
 # tools/ holds the mini corpus's generator, a package of its own.
 export PYTHONPATH=$M2D_ROOT/tools${PYTHONPATH:+:$PYTHONPATH}
+export HOME=${HOME:-~}  # s3prl asks for it when it is imported
 export LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1
 # Waiting threads sleep: spinning ones slow each other down on shared processors.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}

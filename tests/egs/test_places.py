@@ -64,6 +64,12 @@ def test_limits_that_are_too_low(odd, limit, words):
     assert done.returncode == 1 and words in done.stdout and "Traceback" not in done.stdout, done.stdout
 
 
+def test_libraries_that_ask_for_a_home_find_one(odd):
+    command = ["env", "-u", "HOME", "bash", "-c", '. ./path.sh; python3 -c "import os; print(os.environ[\'HOME\'])"']
+    done = subprocess.run(command, cwd=odd.directory, env=odd.environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("/"), done.stderr
+
+
 def test_a_reader_that_goes_away(odd, rates):
     command = f"./run.sh --dry_run true --rates '{rates}' | head -n 1"
     done = subprocess.run(["bash", "-c", command], cwd=odd.directory, env=odd.environment, text=True,
