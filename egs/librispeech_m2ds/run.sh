@@ -41,6 +41,7 @@ held_out=50      # recordings of SPEECH kept for the validation loss, by other s
 teacher=         # transformers model id or folder (default: facebook/hubert-base-ls960, or the mini corpus's own)
 teacher_layer=9  # its transformer layer
 teacher_dtype=float16   # storage of its frames: float16 or int8
+on_the_fly=      # speech: pre-training makes log-mels and teacher frames of the speech itself, none are stored; all: of the noise too
 tasks="pr ks ic sid er" # SUPERB tasks; there are asr qbe sd sf asv too
 sweep=           # learning rates of SUPERB's heads, "1e-2 1e-3 1e-4": the best on the dev part counts (default: the settings')
 features_gib=0   # disk, in GiB, for the features of each SUPERB task: computed once for all rates and seeds
@@ -89,9 +90,17 @@ if begin_stage 0 "$data/.done" "data preparation ($corpus)" "${inputs[@]}"; then
   end_stage "$data/.done" "${outputs[@]}"
 fi
 
-# ---- stage 1: packed log-mels and their statistics
+# ---- stage 1: packed log-mels and their statistics; of what is made on the fly, those of a part for the statistics
 for name in $sets; do
-  log_mels 1 "$data/$name" "$dump/$name/logmel" "$dump/log" --needs "$data/.done"
+  if is_stored "$name"; then
+    log_mels 1 "$data/$name" "$dump/$name/logmel" "$dump/log" --needs "$data/.done"
+  elif [ "$name" != valid ]; then
+    if begin_stage 1 "$data/${name}_part.done" "a part of $data/$name" --needs "$data/.done" --data "$data/$name"; then
+      take_part "$data/$name" "$data/${name}_part"
+      end_stage "$data/${name}_part.done" --data "$data/${name}_part"
+    fi
+    log_mels 1 "$data/${name}_part" "$dump/${name}_part/logmel" "$dump/log" --needs "$data/${name}_part.done"
+  fi
 done
 
 # ---- stage 2: teacher features, for settings with distillation
@@ -99,7 +108,9 @@ if [[ $needs != *teacher* ]]; then
   log "stage 2: $config needs no teacher"
 else
   for name in train valid; do
-    if begin_stage 2 "$dump/$name/$teacher_store.done" "features of $name by $teacher" --needs "$data/.done" \
+    if ! is_stored "$name"; then
+      log "stage 2: the features of $name are made during pre-training"
+    elif begin_stage 2 "$dump/$name/$teacher_store.done" "features of $name by $teacher" --needs "$data/.done" \
       --data "$data/$name" --weights "$teacher" --out "$dump/$name/$teacher_store" --interim jobs="$nj"; then
       anew "$dump/$name/$teacher_store.done" --out "$dump/$name/$teacher_store" extract_teacher "$name"
       end_stage "$dump/$name/$teacher_store.done" --store "$dump/$name/$teacher_store"
@@ -108,15 +119,9 @@ else
 fi
 
 # ---- stage 3: pre-training
-stores=(data.speech="$dump/train/logmel" data.valid="$dump/valid/logmel")
-if [[ $needs == *noise* ]]; then stores+=(data.noise="$dump/noise/logmel"); fi
-if [[ $needs == *teacher* ]]; then
-  stores+=(data.teacher="$dump/train/$teacher_store" data.valid_teacher="$dump/valid/$teacher_store")
-fi
-follows=()
-for store in "${stores[@]#*=}"; do follows+=(--after "$store.done"); done
+pretraining_data 3   # sets stores follows
 mapfile -t settings <<<"$settings"
-if begin_stage 3 "$exp/.pretrain.done" "pre-training $exp" "${follows[@]}" "${settings[@]}" --keep "$exp"; then
+if begin_stage 3 "$exp/.pretrain.done" "pre-training $exp" ${follows[@]+"${follows[@]}"} "${settings[@]}" --keep "$exp"; then
   pretrain "$config" "$exp" "${stores[@]}" ${changes[@]+"${changes[@]}"}
   end_stage "$exp/.pretrain.done"
 fi

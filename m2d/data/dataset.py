@@ -70,10 +70,7 @@ class PretrainDataset(BatchDataset):
         self.directory = speech.directory
         self.crop_frames, self.patch_frames, self.n_patches = crop_frames, patch_frames, n_patches
         self._speech_rows, self._teacher_rows = _match(speech, teacher)
-        self._rate = Fraction(0 if teacher is None else teacher.rate / FRAMES_PER_S).limit_denominator(1000)
-        if (self._rate * patch_frames).denominator > 1 or (teacher is not None and not self._rate):
-            raise UserError(f"{teacher.directory}: {teacher.rate:g} Hz: a patch of {patch_frames} frames (10 ms each) "
-                            "does not hold a whole number of teacher frames")
+        self._rate = None if teacher is None else frame_ratio(teacher.directory, teacher.rate, patch_frames)
 
     def __len__(self) -> int:
         return len(self.speech) if self._speech_rows is None else len(self._speech_rows)
@@ -121,9 +118,8 @@ class PretrainDataset(BatchDataset):
         if self.teacher is not None:
             teacher_rows = rows if self._teacher_rows is None else self._teacher_rows[indices]
             teacher_frames = self.teacher.entries["frames"][teacher_rows].astype(np.int64)
-            covered = teacher_frames * self._rate.denominator // self._rate.numerator
-            usable = np.minimum(frames, covered) // self.patch_frames * self.patch_frames
-        starts = _place(draws[:, 0], usable - self.crop_frames + 1)
+            usable = usable_frames(frames, teacher_frames, self._rate, self.patch_frames)
+        starts = place(draws[:, 0], usable - self.crop_frames + 1)
         valid = np.minimum(frames - starts, self.crop_frames)
         arrays = {name: tensor.numpy() for name, tensor in batch.items()}
         arrays["index"][:], arrays["start"][:], arrays["valid"][:] = numbers, starts, valid
@@ -134,21 +130,16 @@ class PretrainDataset(BatchDataset):
             _read(self.teacher, arrays["teacher"], teacher_rows, first, rows_valid, 0, arrays.get("teacher_scale"))
             arrays["teacher_valid"][:] = rows_valid
         if self.noise is not None:
-            self._read_noise(arrays["noise"], draws[:, 1:])
+            read_noise(self.noise, arrays["noise"], draws[:, 1:])
         if self.n_patches:
             arrays["mask_noise"][:] = uniform(self.seed + MASKS, epoch, numbers, self.n_patches)
         batch["ids"] = [self.speech.keys[row] for row in rows]
         return batch
 
-    def _read_noise(self, crops: np.ndarray, draws: np.ndarray) -> None:
-        rows = _place(draws[:, 0], np.full(len(draws), len(self.noise)))
-        frames = self.noise.entries["frames"][rows].astype(np.int64)
-        short = frames < self.crop_frames
-        starts = np.where(short, 0, _place(draws[:, 1], frames - self.crop_frames + 1))
-        _read(self.noise, crops, rows, starts, np.minimum(frames, self.crop_frames), SILENCE)
-        for b in np.flatnonzero(short):
-            first = _place(draws[b, 1], frames[b])
-            crops[b] = crops[b, np.arange(first, first + self.crop_frames) % frames[b]]
+    @property
+    def total_frames(self) -> int:
+        """Log-mel frames of all utterances."""
+        return self.speech.total_frames
 
 
 def _read(store: PackedStore, crops: np.ndarray, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray,
@@ -161,7 +152,34 @@ def _read(store: PackedStore, crops: np.ndarray, rows: np.ndarray, starts: np.nd
             scale[b, counts[b]:] = 0
 
 
-def _place(draws: np.ndarray, places: np.ndarray) -> np.ndarray:
+def read_noise(store: PackedStore, crops: np.ndarray, draws: np.ndarray) -> None:
+    """Fill `crops` `[B, T, 80]` with noise from where `draws` `[B, 2]` fall: the clip, and the frame in it."""
+    rows, crop_frames = place(draws[:, 0], np.full(len(draws), len(store))), crops.shape[1]
+    frames = store.entries["frames"][rows].astype(np.int64)
+    short = frames < crop_frames
+    starts = np.where(short, 0, place(draws[:, 1], frames - crop_frames + 1))
+    _read(store, crops, rows, starts, np.minimum(frames, crop_frames), SILENCE)
+    for b in np.flatnonzero(short):
+        first = place(draws[b, 1], frames[b])
+        crops[b] = crops[b, np.arange(first, first + crop_frames) % frames[b]]
+
+
+def frame_ratio(teacher: object, rate: float, patch_frames: int) -> Fraction:
+    """Teacher frames per log-mel frame. Raises `UserError`, naming `teacher`, unless a patch holds a whole number."""
+    ratio = Fraction(rate / FRAMES_PER_S).limit_denominator(1000)
+    if (ratio * patch_frames).denominator > 1 or not ratio:
+        raise UserError(f"{teacher}: {rate:g} Hz: a patch of {patch_frames} frames (10 ms each) does not hold a whole "
+                        "number of teacher frames")
+    return ratio
+
+
+def usable_frames(frames: np.ndarray, teacher_frames: np.ndarray, ratio: Fraction, patch_frames: int) -> np.ndarray:
+    """Log-mel frames of clips up to the end of the teacher's frames, in whole patches: int64 `[B]`."""
+    covered = teacher_frames * ratio.denominator // ratio.numerator
+    return np.minimum(frames, covered) // patch_frames * patch_frames
+
+
+def place(draws: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Draws in [0, 1) to integers 0 .. places - 1; 0 if `places` is 0."""
     return np.floor(draws * np.maximum(places, 1)).astype(np.int64)
 

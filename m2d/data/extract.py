@@ -2,9 +2,9 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from m2d.data.datadir import DataDir
 from m2d.data.writer import PackedWriter, Writer
 
 LOG = logging.getLogger(__name__)
+K = TypeVar("K", str, int)
 
 
 @dataclass
@@ -133,18 +134,21 @@ def extract_logmel(data: DataDir, options: JobOptions) -> None:
 
 
 def length_batches(data: DataDir, utterances: list[str], batch_seconds: float) -> Iterator[list[str]]:
-    """Batches of utterances of like length, the longest first, each at most `batch_seconds` when padded.
+    """Batches of utterances of like length, each at most `batch_seconds` when padded (see `like_lengths`)."""
+    return like_lengths({utterance: _seconds(data, utterance) for utterance in utterances}, batch_seconds)
 
-    An utterance longer than that is a batch of its own. The longest come first, so that insufficient memory shows at
-    once.
+
+def like_lengths(seconds: Mapping[K, float], batch_seconds: float) -> Iterator[list[K]]:
+    """Batches of clips of like length, the longest first, each at most `batch_seconds` when padded.
+
+    A clip longer than that is a batch of its own. The longest come first, so that insufficient memory shows at once.
     """
-    seconds = {utterance: _seconds(data, utterance) for utterance in utterances}
-    batch: list[str] = []
-    for utterance in sorted(utterances, key=lambda u: (-seconds[u], u)):
+    batch: list[K] = []
+    for clip in sorted(seconds, key=lambda clip: (-seconds[clip], clip)):
         if batch and (len(batch) + 1) * seconds[batch[0]] > batch_seconds:
             yield batch
             batch = []
-        batch.append(utterance)
+        batch.append(clip)
     if batch:
         yield batch
 

@@ -27,6 +27,11 @@ HEADER_BYTES = 128
 META_KEYS = {"width", "dtype", "frames", "utterances", "info", "content", "shards"}
 
 
+def is_store(path: str | Path) -> bool:
+    """Whether a folder is a merged store."""
+    return (Path(path) / "meta.json").is_file()
+
+
 def header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     """A version 1.0 `.npy` header of `HEADER_BYTES`, so that it can be written after the rows are counted."""
     text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from m2d.common.errors import UserError
 from m2d.data.dataset import Batch, BatchDataset, PretrainDataset
@@ -43,15 +45,18 @@ class Mixture(BatchDataset):
     def fill(self, batch: Batch, epoch: int, indices: np.ndarray) -> Batch:
         """As `PretrainDataset.fill`; the samples come in the order of their indices, which is corpus by corpus."""
         indices = np.sort(indices)
-        ids: list[str] = []
+        others: dict[str, list] = {}  # what the parts' batches have beside the tensors of the layout
         edges = [0, *np.searchsorted(indices, self._ends)]
         for part, (first, last) in enumerate(itertools.pairwise(edges)):
             if first < last:
                 places = indices[first:last] - (self._ends[part] - self.counts[part])
                 rows = self._order(part, epoch)[places]
                 own = {name: tensor[first:last] for name, tensor in batch.items()}
-                ids += self.parts[part].fill(own, epoch, rows, indices[first:last])["ids"]
-        batch["ids"] = ids
+                filled = self.parts[part].fill(own, epoch, rows, indices[first:last])
+                for name in filled.keys() - batch.keys():
+                    others.setdefault(name, []).append(filled[name])
+        for name, values in others.items():
+            batch[name] = torch.cat(values) if isinstance(values[0], Tensor) else list(itertools.chain(*values))
         return batch
 
     def _order(self, part: int, epoch: int) -> np.ndarray:

@@ -98,11 +98,7 @@ class M2DFeatures(nn.Module):
 
     def digest(self) -> str:
         """Hex digest of all that features depend on: weights, architecture, front end, statistics."""
-        digest = hashlib.sha256(f"{self.encoder.config} {self.logmel.config} {self.mean} {self.std}".encode())
-        for name, value in self.encoder.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.encoder, f"{self.encoder.config} {self.logmel.config} {self.mean} {self.std}")
 
     def randomise(self, seed: int) -> None:
         """Replace the encoder's weights by freshly drawn ones."""
@@ -214,6 +210,15 @@ def _alike(columns: list[int], spare: float) -> Iterator[list[int]]:
             part = []
         part.append(i)
     yield part
+
+
+def weights_digest(network: nn.Module, about: str) -> str:
+    """Hex digest of `about` and of the names and float32 values of all weights and buffers."""
+    digest = hashlib.sha256(about.encode())
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _resampled(clip: torch.Tensor, source: int, target: int) -> torch.Tensor:

@@ -43,12 +43,17 @@ class ImageOptions:
 
 @dataclass
 class DataOptions:
-    """The data. A store is a directory of packed frames as `extract_logmel` and `extract_teacher` write them."""
+    """The data. A store is a directory of packed frames as `extract_logmel` and `extract_teacher` write them.
+
+    For data.kind=waves speech and held-out speech are data directories in place of stores; the noise is either.
+    """
 
     kind: str = option("audio", "kind of data: a module of m2d.training.data_modules by its name")
     speech: str | None = option(None, "store of the training log-mels (or of any audio, for plain M2D)")
     teacher: str | None = option(None, "store of their teacher frames, for model.lambda_off > 0; of data.kind=m2dx an "
-                                       "M2D model (default: run.init_from)")
+                                       "M2D model (default: run.init_from), of data.kind=waves any model")
+    teacher_layer: int | None = option(None, "of data.kind=waves: the model's layer, from 1 (default: 9, Whisper and "
+                                             "M2D: the last)")
     more: list[str] = option(factory=list, help="stores of further training log-mels, mixed with data.speech")
     more_teachers: list[str] = option(factory=list, help="stores of their teacher frames, for model.lambda_off > 0")
     weights: list[float] = option(factory=list, help="shares of an epoch: of data.speech, then of each of data.more "

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from m2d.audio.logmel import LogMelConfig
 from m2d.common.config import load_config, option
 from m2d.common.progress import duration
-from m2d.data.format import read_meta
+from m2d.data.format import is_store, read_meta
 from m2d.nn.summary import Summary, activation_bytes, summarise
 from m2d.training.config import FREE, PretrainConfig, Settings, plain
 from m2d.training.data_modules import DATA_MODULES
@@ -86,7 +85,7 @@ def setting_lines(config: PretrainConfig) -> list[str]:
 
 
 def _content(store: str) -> str:
-    return read_meta(store)["content"] if Path(store, "meta.json").is_file() else "absent"
+    return read_meta(store)["content"] if is_store(store) else "absent"
 
 
 def inputs(config: Settings) -> list[str]:

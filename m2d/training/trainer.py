@@ -112,7 +112,7 @@ class Trainer:
         device = self.ranks.device
         if device.type != "cuda":
             return samples * activation_bytes(self.config.model, self.config.run.dtype == "bf16")
-        batch = {name: value.repeat_interleave(samples, 0) if isinstance(value, Tensor) else samples * value
+        batch = {name: value.repeat(samples, *[1] * (value.ndim - 1)) if isinstance(value, Tensor) else samples * value
                  for name, value in self.data.copied(self.data.example()).items()}
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

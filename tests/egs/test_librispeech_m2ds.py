@@ -77,6 +77,23 @@ def test_one_stage_and_one_task_alone(recipe, finished, options):
     assert set(results["tasks"]) == {"ks"}
 
 
+@pytest.mark.parametrize("what", ["speech", "all"])
+def test_nothing_is_stored_but_what_the_statistics_are_of(recipe, finished, options, what):
+    """Log-mels and teacher on the fly: no features of the speech, and of the noise neither for `all`; near losses."""
+    before = {path for path in recipe.directory.glob("dump/mini/*")}
+    output = recipe.run_well("--stop_stage", "4", *options, "--tag", f"fly_{what}", "--on_the_fly", what)
+    assert "are made during pre-training" in output
+    new = {path.name for path in recipe.directory.glob("dump/mini/*")} - {path.name for path in before}
+    assert "train_part" in new | {path.name for path in before} and ("noise_part" in new) == (what == "all")
+    one, other = (json.loads((recipe.directory / "exp" / name / "metrics.jsonl").read_text().splitlines()[0])
+                  for name in ("tiny_mini", f"fly_{what}_mini"))
+    assert other["loss"] == pytest.approx(one["loss"], rel=1e-2)  # statistics of a part
+    again = recipe.run_well("--stop_stage", "4", *options, "--tag", f"fly_{what}", "--on_the_fly", what)
+    assert ": done in" not in again
+    done = recipe.run("--on_the_fly", "yes", *options)
+    assert done.returncode != 0 and "--on_the_fly yes: speech, or all" in done.stdout
+
+
 def test_a_real_librispeech_and_own_noise(recipe, finished, options, tiny_corpus):
     output = recipe.run_well("--stage", "0", "--stop_stage", "4", *options, "--tag", "real",
                              "--parts", "train-clean-100", LIBRISPEECH=str(tiny_corpus / "LibriSpeech"),

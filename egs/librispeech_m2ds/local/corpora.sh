@@ -4,7 +4,7 @@
 # Sets: mini          true when the mini corpus stands in for speech or noise
 #       mini_speech   true when it stands in for the speech
 #       config, plan  settings of pre-training, and the command that tells of them, with the changes of --set
-#       needs         which of speech, noise, teacher these settings read
+#       needs         which of speech, noise, teacher these settings learn from
 #       settings      KEY=VALUE lines of what shapes the result of pre-training
 #       corpus        name of the pre-training corpora, in data/, dump/ and exp/ names; --corpus gives one to download
 #       sets          data directories: train, valid, noise
@@ -42,6 +42,11 @@ read -r -a changes <<<"$set"
 plan=(python3 -m m2d.bin.plan config="$config" ${changes[@]+"${changes[@]/#/set+=}"})
 settings=$("${plan[@]}" show=inputs)
 needs=${settings%%$'\n'*} settings=${settings#*$'\n'}
+case $on_the_fly in
+  '') ;;
+  speech | all) changes+=(data.kind=waves) plan+=("set+=data.kind=waves") settings+=$'\n'data.kind=waves ;;
+  *) die "--on_the_fly $on_the_fly: speech, or all" ;;
+esac
 mini=$mini_speech sets="train valid noise"
 if [ -z "$NOISE" ] && [ $mini = false ]; then
   if [[ $needs == *noise* ]]; then
@@ -82,4 +87,51 @@ extract_teacher() {  # NAME: $dump/NAME/$teacher_store of $data/NAME
     python3 -m m2d.bin.extract_teacher data="$data/$1" out="$dump/$1/$teacher_store" model="$teacher" \
     layer="$teacher_layer" dtype="$teacher_dtype" job=JOB jobs="$nj" max_bad_share="$max_bad" &&
     bound python3 -m m2d.bin.merge_features dir="$dump/$1/$teacher_store" max_bad_share="$max_bad"
+}
+
+is_stored() { [ -z "$on_the_fly" ] || { [ "$on_the_fly" = speech ] && [ "$1" = noise ]; }; }  # SET: its log-mels
+
+take_part() {  # SOURCE OUT: 2,000 utterances, spread evenly
+  local table=$1/segments
+  [ -f "$table" ] || table=$1/wav.scp
+  awk -v every="$((($(wc -l <"$table") + 1999) / 2000))" 'NR % every == 0' "$table" >"$2.list"
+  ../../utils/subset_data_dir.sh --utt-list "$2.list" "$1" "$2"
+}
+
+statistics() {  # STORE OPTION=KEY...: "OPTION=VALUE" lines, the values of KEY in its stats.json
+  python3 -c 'import json, sys
+stats = json.load(open(f"{sys.argv[1]}/stats.json"))
+for word in sys.argv[2:]: print("{}={}".format(*word.split("=")[:1], stats[word.split("=")[1]]))' "$@"
+}
+
+pretraining_data() {  # N: options of pre-training that name its data, in `stores`, and what stage N follows from, in `follows`
+  local store
+  stores=() follows=()
+  in_range "$1" || return 0
+  if is_stored train; then
+    stores=(data.speech="$dump/train/logmel" data.valid="$dump/valid/logmel")
+    if [[ $needs == *teacher* ]]; then
+      stores+=(data.teacher="$dump/train/$teacher_store" data.valid_teacher="$dump/valid/$teacher_store")
+    fi
+  fi
+  if [[ $needs == *noise* ]] && is_stored noise; then stores+=(data.noise="$dump/noise/logmel"); fi
+  for store in ${stores[@]+"${stores[@]#*=}"}; do follows+=(--after "$store.done"); done
+  is_stored train || _data_on_the_fly
+}
+
+_data_on_the_fly() {
+  local lines
+  stores+=(data.speech="$data/train" data.valid="$data/valid")
+  follows+=(--data "$data/train" --data "$data/valid" --after "$dump/train_part/logmel.done")
+  lines=$(statistics "$dump/train_part/logmel" data.mean=mean data.std=std)
+  if [[ $needs == *noise* ]] && ! is_stored noise; then
+    stores+=(data.noise="$data/noise")
+    follows+=(--data "$data/noise" --after "$dump/noise_part/logmel.done")
+    lines+=$'\n'$(statistics "$dump/noise_part/logmel" data.noise_mean=mean)
+  fi
+  if [[ $needs == *teacher* ]]; then
+    lines+=$'\n'data.teacher=$teacher$'\n'data.teacher_layer=$teacher_layer
+    follows+=(--weights "$teacher" teacher_layer="$teacher_layer")
+  fi
+  mapfile -t -O "${#stores[@]}" stores <<<"$lines"
 }

@@ -37,14 +37,14 @@ class AudioData(DataModule):
     def __init__(self, config: "PretrainConfig", device: torch.device):
         super().__init__(config, device)
         data = config.data
-        noise = PackedStore(data.noise) if data.noise_ratio > 0 else None
+        noise = self._noise() if data.noise_ratio > 0 else None
         teachers, valid_teacher = self._teacher_stores()
         self.parts = [self._dataset(speech, teacher, noise)
                       for speech, teacher in zip([data.speech, *data.more], teachers, strict=True)]
         if self.parts[0].teacher is not None:
             model = dataclasses.replace(config.model, teacher_width=self.parts[0].teacher.width)
             self.config = dataclasses.replace(config, model=model)
-        shares = [part.speech.total_frames for part in self.parts] if data.by_hours else data.weights
+        shares = [part.total_frames for part in self.parts] if data.by_hours else data.weights
         mixture = Mixture(self.parts, shares or [len(part) for part in self.parts], config.run.seed,
                           data.epoch_samples)
         is_list = len(self.parts) == 1 and len(mixture) == len(self.parts[0])
@@ -79,6 +79,8 @@ class AudioData(DataModule):
     def check_teacher(cls, config: "Settings") -> None:
         """Raise ValueError for stores of teacher frames that are missing or have no use."""
         data, distils = config.data, config.model.lambda_off > 0
+        if data.teacher_layer is not None:
+            raise ValueError("data.teacher_layer does not apply: its teacher is a store")
         if len(data.more_teachers) != (len(data.more) if distils else 0):
             raise ValueError(f"data.more_teachers={data.more_teachers}: with model.lambda_off > 0 each of the "
                             f"{len(data.more)} stores of data.more has its store of teacher frames, otherwise none")
@@ -149,6 +151,9 @@ class AudioData(DataModule):
         data = self.config.data
         teachers = [data.teacher, *data.more_teachers] if data.teacher else [None] * (1 + len(data.more))
         return teachers, data.valid_teacher
+
+    def _noise(self) -> PackedStore:
+        return PackedStore(self.config.data.noise)
 
     def _dataset(self, speech: str, teacher: str | None, noise: PackedStore | None) -> PretrainDataset:
         model = self.config.model

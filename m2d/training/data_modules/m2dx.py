@@ -12,15 +12,15 @@ from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import from_checkpoint, load_pretrained
 from m2d.training.checkpoint import is_checkpoint, read_checkpoint
 from m2d.training.data_modules import DATA_MODULES, Batch
-from m2d.training.data_modules.audio import AudioData
+from m2d.training.data_modules.online import OnlineTeacherData
 
 if TYPE_CHECKING:
     from m2d.training.config import PretrainConfig, Settings
 
 
 @DATA_MODULES.register("m2dx")
-class M2DXData(AudioData):
-    """The data of further pre-training: as `AudioData`, but `data.teacher` is a model, by default `run.init_from`.
+class M2DXData(OnlineTeacherData):
+    """The data of further pre-training: an M2D model, by default `run.init_from`, teaches from stored log-mels.
 
     The teacher encodes all patches of the clean normalised log-mels; the student's input has noise mixed in.
     """
@@ -41,33 +41,22 @@ class M2DXData(AudioData):
 
     @classmethod
     def check_teacher(cls, config: "Settings") -> None:
+        super().check_teacher(config)
         if not config.model.lambda_off > 0:
             raise ValueError("it needs model.lambda_off > 0, the weight of the loss on the teacher's frames")
         if not teacher_of(config):
             raise ValueError("it needs a teacher: give data.teacher=MODEL, or run.init_from")
-        for name in ("more_teachers", "valid_teacher"):
-            if getattr(config.data, name):
-                raise ValueError(f"data.{name} does not apply: its teacher is a model")
-
-    @classmethod
-    def stores(cls, config: "Settings") -> list[str]:
-        return [name for name in super().stores(config) if name != "teacher"]
+        if config.data.teacher_layer is not None:
+            raise ValueError("data.teacher_layer does not apply: its teacher is the whole encoder")
 
     def identity(self) -> dict[str, str]:
         return super().identity() | {"teacher": f"M2D encoder, content {self.teacher.digest()[:16]}"}
 
-    def inputs(self, batch: Batch) -> dict[str, Tensor]:
-        """As the base class; `teacher` `[B, T', N_F * D]` are the frames of the clean log-mels."""
+    def teach(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The model's frames `[B, T', N_F * D]` of the clean log-mels."""
         clean = normalise(batch["logmel"], self.statistics["mean"], self.statistics["std"]).transpose(1, 2)
-        bf16 = self.config.run.dtype == "bf16"
-        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            frames = self.teacher.encode(clean.unbind(), all_layers=False).frames
-        per_frame = self.teacher.encoder.config.patch_size[1]
-        real = torch.div(batch["valid"], per_frame, rounding_mode="floor")
-        return super().inputs(batch) | {"teacher": frames, "teacher_frames": real}
-
-    def _teacher_stores(self) -> tuple[list[str | None], str | None]:
-        return [None] * (1 + len(self.config.data.more)), None
+        frames = self.teacher.encode(clean.unbind(), all_layers=False).frames
+        return frames, torch.div(batch["valid"], self.teacher.encoder.config.patch_size[1], rounding_mode="floor")
 
 
 def teacher_of(config: "Settings") -> str | None:
