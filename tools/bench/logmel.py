@@ -4,9 +4,9 @@
 """
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import soundfile
 import torch
@@ -20,6 +20,7 @@ from m2d.audio.wave import read_audio
 from m2d.common.cli import run
 from m2d.common.options import option
 
+CROP_FRAMES, FRAMES_PER_S = 608, 100
 COLUMNS = {"what": "", "times_real_time": ".0f", "torchaudio_times_real_time": ".0f", "ratio": ".2f"}
 
 
@@ -27,6 +28,8 @@ COLUMNS = {"what": "", "times_real_time": ".0f", "torchaudio_times_real_time": "
 class LogMelBench:
     clips: int = option(20, "16 kHz WAV files")
     seconds: float = option(12.3, "length of a clip (LibriSpeech's mean)")
+    device: str = option("cpu", "cpu or cuda: the transforms alone, all clips at once, beside the same on a CPU",
+                         choices=("cpu", "cuda"))
     turns: int = option(9, "timed turns of each way")
     directory: str = option("", "where the files are made (default: a temporary folder)")
     json: str = option("", "write machine, command and rows here as well")
@@ -53,17 +56,37 @@ def bench(options: LogMelBench) -> None:
              "torchaudio_times_real_time": audio / times[f"{key}, torchaudio"],
              "ratio": times[f"{key}, torchaudio"] / times[key]}
             for key, text in (("transform", "waveform to log-mel"), ("file", "file to log-mel in memory"))]
-    leave({**machine(), "torchaudio": torchaudio.__version__, "largest_difference": f"{difference:.1e}"}, rows, COLUMNS,
-          options.json)
+    if options.device == "cuda":
+        rows += on_device(wavs, audio, options.turns)
+    leave({**machine(torch.device(options.device)), "torchaudio": torchaudio.__version__,
+           "largest_difference": f"{difference:.1e}"}, rows, COLUMNS, options.json)
 
 
-def torchaudio_logmel() -> Callable[[torch.Tensor], torch.Tensor]:
+def on_device(wavs: list[torch.Tensor], audio: float, turns: int) -> list[dict[str, Any]]:
+    """Rows of a GPU: whole clips in one tensor, and crops of 6.08 s as pre-training on the fly makes them."""
+    device = torch.device("cuda")
+    ours, peer, clips = LogMel(), torchaudio_logmel().to(device), torch.stack(wavs).to(device)
+    samples = torch.tensor([len(wav) for wav in wavs], device=device)
+    frames = torch.arange(min(CROP_FRAMES, ours.frames(len(wavs[0]))), device=device).expand(len(wavs), -1)
+    with torch.inference_mode():
+        times = medians(in_turns({"clips": lambda: ours(clips), "torchaudio": lambda: peer(clips),
+                                  "crops": lambda: ours.at(clips.flatten(), samples, frames)}, turns, device, calls=5))
+    whole, cut = audio / times["clips"], frames.numel() / FRAMES_PER_S / times["crops"]
+    other = audio / times["torchaudio"]
+    return [{"what": "waveform to log-mel, GPU", "times_real_time": whole, "torchaudio_times_real_time": other,
+             "ratio": whole / other}, {"what": "crops of waveforms to log-mel, GPU", "times_real_time": cut}]
+
+
+def torchaudio_logmel() -> torch.nn.Module:
     """The usual way: torchaudio's transform with the same settings, and the logarithm."""
     config = LogMelConfig()
-    mel = torchaudio.transforms.MelSpectrogram(
-        config.sample_rate, config.n_fft, config.win_length, config.hop_length, config.f_min, config.f_max,
-        n_mels=config.n_mels, power=2.0, norm="slaney", mel_scale="slaney")
-    return lambda wav: (mel(wav) + LOG_EPS).log()
+
+    class Peer(torchaudio.transforms.MelSpectrogram):
+        def forward(self, wav: torch.Tensor) -> torch.Tensor:
+            return (super().forward(wav) + LOG_EPS).log()
+
+    return Peer(config.sample_rate, config.n_fft, config.win_length, config.hop_length, config.f_min, config.f_max,
+                n_mels=config.n_mels, power=2.0, norm="slaney", mel_scale="slaney")
 
 
 if __name__ == "__main__":

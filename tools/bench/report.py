@@ -19,7 +19,7 @@ def leave(about: dict[str, Any], rows: list[dict[str, Any]], columns: dict[str, 
     """Write the JSON file, if requested; print machine and command, then the table."""
     about = {**about, "command": command()}
     if json:
-        write_json(json, {**about, "rows": rows})
+        write_json(json, {**about, "columns": columns, "rows": rows})
     print("; ".join(f"{key} {value}" for key, value in about.items()))
     print(table(rows, columns), flush=True)
 

@@ -18,18 +18,11 @@ import torch
 from bench.kernels import time_by_kind
 from bench.measure import CLOCKS, copy, in_turns, machine, medians, products, rate
 from bench.report import leave
-from bench.steps import WORDS, Step, make_batches
+from bench.steps import SETTINGS, WORDS, Step, has_plain, make_batches, settings_of
 from m2d.nn import ModelConfig
 from m2d.nn.summary import summarise
+from m2d.training.memory import available_bytes, micro_batch
 
-SETTINGS = {
-    "m2ds_80x608_80x2": {"input_size": [80, 608], "patch_size": [80, 2], "mask_ratio": 0.6, "lambda_off": 0.5},
-    "m2d_80x608_16x16": {"input_size": [80, 608], "patch_size": [16, 16], "mask_ratio": 0.7},
-    "m2ds_80x208_80x4": {"input_size": [80, 208], "patch_size": [80, 4], "mask_ratio": 0.6, "lambda_off": 0.5},
-    "m2ds_80x400_80x2": {"input_size": [80, 400], "patch_size": [80, 2], "mask_ratio": 0.6, "lambda_off": 0.5},
-    "m2d_image_224_16": {"input_size": [224, 224], "patch_size": [16, 16], "in_channels": 3, "mask_ratio": 0.75},
-}
-"""The goal's own setting first, should the time run out."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ON_GPU = "plain+fp32,fp32,plain+bf16,bf16,bf16+compile,bf16+graphs"
 ON_CPU = "plain+fp32,fp32"
@@ -39,17 +32,20 @@ COLUMNS = {"setting": "", "variant": "", "batch": "d", "gflop_per_sample": ".1f"
            "note": ""}
 
 
-def bench_setting(name: str, model: dict[str, Any], options: argparse.Namespace, end: float) -> list[dict[str, Any]]:
-    """One row per variant. Those not begun before `end` (monotonic seconds), or too large for the GPU, have a note."""
-    config = ModelConfig(size=options.size, teacher_width=768, **model)
+def bench_setting(name: str, size: str, options: argparse.Namespace, end: float) -> list[dict[str, Any]]:
+    """One row per variant, in batches of `size`, a number or `fill`.
+
+    Those not begun before `end` (monotonic seconds), or too large for the GPU, have a note.
+    """
+    config = ModelConfig(teacher_width=768, **settings_of(name, options.size))
     device = torch.device(options.device)
-    batches = make_batches(config, options.batch, device)
+    batch = filling(config, device) if size == "fill" else int(size)
+    batches = make_batches(config, batch, device)
     gflop = summarise(config).step_flops / 1e9
-    variants = options.variants.split(",")
+    variants = [word for word in options.variants.split(",") if has_plain(config) or "plain" not in word]
     rows = []
     for group in [[variant] for variant in variants] if device.type == "cuda" else [variants]:
-        new = [{"setting": name, "variant": variant, "batch": options.batch, "gflop_per_sample": gflop}
-               for variant in group]
+        new = [{"setting": name, "variant": variant, "batch": batch, "gflop_per_sample": gflop} for variant in group]
         rows += new
         if time.monotonic() > end:
             for row in new:
@@ -65,6 +61,18 @@ def bench_setting(name: str, model: dict[str, Any], options: argparse.Namespace,
             torch.cuda.empty_cache()
     add_ratios(rows)
     return rows
+
+
+def filling(config: ModelConfig, device: torch.device) -> int:
+    """The micro-batch of a batch of 2,048 that fills the GPU in bf16, as `optim.micro_batch=0` chooses it."""
+    def peak(samples: int) -> int:
+        torch.cuda.reset_peak_memory_stats(device)
+        Step("bf16", config, make_batches(config, samples, device, count=1))()
+        return torch.cuda.max_memory_allocated(device)
+
+    size = micro_batch(2048, peak, available_bytes(device))
+    torch.cuda.empty_cache()
+    return size
 
 
 def measure(rows: list[dict[str, Any]], config: ModelConfig, batches: list, options: argparse.Namespace) -> None:
@@ -115,8 +123,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", default=",".join(SETTINGS), help="comma list of " + ", ".join(SETTINGS))
     parser.add_argument("--variants", help="comma list of words joined by +: " + ", ".join(WORDS) + " (all that apply)")
-    parser.add_argument("--size", default="base", help="encoder: small, base, large")
-    parser.add_argument("--batch", type=int, help="samples per step (default 8 on a CPU, 128 on a GPU)")
+    parser.add_argument("--size", default="base", help="encoder: small, base, large, or tiny for a trial")
+    parser.add_argument("--batch", help="comma list of samples per step; on a GPU also fill, what its memory holds in "
+                                        "bf16 (default 8 on a CPU, 128 on a GPU)")
     parser.add_argument("--repeats", type=int, default=5, help="timed turns of each variant")
     parser.add_argument("--warmup", type=int, default=2, help="turns before them")
     parser.add_argument("--minutes", type=float, default=9.0, help="nothing new is begun after this time")
@@ -127,11 +136,14 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(words)
     on_gpu = options.device.startswith("cuda")
     options.variants = options.variants or (ON_GPU if on_gpu else ON_CPU)
-    options.batch = options.batch or (128 if on_gpu else 8)
+    options.batch = options.batch or ("128" if on_gpu else "8")
     for given, known in ((options.settings, SETTINGS), (options.variants.replace("+", ","), WORDS)):
         for name in given.split(","):
             if name not in known:
                 parser.error(f"unknown '{name}': one of {', '.join(known)}")
+    for size in options.batch.split(","):
+        if not (size.isdigit() and int(size)) and (size != "fill" or not on_gpu):
+            parser.error(f"--batch {size}: a number, or on a GPU fill")
     if options.clock == "cpu" and (on_gpu or options.threads != 1):
         parser.error("--clock cpu needs --device cpu --threads 1: it adds up what all threads spend")
     return options
@@ -146,7 +158,8 @@ def main(words: list[str] | None = None) -> None:
     about = machine(device)
     about["copy_gb_per_s"] = round(rate(*copy(device), device, options.clock) / 1e9)
     end = time.monotonic() + 60 * options.minutes
-    rows = [row for name in options.settings.split(",") for row in bench_setting(name, SETTINGS[name], options, end)]
+    rows = [row for name in options.settings.split(",") for batch in options.batch.split(",")
+            for row in bench_setting(name, batch, options, end)]
     leave(about, rows, COLUMNS, options.json)
 
 

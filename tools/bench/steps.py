@@ -1,6 +1,7 @@
 """One pre-training step, ours or the plain one, on rotating batches of fixed shape."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -10,6 +11,18 @@ from m2d.nn import ModelConfig, build_objective
 
 CLIP_NORM, EMA_RATE, LEARNING_RATE = 3.0, 0.99995, 1e-4
 WORDS = ("plain", "fp32", "bf16", "compile", "graphs")
+SETTINGS = {
+    "m2ds_80x608_80x2": {"input_size": [80, 608], "patch_size": [80, 2], "mask_ratio": 0.6, "lambda_off": 0.5},
+    "m2d_80x608_16x16": {"input_size": [80, 608], "patch_size": [16, 16], "mask_ratio": 0.7},
+    "m2ds_80x208_80x4": {"input_size": [80, 208], "patch_size": [80, 4], "mask_ratio": 0.6, "lambda_off": 0.5},
+    "m2ds_80x400_80x2": {"input_size": [80, 400], "patch_size": [80, 2], "mask_ratio": 0.6, "lambda_off": 0.5},
+    "msm_mae_80x608_16x16": {"objective": "mae", "input_size": [80, 608], "patch_size": [16, 16], "mask_ratio": 0.75},
+    "m2d_image_224_16": {"input_size": [224, 224], "patch_size": [16, 16], "in_channels": 3, "mask_ratio": 0.75},
+}
+"""The goal's own setting first, should the time run out."""
+TINY = {"size": "custom", "width": 32, "depth": 2, "heads": 2, "predictor_width": 32, "predictor_depth": 1,
+        "predictor_heads": 2}
+"""A size at which the benchmarks themselves are tried."""
 
 Batch = dict[str, torch.Tensor]
 
@@ -17,8 +30,8 @@ Batch = dict[str, torch.Tensor]
 class Step:
     """One optimiser step of a variant: words of `WORDS` joined by +, such as `fp32`, `plain+bf16`, `bf16+graphs`.
 
-    `plain` is the peer of `bench.plain`, any other is ours. `compile` is `torch.compile` with static shapes,
-    `graphs` the same with CUDA graphs.
+    `plain` is the peer of `bench.plain`, where the objective has one; any other is ours. `compile` is `torch.compile`
+    with static shapes, `graphs` the same with CUDA graphs.
     """
 
     def __init__(self, variant: str, config: ModelConfig, batches: list[Batch]):
@@ -27,7 +40,9 @@ class Step:
         self.device = batches[0]["x"].device
         self.bf16, self.graphs = "bf16" in words, "graphs" in words
         ours, plain = make_models(config, self.device)
-        self.difference = check_equal(ours, plain, {key: value[:4] for key, value in batches[0].items()})
+        self.difference = None
+        if plain is not None:
+            self.difference = check_equal(ours, plain, {key: value[:4] for key, value in batches[0].items()})
         self.model, call = (plain, plain_loss(plain)) if "plain" in words else (ours, our_loss(ours))
         if "compile" in words or self.graphs:
             call = torch.compile(call, mode="reduce-overhead" if self.graphs else "default", dynamic=False)
@@ -79,10 +94,22 @@ def make_batches(config: ModelConfig, size: int, device: torch.device, count: in
     return batches
 
 
-def make_models(config: ModelConfig, device: torch.device) -> tuple[torch.nn.Module, PlainM2D]:
-    """Our model and the plain one with the same weights."""
+def settings_of(setting: str, size: str) -> dict[str, Any]:
+    """Options of the model of a setting, in the size of an encoder or `tiny`."""
+    return {**SETTINGS[setting], **(TINY if size == "tiny" else {"size": size})}
+
+
+def has_plain(config: ModelConfig) -> bool:
+    """Whether there is a plain variant of the objective."""
+    return config.objective == "m2d"
+
+
+def make_models(config: ModelConfig, device: torch.device) -> tuple[torch.nn.Module, PlainM2D | None]:
+    """Our model and the plain one, where there is one, with the same weights."""
     torch.manual_seed(0)
     ours = build_objective(config).to(device)
+    if not has_plain(config):
+        return ours, None
     plain = PlainM2D(config).to(device)
     weights = {plain_name(name): value for name, value in ours.state_dict().items()}
     missing, unknown = plain.load_state_dict(weights, strict=False)

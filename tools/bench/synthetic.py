@@ -48,11 +48,11 @@ def write_stores(directory: Path, folder: Path) -> None:
         merge_index(directory / name)
 
 
-def write_audio(directory: Path, seconds: list[float], sample_rate: int = 16000) -> list[Path]:
-    """Clips of noise with a slow envelope as 16-bit WAV files, one of each length."""
+def write_audio(directory: Path, seconds: list[float], sample_rate: int = 16000, suffix: str = ".wav") -> list[Path]:
+    """Clips of noise with a slow envelope as 16-bit files, one of each length."""
     rng = np.random.default_rng(0)
     directory.mkdir(parents=True, exist_ok=True)
-    paths = [directory / f"{clip:04d}.wav" for clip in range(len(seconds))]
+    paths = [directory / f"{clip:04d}{suffix}" for clip in range(len(seconds))]
     for path, length in zip(paths, seconds, strict=True):
         samples = round(length * sample_rate)
         envelope = 0.1 * (1.1 + np.sin(np.arange(samples) * 2 * np.pi * 3 / sample_rate))

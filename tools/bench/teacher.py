@@ -39,6 +39,7 @@ class TeacherBench:
     turns: int = option(3, "timed turns of each way")
     device: str = option("auto", "auto, cpu, cuda")
     precision: str = option("float32", "float32; on a GPU also bfloat16, float16")
+    compiled: bool = option(False, "torch.compile the transformer layers of our rows")
     threads: int = option(1, "threads on a CPU; with one, the process's CPU seconds are counted")
     json: str = option("", "write machine, command and rows here as well")
 
@@ -55,6 +56,9 @@ def bench(options: TeacherBench) -> None:
         intermediate_size=4 * options.hidden_size)).eval().to(place)
     teacher = SpeechTeacher(copy.deepcopy(model), transformers.Wav2Vec2FeatureExtractor(do_normalize=False),
                             options.layer)
+    if options.compiled:
+        for layer in teacher.transformer.layers:
+            layer.compile()
     clips = audio(options.audio_seconds)
     wavs = [torch.from_numpy(wav)[None].to(place) for wav in clips.values()]
 
@@ -79,7 +83,8 @@ def bench(options: TeacherBench) -> None:
     for row in rows:
         row["times_peer"] = row["times_real_time"] * peer / total
         row["samples_per_s"] = row["times_real_time"] / CROP_SECONDS
-    about = {**machine(place), "transformers": transformers.__version__, "precision": options.precision}
+    about = {**machine(place), "transformers": transformers.__version__, "precision": options.precision,
+             "compiled": options.compiled}
     leave(about, rows, COLUMNS, options.json)
 
 
