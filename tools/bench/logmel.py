@@ -20,7 +20,6 @@ from m2d.audio.wave import read_audio
 from m2d.common.cli import run
 from m2d.common.options import option
 
-CROP_FRAMES, FRAMES_PER_S = 608, 100
 COLUMNS = {"what": "", "times_real_time": ".0f", "torchaudio_times_real_time": ".0f", "ratio": ".2f"}
 
 
@@ -63,18 +62,17 @@ def bench(options: LogMelBench) -> None:
 
 
 def on_device(wavs: list[torch.Tensor], audio: float, turns: int) -> list[dict[str, Any]]:
-    """Rows of a GPU: whole clips in one tensor, and crops of 6.08 s as pre-training on the fly makes them."""
+    """Rows of a GPU: clips in one tensor, and a list of clips, which features and training have."""
     device = torch.device("cuda")
-    ours, peer, clips = LogMel(), torchaudio_logmel().to(device), torch.stack(wavs).to(device)
-    samples = torch.tensor([len(wav) for wav in wavs], device=device)
-    frames = torch.arange(min(CROP_FRAMES, ours.frames(len(wavs[0]))), device=device).expand(len(wavs), -1)
+    ours, peer, whole = LogMel(), torchaudio_logmel().to(device), torch.stack(wavs).to(device)
+    clips = list(whole)
     with torch.inference_mode():
-        times = medians(in_turns({"clips": lambda: ours(clips), "torchaudio": lambda: peer(clips),
-                                  "crops": lambda: ours.at(clips.flatten(), samples, frames)}, turns, device, calls=5))
-    whole, cut = audio / times["clips"], frames.numel() / FRAMES_PER_S / times["crops"]
-    other = audio / times["torchaudio"]
-    return [{"what": "waveform to log-mel, GPU", "times_real_time": whole, "torchaudio_times_real_time": other,
-             "ratio": whole / other}, {"what": "crops of waveforms to log-mel, GPU", "times_real_time": cut}]
+        times = medians(in_turns({"tensor": lambda: ours(whole), "torchaudio": lambda: peer(whole),
+                                  "list": lambda: ours.clips(clips)}, turns, device, calls=5))
+    rates = {name: audio / spent for name, spent in times.items()}
+    return [{"what": text, "times_real_time": rates[name], "torchaudio_times_real_time": rates["torchaudio"],
+             "ratio": rates[name] / rates["torchaudio"]}
+            for name, text in (("tensor", "one tensor to log-mel, GPU"), ("list", "list of clips to log-mel, GPU"))]
 
 
 def torchaudio_logmel() -> torch.nn.Module:
