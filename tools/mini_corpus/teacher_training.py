@@ -1,6 +1,5 @@
 """Training of the mini teacher as HuBERT is trained: masked prediction of clustered units, without any label."""
 
-import json
 import logging
 import math
 import shutil
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from transformers import HubertModel
 
 from m2d.audio.wave import read_audio
 from m2d.common.config import option
-from m2d.common.files import atomic_directory, write_json
+from m2d.common.files import atomic_directory, read_json, write_json
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
 from m2d.teacher.loading import quiet
@@ -69,22 +69,28 @@ class UnitHead(nn.Module):
         return functional.normalize(self.projection(features), dim=-1) @ functional.normalize(self.embedding).T / 0.1
 
 
-def train_mini_teacher(data: DataDir, valid: DataDir, out: str | Path, options: TrainOptions) -> dict[str, list]:
+def train_mini_teacher(data: DataDir, valid: DataDir, out: str | Path, options: TrainOptions) -> None:
     """Train on `data`, measure on `valid`, and write a transformers model folder `out`.
 
     The folder holds what `save_pretrained` writes, in float16, and `training.json`: the settings, and each round's
     share of masked rows whose unit is predicted right. A round that is finished is kept in `OUT.rounds` until all are.
+    What was made with the same settings is not made again.
     """
     rounds = Path(f"{out}.rounds")
+    settings = {"clips": [len(data), len(valid)], **vars(options)}
+    if _made_by(settings, Path(out) / "training.json"):
+        LOG.info("%s: trained before with these settings", out)
+        return
     model = build_mini_hubert(options.seed)
     train, held = _load(data), _load(valid)
     LOG.info("%d clips, %.1f h", len(train), sum(map(len, train)) / SAMPLE_RATE / 3600)
     scores = []
     for number, (steps, count) in enumerate(zip(options.steps, options.units, strict=True)):
         kept = rounds / f"{number}.safetensors"
-        if kept.is_file():
+        record = kept.with_suffix(".json")
+        if _made_by(settings, record):
             model.load_state_dict(load_file(kept))
-            scores.append(json.loads(kept.with_suffix(".json").read_text())["masked_accuracy"])
+            scores.append(read_json(record)["masked_accuracy"])
             continue
         rows = _rows(model, train + held, options.layer if number else 0)
         units = cluster(rows, count, options.seed)
@@ -94,14 +100,20 @@ def train_mini_teacher(data: DataDir, valid: DataDir, out: str | Path, options: 
         _fit(model, head, clips[:len(train)], steps, options)
         scores.append(masked_accuracy(model, head, clips[len(train):], options))
         LOG.info("round %d: %.1f%% of masked units of unseen speakers right", number + 1, 100 * scores[-1])
-        write_json(kept.with_suffix(".json"), {"masked_accuracy": scores[-1]})
+        record.unlink(missing_ok=True)
+        rounds.mkdir(parents=True, exist_ok=True)
         save_file(model.state_dict(), kept)
+        write_json(record, {"masked_accuracy": scores[-1], **settings})
     with atomic_directory(out) as folder, quiet():
         model.half().save_pretrained(folder)
         build_feature_extractor().save_pretrained(folder)
-        write_json(folder / "training.json", {"masked_accuracy": scores, **vars(options)})
+        write_json(folder / "training.json", {"masked_accuracy": scores, **settings})
     shutil.rmtree(rounds)
-    return {"masked_accuracy": scores}
+
+
+def _made_by(settings: dict[str, Any], record: Path) -> bool:
+    found = read_json(record, {})
+    return {name: found.get(name) for name in settings} == settings
 
 
 def _load(data: DataDir) -> list[np.ndarray]:

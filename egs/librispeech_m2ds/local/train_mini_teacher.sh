@@ -24,19 +24,20 @@ exp=exp/mini_hubert
 data=data/mini_hubert
 kept=../../tools/mini_corpus/mini_hubert
 
-python3 -m mini_corpus out="$MINI_CORPUS" scale="$scale" jobs="$nj" 'parts=[teacher_speech,librispeech,speech_commands_v1,voxceleb]'
-python3 -m m2d.bin.prepare_data corpus=folder root="$MINI_CORPUS/teacher_speech" out="$data/train"
+bound() { ../../utils/bound.py $$ "$@"; }
+
+parts=(teacher_speech librispeech speech_commands_v1 voxceleb)
+bound python3 -m mini_corpus out="$MINI_CORPUS" scale="$scale" jobs="$nj" 'parts=[]' "${parts[@]/#/parts+=}"
+bound python3 -m m2d.bin.prepare_data corpus=folder root="$MINI_CORPUS/teacher_speech" out="$data/train"
 for part in dev-clean train-clean-100 test-clean; do
-  python3 -m m2d.bin.prepare_data corpus=librispeech root="$MINI_CORPUS/LibriSpeech" "parts=[$part]" out="$data/$part"
+  bound python3 -m m2d.bin.prepare_data corpus=librispeech root="$MINI_CORPUS/LibriSpeech" "parts=[$part]" out="$data/$part"
 done
 mkdir -p "$exp"
-if [ ! -e "$exp/model" ]; then
-  OMP_NUM_THREADS=1 python3 -m mini_corpus.train_teacher data="$data/train" valid="$data/dev-clean" out="$exp/model" \
-    ${changes[@]+"${changes[@]}"} 2>&1 | tee -a "$exp/train.log"
-fi
-python3 -m mini_corpus.probe_teacher model="$exp/model" train="$data/train-clean-100" test="$data/test-clean" \
+OMP_NUM_THREADS=1 ../../utils/bound.py $$ python3 -m mini_corpus.train_teacher data="$data/train" valid="$data/dev-clean" \
+  out="$exp/model" ${changes[@]+"${changes[@]}"} 2>&1 | tee -a "$exp/train.log"
+bound python3 -m mini_corpus.probe_teacher model="$exp/model" train="$data/train-clean-100" test="$data/test-clean" \
   alignments="$MINI_CORPUS/LibriSpeech/alignments" words="$MINI_CORPUS/speech_commands_v0.01" \
   speakers="$MINI_CORPUS/VoxCeleb1/dev/wav" out="$exp"
 if [ $keep = true ]; then
-  python3 -m mini_corpus.keep_teacher model="$exp/model" probe="$exp" log="$exp/train.log" out="$kept"
+  bound python3 -m mini_corpus.keep_teacher model="$exp/model" probe="$exp" log="$exp/train.log" out="$kept"
 fi

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 import transformers
+from mini_corpus import teacher_training
 from mini_corpus.probe import folder_probe, phone_probe, probe_accuracy, probe_teacher
 from mini_corpus.teacher import build_mini_hubert, gabor_filters
 from mini_corpus.teacher_training import TrainOptions, span_mask, train_mini_teacher
@@ -65,7 +66,8 @@ def trained(corpus, tmp_path_factory):
     train, valid, _ = corpus
     out = tmp_path_factory.mktemp("trained") / "teacher"
     options = TrainOptions(steps=[60, 30], units=[4, 4], batch=4, crop_rows=40, lr=2e-3, span=4, mask=0.4)
-    return out, train_mini_teacher(train, valid, out, options)["masked_accuracy"], options
+    train_mini_teacher(train, valid, out, options)
+    return out, json.loads((out / "training.json").read_text())["masked_accuracy"], options
 
 
 def test_it_predicts_masked_units_and_loads_like_any_teacher(corpus, trained):
@@ -107,18 +109,30 @@ def test_the_probe_tells_phones_and_words_by_layer(corpus, trained, tmp_path):
     assert (tmp_path / "probe" / "probe.png").stat().st_size > 1000
 
 
-def test_finished_rounds_are_not_trained_again(corpus, trained, tmp_path):
+def test_what_is_finished_is_not_trained_again(corpus, trained, tmp_path, caplog):
     train, valid, _ = corpus
     out, _, options = trained
     assert not (out.parent / "teacher.rounds").exists()
-    again = tmp_path / "teacher"
-    with pytest.raises(ZeroDivisionError):  # the second round has no steps
-        train_mini_teacher(train, valid, again, dataclasses.replace(options, steps=[60, 0]))
-    kept = again.parent / "teacher.rounds" / "0.json"
-    kept.write_text(json.dumps({"masked_accuracy": 0.123}))
-    assert train_mini_teacher(train, valid, again, options)["masked_accuracy"][0] == 0.123
+    again, rounds = tmp_path / "teacher", tmp_path / "teacher.rounds"
+    with pytest.raises(RuntimeError), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teacher_training, "atomic_directory", raise_error)  # stands for an interruption
+        train_mini_teacher(train, valid, again, options)
+    record = json.loads((rounds / "0.json").read_text())
+    (rounds / "0.json").write_text(json.dumps({**record, "masked_accuracy": 0.123}))
+    train_mini_teacher(train, valid, again, options)
+    assert json.loads((again / "training.json").read_text())["masked_accuracy"][0] == 0.123
     one, two = (load_file(folder / "model.safetensors") for folder in (out, again))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+    with caplog.at_level("INFO"):
+        train_mini_teacher(train, valid, again, options)
+    assert "trained before" in caplog.text
+    train_mini_teacher(train, valid, again, dataclasses.replace(options, steps=[1, 1]))
+    assert json.loads((again / "training.json").read_text())["steps"] == [1, 1]
+
+
+def raise_error(path):
+    raise RuntimeError("interrupted")
 
 
 def test_units_are_clusters_with_a_row_for_each_of_hubert_s():
