@@ -87,10 +87,13 @@ def machine(device: torch.device = CPU) -> dict[str, object]:
 
 
 def processor() -> str:
-    """The processor's name, on Linux."""
+    """The processor's name, its family and model, which vendors' names may leave open, and their number, on Linux."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            names = [line.partition(":")[2].strip() for line in stream if line.startswith("model name")]
-        return f"{names[0]}, {len(names)} CPUs"
-    except (OSError, IndexError):
+            lines = [[word.strip() for word in line.split(":", 1)] for line in stream if ":" in line]
+        first = dict(reversed(lines))
+        wide = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in first["flags"].split()]
+        count = sum(name == "processor" for name, _ in lines)
+        return f"{first['model name']} (family {first['cpu family']} model {first['model']}, {wide[-1]}), {count} CPUs"
+    except (OSError, KeyError, IndexError):
         return platform.processor() or platform.machine()
