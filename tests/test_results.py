@@ -1,5 +1,6 @@
 """Numbers in RESULTS.md and in READMEs follow from their source: JSON that is kept, the papers' rows, each other."""
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -66,6 +67,16 @@ def test_a_table_beside_whose_text_its_source_is_kept_follows_from_it():
     for path in (ROOT / "egs").glob("*/RESULTS.json"):
         source, text = json.loads(path.read_text(encoding="utf-8")), RESULTS[path.parent.name]
         assert table(source["results"], source["published"], None) in text
+
+
+def test_tables_of_trials_follow_from_the_json_that_is_kept(monkeypatch):
+    folder = ROOT / "egs/own_sounds"
+    monkeypatch.syspath_prepend(folder / "local")
+    kept = sorted((folder / "results").glob("*.json"))
+    assert kept
+    for path in kept:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        assert importlib.import_module(path.stem).table(rows) in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def records(value):

@@ -32,7 +32,8 @@ VARIANTS = {
     "own_predictor": ["run.init_from={run}/checkpoints/step_000002100.pt", "data.teacher={run}/model",
                       "model.predictor_width=96"],
     "frozen": ["optim.frozen_epochs=4"],
-    "frozen_and_quarter": ["optim.frozen_epochs=4", "optim.base_lr=1e-3"],
+    "frozen_sixteenth": ["optim.frozen_epochs=2", "optim.base_lr=2.5e-4"],
+    "encoder_slower": ["optim.layer_decay=0.25"],
     "distillation_alone": ["model.lambda_m2d=0"],
     "m2d_alone": ["data.kind=audio", "model.lambda_off=0"],
 }
@@ -82,18 +83,25 @@ def collect() -> list[dict[str, object]]:
         if (path := OUT / name / "metrics.jsonl").is_file():
             lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
             probes = [line for line in lines if "probe_knn" in line]
+            spread = [line["latent_std"] for line in lines if "latent_std" in line]
             rows.append({"variant": name, "changes": changes, "steps": [line["step"] for line in probes],
-                         **{kind: [round(line[f"probe_{kind}"], 1) for line in probes] for kind in ("knn", "linear")}})
+                         **{kind: [round(line[f"probe_{kind}"], 1) for line in probes] for kind in ("knn", "linear")},
+                         "latent_std": [round(spread[0], 2), round(min(spread), 2)]})
     return rows
 
 
 def table(rows: list[dict]) -> str:
-    """A row for each variant; kNN and linear probe at each measured step."""
-    steps = rows[0]["steps"]
-    header = ["variant", "change", *(f"{kind} at {step}" for kind in ("kNN", "linear") for step in steps)]
-    return markdown.table(header, [[row["variant"].replace("_", " "), " ".join(f"`{word}`" for word in row["changes"]),
-                                    *(f"{score:.1f}" for kind in ("knn", "linear") for score in row[kind])]
-                                   for row in rows])
+    """A row for each variant: scores at each measured step, the latents' deviation at first and at its lowest."""
+    steps = max((row["steps"] for row in rows), key=len)
+    lines = []
+    for row in rows:
+        found = [dict(zip(row["steps"], row[kind], strict=True)) for kind in ("knn", "linear")]
+        scores = [scores.get(step) for scores in found for step in steps]
+        lines.append([row["variant"].replace("_", " "), " ".join(f"`{word}`" for word in row["changes"]),
+                      *("-" if score is None else f"{score:.1f}" for score in scores),
+                      "{:.2f} to {:.2f}".format(*row["latent_std"])])
+    header = [f"{kind} at {step}" for kind in ("kNN", "linear") for step in steps]
+    return markdown.table(["variant", "change", *header, "deviation of latents"], lines)
 
 
 def put_table(mark: str, text: str) -> None:
@@ -106,5 +114,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "run":
         run_all(Path(sys.argv[2]).resolve(), sys.argv[3:])
     else:
+        KEPT.parent.mkdir(exist_ok=True)
         write_json(KEPT, found := collect())
         put_table(MARK, table(found))

@@ -72,5 +72,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "run":
         run_all(sys.argv[2], sys.argv[3:])
     else:
+        KEPT.parent.mkdir(exist_ok=True)
         write_json(KEPT, found := collect())
         put_table(MARK, table(found))
