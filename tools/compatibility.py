@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs/compatibility.json"
 TESTS = ("tests/nn", "tests/audio", "tests/teacher", "tests/pretrained/test_features.py",
          "tests/pretrained/test_layouts.py", "tests/pretrained/test_published.py", "tests/pretrained/test_hf_export.py")
-ALL = ("3.10:2.8:4", "3.11:2.8:5", "3.12:2.9:5", "3.13:2.10:4", "3.12:2.11:4", "3.13:2.12:5", "3.11:2.13:5")
+ALL = ("3.10:2.8:4", "3.11:2.8:5", "3.12:2.9:5", "3.13:2.10:4", "3.12:2.11:4", "3.13:2.12:5")
 NEEDED = ("pytest", "pytest-timeout", "hypothesis")
 
 
