@@ -21,7 +21,7 @@ def tiny(**model):
     return ModelConfig(**{**model, **TINY})
 
 
-@pytest.mark.parametrize("name", step.SETTINGS)
+@pytest.mark.parametrize("name", [name for name, model in step.SETTINGS.items() if "objective" not in model])
 def test_plain_is_the_same_function(name):
     config = tiny(**step.SETTINGS[name])
     batch, = steps.make_batches(config, 2, CPU, count=1)
@@ -43,6 +43,15 @@ def test_steps_keep_together():
         ours()
         plain()
     assert ours.forward().item() == pytest.approx(plain.forward().item(), rel=1e-4)
+
+
+def test_an_objective_without_a_plain_variant_is_timed_alone(capsys):
+    step.main(["--settings", "msm_mae_80x608_16x16", "--variants", "plain+fp32,fp32", "--batch", "1,2", "--size", "tiny",
+               "--device", "cpu", "--repeats", "1", "--warmup", "0", "--threads", "1"])
+    rows = [line.split(" | ")[:3] for line in capsys.readouterr().out.splitlines() if line.startswith("| msm")]
+    assert rows == [["| msm_mae_80x608_16x16", "fp32", "1"], ["| msm_mae_80x608_16x16", "fp32", "2"]]
+    with pytest.raises(SystemExit):
+        step.parse(["--batch", "fill", "--device", "cpu"])
 
 
 def test_another_function_is_not_timed():
