@@ -59,15 +59,11 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
         picked = [0, *range(begin, min(end, len(sizes)))]
         lines += [""] if lines else []
         for row in (header, ["─" * size for size in sizes], *rows):
-            lines.append("  ".join(_padded(row[i], sizes[i], i > 0) for i in picked).rstrip())
+            blanks = {i: " " * (sizes[i] - _columns(row[i])) for i in picked}
+            lines.append("  ".join(blanks[i] + row[i] if i else row[i] + blanks[i] for i in picked).rstrip())
         begin = end
     return lines
 
 
 def _columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-
-
-def _padded(text: str, size: int, right: bool) -> str:
-    blank = " " * (size - _columns(text))
-    return blank + text if right else text + blank

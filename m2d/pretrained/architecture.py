@@ -16,9 +16,8 @@ from m2d.pretrained.layouts import to_published
 POSITION_TOLERANCE = 1e-4
 
 
-def encoder_config(
-    state: dict[str, torch.Tensor], positions: dict[str, torch.Tensor], heads: int | None
-) -> EncoderConfig:
+def encoder_config(state: dict[str, torch.Tensor], positions: dict[str, torch.Tensor],
+                   heads: int | None) -> EncoderConfig:
     """The encoder whose parameters, under our names, are `state`.
 
     `positions` are its position tables, `heads` are the ones that are given. Raises ValueError for shapes that don't
@@ -114,12 +113,8 @@ def _depth(state: dict[str, torch.Tensor], prefix: str) -> int:
     return max(1, len({name[len(prefix):].split(".")[0] for name in state if name.startswith(prefix)}))
 
 
-def check_state(
-    state: dict[str, torch.Tensor],
-    expected: dict[str, torch.Tensor],
-    origin: str,
-    name_of: Callable[[str], str] = str,
-) -> None:
+def check_state(state: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], origin: str,
+                name_of: Callable[[str], str] = str) -> None:
     """Raise ValueError for the first parameter that is missing, of another shape, not finite numbers, or one too many.
 
     `name_of` gives the name that the reader of the message knows a parameter by.

@@ -17,13 +17,8 @@ from m2d.audio.logmel import LogMelConfig
 from m2d.common.errors import UserError, errors_at
 from m2d.nn.encoder_config import ENCODERS, EncoderConfig
 from m2d.nn.patches import sincos_positions
-from m2d.pretrained.architecture import (
-    check_state,
-    encoder_config,
-    expected_parameters,
-    is_encoder_only,
-    with_class_row,
-)
+from m2d.pretrained import architecture
+from m2d.pretrained.architecture import check_state, is_encoder_only, with_class_row
 from m2d.pretrained.images import IMAGENET
 from m2d.pretrained.layouts import from_published, front_end_for, separate, to_published
 from m2d.pretrained.storage import read_pth, write_pth
@@ -161,10 +156,10 @@ def _interpret(tensors: dict[str, torch.Tensor], heads: int | None, front_end: L
         if ours is None:
             raise ValueError(f"parameter '{name}' belongs to no published M2D, M2D-S, MSM-MAE or MAE model")
         state[ours] = value.float()
-    encoder = encoder_config(state, positions, heads)
+    encoder = architecture.encoder_config(state, positions, heads)
     statistics = _statistics(norm_stats) if encoder.in_channels == 1 else IMAGENET
     _leave_out_label_predictor(state, encoder)
-    check_state(state, expected_parameters(state, encoder), "not a whole model", published_name)
+    check_state(state, architecture.expected_parameters(state, encoder), "not a whole model", published_name)
     classifier, clap = ({name: value.float() for name, value in part.items()}
                         for part in (parts.classifier, parts.clap))
     return Published(state, encoder, statistics, front_end, parts.layout, classifier, clap)

@@ -37,7 +37,8 @@ class FeatureStream:
             settled.append(self._encode(self._samples[:(last - 1) * self._hop + self._half], last))
             self._samples = self._samples[(last - self._margin) * self._hop:].clone()
             self._context = self._margin
-        return torch.cat(settled, dim=1) if settled else self._nothing()
+        nothing = self._samples.new_zeros(self.model.n_layers if self.all_layers else 1, 0, self.model.dim)
+        return torch.cat([nothing, *settled], dim=1)
 
     def finish(self) -> torch.Tensor:
         """The frames of what is left. Raises ValueError for a recording without samples, or a second call."""
@@ -51,6 +52,3 @@ class FeatureStream:
         """Features of the log-mel frames of `samples` after the context and before `last`, `[L, T, W]`."""
         logmel = normalise(self.model.logmel(samples), self.model.mean, self.model.std)[:, self._context:last]
         return torch.cat(self.model.encode([logmel], self.all_layers).layers)
-
-    def _nothing(self) -> torch.Tensor:
-        return self._samples.new_zeros(self.model.n_layers if self.all_layers else 1, 0, self.model.dim)

@@ -10,9 +10,8 @@ from m2d.common.errors import UserError
 from m2d.teacher.source import locate
 
 
-def load_network(
-    model: str, random_weights: int | None = None
-) -> tuple[transformers.PreTrainedModel, transformers.SequenceFeatureExtractor]:
+def load_network(model: str, random_weights: int | None = None) -> tuple[
+        transformers.PreTrainedModel, transformers.SequenceFeatureExtractor]:
     """Network (float32) and feature extractor of a folder or hub id.
 
     Weights are read as safetensors, or from `pytorch_model.bin` without unpickling objects (`weights_only`). With

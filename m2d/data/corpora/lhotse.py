@@ -27,10 +27,10 @@ def read_lhotse(root: str | Path) -> DataDir:
     try:
         cuts = lhotse.CutSet.from_file(root)
         for cut in progress(cuts, "cuts"):
-            if not _is_plain(cut):
+            recording = getattr(cut, "recording", None)
+            if recording is None or [source.type for source in recording.sources] != ["file"]:
                 left_out += 1
                 continue
-            recording = cut.recording
             data.wav[recording.id] = str(root.parent.absolute() / recording.sources[0].source)
             data.segments[cut.id] = Segment(recording.id, cut.start, cut.end)
             data.utt2dur[cut.id] = cut.duration
@@ -40,12 +40,6 @@ def read_lhotse(root: str | Path) -> DataDir:
     if left_out:
         LOG.warning("%s: %d cuts are left out: mixed, padded, or without a file of their own", root, left_out)
     return finish(data, root, "no cut with a recording that is a file")
-
-
-def _is_plain(cut: Any) -> bool:
-    """Whether a cut is a part of one recording that is one file."""
-    recording = getattr(cut, "recording", None)
-    return recording is not None and len(recording.sources) == 1 and recording.sources[0].type == "file"
 
 
 def _supervise(data: DataDir, cut: Any) -> None:
