@@ -82,13 +82,10 @@ class Card:
             head="\n".join(head), name=name, kind="Audio classifier" if tagger else "Audio encoder",
             rate=model.sample_rate, dim=model.dim, period=period, facts=table(["", ""], sizes.items()), use=use,
             auto="AutoModelForAudioClassification" if tagger else "AutoModel")
-        return text + "".join(f"\n## {title}\n\n{part}\n" for title, part in self._sections().items() if part)
-
-    def _sections(self) -> dict[str, str]:
         sections = _of_run(self.exp) if self.exp else {}
         sections["Figures"] = "\n".join(f"![{FIGURES[name]}]({name})" for name in self.figures)
         sections["Licence"] = self.license or "The author of the weights has not stated one."
-        return sections
+        return text + "".join(f"\n## {title}\n\n{part}\n" for title, part in sections.items() if part)
 
 
 def _of_run(exp: Path) -> dict[str, str]:

@@ -27,7 +27,9 @@ def read_pth(path: str | pathlib.Path) -> Any:
     """
     path = pathlib.Path(path)
     existing_file(path, "checkpoint file")
-    _check_sum(path)
+    beside = pathlib.Path(f"{path}{CHECKSUM}")
+    if beside.is_file() and beside.read_text(encoding="utf-8", errors="replace").split()[:1] != [sha256(path)]:
+        raise UserError(f"{path}: damaged, or another file: its SHA-256 is not the one in {beside.name}")
     _check_archive(path)
     # Pickled beside the weights by the public training code: plain data. Kinds that the process allows already
     # (s3prl's checkpoints need them too) must stay allowed after the block.
@@ -64,12 +66,6 @@ def read_safetensors(path: str | pathlib.Path, checksum: str | None = None) -> d
     if checksum is not None and sha256(path) != checksum:
         raise UserError(f"{path}: damaged: its SHA-256 is not the one in config.json; copy or download it again")
     return state
-
-
-def _check_sum(path: pathlib.Path) -> None:
-    beside = pathlib.Path(f"{path}{CHECKSUM}")
-    if beside.is_file() and beside.read_text(encoding="utf-8", errors="replace").split()[:1] != [sha256(path)]:
-        raise UserError(f"{path}: damaged, or another file: its SHA-256 is not the one in {beside.name}")
 
 
 def _check_archive(path: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ from m2d.common import markdown
 from m2d.common.config import load_config, option
 from m2d.common.errors import UserError
 from m2d.common.figures import new_figure, save_figure
-from m2d.common.files import write_text
+from m2d.common.files import existing_file, write_text
 from m2d.nn.objectives import OBJECTIVES
 from m2d.training.config import PretrainConfig, changes, plain
 from m2d.training.monitor import COLLAPSED, read_metrics
@@ -56,9 +56,11 @@ def compare_runs(options: ComparisonOptions) -> None:
     """Write the table and the figure of finished runs. `UserError` for a directory without one, or without a step."""
     rows: list[Setting] = []
     for exp in map(Path, options.exps):
-        config = _config(exp)
+        existing_file(exp / "done", f"file: {exp} holds no finished run of m2d.bin.pretrain")
+        config = load_config(PretrainConfig, exp / "config.yaml")
         curves = windows(exp / "metrics.jsonl")
-        setting = next((row for row in rows if _same(row.config, config)), None)
+        setting = next((row for row in rows if all(  # the same but for the seed
+            change.startswith("run.seed:") for change in changes(plain(row.config), plain(config)))), None)
         if setting is None:
             setting = Setting(config, [], {})
             rows.append(setting)
@@ -128,17 +130,6 @@ def draw(rows: list[Setting]) -> "Figure":
                for i, row in enumerate(rows)]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
-
-
-def _config(exp: Path) -> PretrainConfig:
-    if not (exp / "done").is_file():
-        raise UserError(f"{exp}: no finished run of m2d.bin.pretrain is there")
-    return load_config(PretrainConfig, exp / "config.yaml")
-
-
-def _same(one: PretrainConfig, other: PretrainConfig) -> bool:
-    """Whether two runs differ, among options that shape the result, at most in their seed."""
-    return all(change.startswith("run.seed:") for change in changes(plain(one), plain(other)))
 
 
 def _cell(curves: list[tuple[np.ndarray, np.ndarray]]) -> str:

@@ -78,5 +78,5 @@ def test_titles(options, expected):
 
 def test_only_finished_runs_are_compared(run, compared):
     exp = run("a", MAE, 0, mae=(1.0, 0.8), latent_std=(0.4, 0.5))
-    with pytest.raises(UserError, match="nothing: no finished run"):
+    with pytest.raises(UserError, match="nothing holds no finished run"):
         compared(f"{exp}/nothing")

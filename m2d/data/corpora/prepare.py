@@ -74,18 +74,12 @@ def _show_size(config: PrepareConfig, data: DataDir) -> None:
     """Log the numbers of utterances, hours and speakers beside the published ones."""
     hours = sum(data.utt2dur.values()) / 3600 if data.utt2dur else None
     found = Size(len(data), hours, len(set(data.utt2spk.values())) or None)
-    if config.corpus == "audioset" and data.utt2dur:
-        _show_lengths(list(data.utt2dur.values()))
-    words, differs = compared(found, published(config.corpus, config.parts))
-    LOG.log(logging.WARNING if differs else logging.INFO, "%s: %s", " + ".join(config.parts) or config.root, words)
-
-
-def _show_lengths(seconds: list[float]) -> None:
-    """Log how many clips do not have the length of AudioSet's."""
-    other = sum(abs(length - CLIP_S) > CLIP_TOLERANCE_S for length in seconds)
-    if other:
+    seconds = list(data.utt2dur.values()) if config.corpus == "audioset" else []
+    if other := sum(abs(length - CLIP_S) > CLIP_TOLERANCE_S for length in seconds):
         LOG.info("%d of %d recordings are not %g s long (%g s more or less): from %.1f to %.1f s", other, len(seconds),
                  CLIP_S, CLIP_TOLERANCE_S, min(seconds), max(seconds))
+    words, differs = compared(found, published(config.corpus, config.parts))
+    LOG.log(logging.WARNING if differs else logging.INFO, "%s: %s", " + ".join(config.parts) or config.root, words)
 
 
 def _sources(config: PrepareConfig) -> list[Path]:
