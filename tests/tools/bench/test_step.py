@@ -46,8 +46,8 @@ def test_steps_keep_together():
 
 
 def test_an_objective_without_a_plain_variant_is_timed_alone(capsys):
-    step.main(["--settings", "msm_mae_80x608_16x16", "--variants", "plain+fp32,fp32", "--batch", "1,2", "--size", "tiny",
-               "--device", "cpu", "--repeats", "1", "--warmup", "0", "--threads", "1"])
+    step.main(["--settings", "msm_mae_80x608_16x16", "--variants", "plain+fp32,fp32", "--batch", "1,2", "--size",
+               "tiny", "--device", "cpu", "--repeats", "1", "--warmup", "0", "--threads", "1"])
     rows = [line.split(" | ")[:3] for line in capsys.readouterr().out.splitlines() if line.startswith("| msm")]
     assert rows == [["| msm_mae_80x608_16x16", "fp32", "1"], ["| msm_mae_80x608_16x16", "fp32", "2"]]
     with pytest.raises(SystemExit):
