@@ -102,6 +102,8 @@ def scratch(log: str) -> Iterator[None]:
     except OSError:  # read-only everywhere, or the name is another user's
         yield
         return
+    # what torch has compiled is kept for the next start
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"m2d-{os.getuid()}-inductor"))
     os.environ["TMPDIR"] = folder
     try:
         yield

@@ -8,7 +8,7 @@ from typing import Any
 from m2d import save_pretrained
 from m2d.common import cli
 from m2d.common.config import option
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, errors_at
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import from_checkpoint, load_pretrained
 from m2d.pretrained.model_card import Card
@@ -40,7 +40,8 @@ def main(options: Options) -> None:
         model, origin = load_pretrained(options.source), {"model": options.source}
     else:
         path, state = run
-        model = from_checkpoint(state)
+        with errors_at(path):
+            model = from_checkpoint(state)
         origin = {"checkpoint": str(path), "step": state["step"], "epoch": state["epoch"]}
     if options.out:
         save_pretrained(model, options.out, origin)

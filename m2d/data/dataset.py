@@ -49,6 +49,18 @@ class BatchDataset(Dataset):
         return self.fill(views(new_block(layout), layout), *key)
 
 
+def check_crop(crop_frames: int, patch_frames: int) -> None:
+    """Raise `UserError` unless a crop is a whole number of patches."""
+    if crop_frames <= 0 or crop_frames % patch_frames:
+        raise UserError(f"crop of {crop_frames} frames: must be a whole number of patches of {patch_frames} frames")
+
+
+def check_logmel(store: PackedStore, width: int) -> None:
+    """Raise `UserError` unless a store has log-mels of `width` bands, as they are."""
+    if store.quantised or store.width != width:
+        raise UserError(f"{store.directory}: log-mel must be float16, {width} wide: extract it again")
+
+
 class PretrainDataset(BatchDataset):
     """Crops of `crop_frames` log-mel frames (10 ms each) from packed stores, a batch at a time.
 
@@ -61,11 +73,10 @@ class PretrainDataset(BatchDataset):
 
     def __init__(self, speech: PackedStore, crop_frames: int, patch_frames: int = 1, teacher: PackedStore | None = None,
                  noise: PackedStore | None = None, seed: int = 0, n_patches: int = 0):
-        if crop_frames <= 0 or crop_frames % patch_frames:
-            raise UserError(f"crop of {crop_frames} frames: must be a whole number of patches of {patch_frames} frames")
+        check_crop(crop_frames, patch_frames)
         for store in (speech, noise):
-            if store is not None and (store.quantised or store.width != speech.width):
-                raise UserError(f"{store.directory}: log-mel must be float16, {speech.width} wide: extract it again")
+            if store is not None:
+                check_logmel(store, speech.width)
         self.speech, self.teacher, self.noise, self.seed = speech, teacher, noise, seed
         self.directory = speech.directory
         self.crop_frames, self.patch_frames, self.n_patches = crop_frames, patch_frames, n_patches

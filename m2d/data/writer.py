@@ -49,12 +49,13 @@ class FailureLog:
         if self:
             self.write()
             LOG.warning("%d of %d clips could not be read: see %s", len(self), clips, self.path)
+        else:
+            self.path.unlink(missing_ok=True)  # of an earlier call
         return int(bool(self))
 
     def write(self) -> None:
         """Write the file, sorted by utterance, even if nothing failed."""
         write_text(self.path, "".join(f"{utterance} {reason}\n" for utterance, reason in sorted(self._reasons.items())))
-
 
 
 

@@ -66,10 +66,14 @@ class FeatureCache:
 
     def get(self, key: bytes) -> Tensor | None:
         found = self.kept.get(key)
-        if found is None and self.disk is not None:
-            found = self.disk.get(key)
-            if found is not None:
-                self._remember(key, found)
+        if self.disk is None:
+            return found
+        if found is not None:
+            self.disk.put(key, found)  # a hearing that the disk may have waited for
+            return found
+        found = self.disk.get(key)
+        if found is not None:
+            self._remember(key, found)
         return found
 
     def put(self, key: bytes, features: Tensor) -> None:

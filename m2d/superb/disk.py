@@ -62,12 +62,14 @@ class DiskFeatures:
 
     def put(self, key: bytes, features: Tensor) -> None:
         """Keep an array if there is room, and it was offered often enough."""
+        if key in self._entries:
+            return
         if self.hearings > 1 and key not in self._offered:
             self._offered.add(key)
             return
         self._offered.discard(key)
         values = np.ascontiguousarray(features.detach().float().cpu().numpy())
-        if key in self._entries or self._used() + values.nbytes > self.limit:
+        if self._used() + values.nbytes > self.limit:
             return
         path = self.folder / f"{self._name}.data"
         try:

@@ -158,7 +158,8 @@ def _sweep(result: dict[str, Any]) -> str:
     """A table of the learning rates that were tried; nothing where each task has one."""
     rows = [[TASKS.get(name).title + (" (counts)" if rate["lr"] == task["lr"] else ""), f"{rate['lr']:g}",
              f"{rate['dev']:.4g}", ", ".join(f"{score:.2f}" for score in rate["scores"].values())]
-            for name, task in result["tasks"].items() if len(task.get("swept", [])) > 1 for rate in task["rates"]]
+            for name, task in result["tasks"].items()
+            for rate in task.get("rates", []) if len(task["swept"]) > 1]
     return "\n\n" + markdown.table(["task", "lr", "dev, as s3prl tells it", "test"], rows) if rows else ""
 
 

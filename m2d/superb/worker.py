@@ -20,7 +20,7 @@ import torch
 import yaml
 
 from m2d.common.cli import setup_log
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, errors_at
 from m2d.common.files import read_json, write_json, write_text
 from m2d.common.lifetime import end_with_parent
 from m2d.common.progress import duration
@@ -148,7 +148,8 @@ def _scores(run: Run, folder: Path, printed: str) -> dict[str, float]:
     """The task's measures by column, per cent. Raises `UserError` where s3prl did not print one."""
     task = TASKS.get(run.task)
     if task.score is not None:
-        return task.score(folder, run.config, printed)
+        with errors_at(f"SUPERB {task.title}"):
+            return task.score(folder, run.config, printed)
     found = {}
     for measure in task.measures:
         lines = re.findall(f"^{measure.pattern}$", printed, re.MULTILINE)

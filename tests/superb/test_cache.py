@@ -153,6 +153,14 @@ def test_audio_that_is_cut_at_random_does_not_fill_the_disk(tmp_path):
     assert [kept.get(key(seed)) is not None for seed in range(3)] == [False, True, False]
 
 
+def test_what_memory_serves_reaches_the_disk_at_its_second_hearing(tmp_path):
+    cache = FeatureCache(10**6, DiskFeatures(tmp_path, 10**6, hearings=2))
+    cache.put(b"a" * 16, torch.ones(1, 2, 3))
+    assert DiskFeatures(tmp_path, 10**6).get(b"a" * 16) is None
+    assert cache.get(b"a" * 16) is not None
+    assert torch.equal(DiskFeatures(tmp_path, 10**6).get(b"a" * 16), torch.ones(1, 2, 3))
+
+
 def test_a_disk_that_takes_no_more_ends_the_keeping_alone(tmp_path, caplog):
     kept = DiskFeatures(tmp_path / "kept", 10**6)
     kept.folder.rmdir()

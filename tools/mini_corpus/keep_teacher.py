@@ -12,6 +12,7 @@ from m2d.common.files import atomic_directory, sha256
 from m2d.common.markdown import table
 
 _STEPS = re.compile(r"^(\S+ \S+) \(teacher_training:\d+\) INFO: (.*)$", re.MULTILINE)
+_BEGIN = re.compile(r"\d+ clips, ")
 README = """# The mini corpus's teacher
 
 A 12-layer HuBERT of {parameters:.2f} million parameters (float16), trained on synthetic speech without labels: masked
@@ -45,6 +46,8 @@ def main(options: Options) -> None:
     """Copy model, probe and log beside a README of them."""
     model, probe = Path(options.model), Path(options.probe)
     lines = _STEPS.findall(Path(options.log).read_text(encoding="utf-8"))
+    begins = [i for i, (_, text) in enumerate(lines) if _BEGIN.match(text)]
+    lines = [line for line in lines[begins[-1]:] if not line[1].endswith("trained before with these settings")]
     training = json.loads((model / "training.json").read_text(encoding="utf-8"))
     scores = json.loads((probe / "probe.json").read_text(encoding="utf-8"))["accuracy"]
     weights = model / "model.safetensors"

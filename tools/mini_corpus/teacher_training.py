@@ -19,6 +19,7 @@ from transformers import HubertModel
 
 from m2d.audio.wave import read_audio
 from m2d.common.config import option
+from m2d.common.errors import UserError
 from m2d.common.files import atomic_directory, read_json, write_json
 from m2d.common.progress import progress
 from m2d.data.datadir import DataDir
@@ -74,12 +75,17 @@ def train_mini_teacher(data: DataDir, valid: DataDir, out: str | Path, options: 
 
     The folder holds what `save_pretrained` writes, in float16, and `training.json`: the settings, and each round's
     share of masked rows whose unit is predicted right. A round that is finished is kept in `OUT.rounds` until all are.
-    What was made with the same settings is not made again.
+    What was made with the same settings from the same utterances is not made again.
+
+    Raises `UserError` unless there are as many `steps` as `units`.
     """
     rounds = Path(f"{out}.rounds")
-    settings = {"clips": [len(data), len(valid)], **vars(options)}
+    if len(options.steps) != len(options.units):
+        raise UserError(f"train.steps={options.steps}, train.units={options.units}: give one of each for every round")
+    settings = {"clips": [len(data), len(valid)], "data": data.fingerprint()[:16], **vars(options)}
     if _made_by(settings, Path(out) / "training.json"):
         LOG.info("%s: trained before with these settings", out)
+        shutil.rmtree(rounds, ignore_errors=True)
         return
     model = build_mini_hubert(options.seed)
     train, held = _load(data), _load(valid)

@@ -96,9 +96,11 @@ take_part() {  # SOURCE OUT: 2,000 utterances, spread evenly
   [ -f "$table" ] || table=$1/wav.scp
   awk -v every="$((($(wc -l <"$table") + 1999) / 2000))" 'NR % every == 0' "$table" >"$2.list"
   ../../utils/subset_data_dir.sh --utt-list "$2.list" "$1" "$2"
+  rm "$2.list"
 }
 
 statistics() {  # STORE OPTION=KEY...: "OPTION=VALUE" lines, the values of KEY in its stats.json
+  [ -f "$1.done" ] || die "stage 3: $1 is not there: run an earlier stage first (--stage 1)"
   python3 -c 'import json, sys
 stats = json.load(open(f"{sys.argv[1]}/stats.json"))
 for word in sys.argv[2:]: print("{}={}".format(*word.split("=")[:1], stats[word.split("=")[1]]))' "$@"

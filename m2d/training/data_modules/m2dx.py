@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from m2d.audio.logmel import normalise
-from m2d.common.errors import UserError
+from m2d.common.errors import UserError, errors_at
 from m2d.pretrained.features import M2DFeatures
 from m2d.pretrained.files import from_checkpoint, load_pretrained
 from m2d.training.checkpoint import is_checkpoint, read_checkpoint
@@ -66,7 +66,8 @@ def teacher_of(config: "Settings") -> str | None:
 
 def _load_teacher(path: str) -> M2DFeatures:
     """The encoder at `path`: what `m2d.load_pretrained` takes, or a checkpoint of a run."""
-    model = from_checkpoint(read_checkpoint(path)) if is_checkpoint(path) else load_pretrained(path)
+    with errors_at(path):
+        model = from_checkpoint(read_checkpoint(path)) if is_checkpoint(path) else load_pretrained(path)
     if not isinstance(model, M2DFeatures):
         raise UserError(f"{path}: a model of images, not of audio")
     return model

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from m2d.audio.logmel import SILENCE, LogMel, LogMelConfig
 from m2d.common.errors import UserError
-from m2d.data.dataset import frame_ratio, place, usable_frames
+from m2d.data.dataset import check_crop, check_logmel, frame_ratio, place, usable_frames
 from m2d.data.extract import like_lengths
 from m2d.data.format import is_store
 from m2d.data.store import PackedStore
@@ -128,5 +128,8 @@ class WaveData(OnlineTeacherData):
 
     def _dataset(self, speech: str, teacher: str | None, noise: PackedStore | WaveDir | None) -> WaveDataset:
         model = self.config.model
+        check_crop(model.input_size[1], model.patch_size[1])
+        if isinstance(noise, PackedStore):
+            check_logmel(noise, model.input_size[0])
         return WaveDataset(WaveDir(speech), model.input_size[1], noise, self.config.run.seed,
                            n_patches=model.encoder.grid.n_patches)

@@ -15,6 +15,7 @@ from mini_corpus.teacher_training import TrainOptions, span_mask, train_mini_tea
 from mini_corpus.units import cluster, mfcc_rows, purity
 from safetensors.torch import load_file
 
+from m2d.common.errors import UserError
 from m2d.data.datadir import DataDir
 from m2d.teacher.speech_model import SpeechTeacher, row_count, sample_count
 
@@ -129,6 +130,11 @@ def test_what_is_finished_is_not_trained_again(corpus, trained, tmp_path, caplog
     assert "trained before" in caplog.text
     train_mini_teacher(train, valid, again, dataclasses.replace(options, steps=[1, 1]))
     assert json.loads((again / "training.json").read_text())["steps"] == [1, 1]
+
+
+def test_a_round_needs_steps_and_units(corpus, tmp_path):
+    with pytest.raises(UserError, match=r"train.steps=\[1, 1, 1\], train.units=\[4, 4\]: give one of each"):
+        train_mini_teacher(*corpus[:2], tmp_path / "teacher", TrainOptions(steps=[1, 1, 1], units=[4, 4]))
 
 
 def raise_error(path):
