@@ -38,6 +38,7 @@ class DiskFeatures:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._name = f"{time.time_ns()}-{uuid.uuid4().hex[:8]}"  # sorted by time: what is newer replaces what is older
         self._offered: set[bytes] = set()
+        self._refused: set[bytes] = set()  # for lack of room; memory may offer them at each hearing
         self._entries: dict[bytes, _Entry] = {}
         for index in sorted(self.folder.glob("*.index")):
             self._read_index(index)
@@ -62,7 +63,7 @@ class DiskFeatures:
 
     def put(self, key: bytes, features: Tensor) -> None:
         """Keep an array if there is room, and it was offered often enough."""
-        if key in self._entries:
+        if key in self._entries or key in self._refused:
             return
         if self.hearings > 1 and key not in self._offered:
             self._offered.add(key)
@@ -70,6 +71,7 @@ class DiskFeatures:
         self._offered.discard(key)
         values = np.ascontiguousarray(features.detach().float().cpu().numpy())
         if self._used() + values.nbytes > self.limit:
+            self._refused.add(key)
             return
         path = self.folder / f"{self._name}.data"
         try:
