@@ -19,12 +19,11 @@ set=         # changes to the settings: "train.steps=[100,100] train.units=[50,5
 . ../../utils/parse_options.sh
 . ./path.sh
 . ./db.sh
+. ../../utils/stages.sh   # bound
 read -r -a changes <<<"$set"
 exp=exp/mini_hubert
 data=data/mini_hubert
 kept=../../tools/mini_corpus/mini_hubert
-
-bound() { ../../utils/bound.py $$ "$@"; }
 
 parts=(teacher_speech librispeech speech_commands_v1 voxceleb)
 bound python3 -m mini_corpus out="$MINI_CORPUS" scale="$scale" jobs="$nj" 'parts=[]' "${parts[@]/#/parts+=}"
